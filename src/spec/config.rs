@@ -1,0 +1,245 @@
+//! The configuration of one trial, fully resolved: every default is filled in and every value is in range.
+//!
+//! `check.rs` is the only maker of a [`Config`] from a user's file, so after it nothing here can be wrong.
+//! The serialized form (JSON, keys in this order) is what a trial's id hashes and what `config.json` stores.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides a trial's numbers but its seed, the device and the thread count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub mode: Mode,
+    pub data: Data,
+    pub select: Select,
+    pub model: Model,
+    pub activation: Activation,
+    pub init: Init,
+    /// Passes over the training split, 1..=10,000.
+    pub epochs: usize,
+    /// Images a step, 1..=the training split's size. The last batch of an epoch may be smaller; it is kept.
+    pub batch_size: usize,
+    pub optimizer: Optimizer,
+    pub schedule: Schedule,
+    pub warmup: Option<Warmup>,
+    pub regularization: Regularization,
+    pub augment: Augment,
+    /// Cross-entropy's `label_smoothing`, 0 <= x < 1. Reported losses are smoothed only in training.
+    pub label_smoothing: f64,
+    pub clip: Clip,
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+/// Which arithmetic a trial used; part of its id, because results of the two may differ in the last bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// PyTorch 2.11.0's operations and random streams, bit for bit on the CPU.
+    Exact,
+    /// Whatever memory layout and grouping is quickest, within tolerances of `Exact`.
+    Fast,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    pub dataset: DatasetName,
+    /// How many images of the training part to train on, the first of it; `None` means all that `val` leaves.
+    pub train: Option<usize>,
+    /// Images split off for validation, at least 1.
+    pub val: usize,
+    /// Seeds the split: `random_split(train_set, [N - val, val], generator=torch.Generator().manual_seed(split_seed))`.
+    pub split_seed: u64,
+    pub scale: Scale,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatasetName {
+    /// 50,000 training and 10,000 test images in ten classes. Krizhevsky 2009.
+    Cifar10,
+    /// 5,000 training and 1,000 test images, drawn by this program. Results say so everywhere.
+    Synthetic,
+}
+
+/// How the bytes of an image become floats, in float32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// `x / 255`, in [0, 1].
+    Unit,
+    /// `(x / 255 - 0.5) / 0.5`, in [-1, 1].
+    Symmetric,
+    /// `(x / 255 - mean) / std` with each channel's mean and population standard deviation over all images that are
+    /// trained on, computed in float64 from the bytes and rounded to float32 once.
+    Standardize,
+}
+
+/// Which epoch's weights a trial keeps; ties go to the earlier epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Select {
+    /// `{metric: val_loss, goal: min}`
+    ValLoss,
+    /// `{metric: val_accuracy, goal: max}`
+    ValAccuracy,
+}
+
+/// One of the five networks with its widths. `dense` lists the hidden dense layers; the last one, to 10 classes, is implied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Model {
+    /// One or two channels; default `[6, 16]`, `[120, 84]`.
+    Lenet5 { channels: Vec<i64>, dense: Vec<i64> },
+    /// One or two channels; default `[6, 16]`, `[120, 84]`.
+    Lenet5Dropout { channels: Vec<i64>, dense: Vec<i64> },
+    /// Three channels; default `[32, 64, 128]`, `[128]`.
+    KerasCnn { channels: Vec<i64>, dense: Vec<i64> },
+    /// One to five blocks; default `[32, 64]`, 1, `[128]`.
+    LeakyCnn { channels: Vec<i64>, convs_per_block: i64, dense: Vec<i64> },
+    /// Five stages; default `[64, 128, 256, 512, 512]`, `[1024, 1024, 256]`.
+    Resnet { channels: Vec<i64>, dense: Vec<i64> },
+}
+
+/// The nonlinearity after every convolution and hidden dense layer that has one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Activation {
+    Tanh,
+    Relu,
+    /// `nn.LeakyReLU(slope)`, slope default 0.01, 0..=1.
+    LeakyRelu { slope: f64 },
+    Sigmoid,
+    /// `nn.ELU()`, alpha 1.
+    Elu,
+    /// `nn.GELU()`, the exact (erf) form.
+    Gelu,
+    Silu,
+}
+
+/// How kernels and biases start. The model is first built with PyTorch's defaults, in the order its layers are
+/// declared (weight, then bias), which draws from the default generator; every other choice then redraws the kernels of
+/// convolution and dense layers in that order. All but `Keras` leave the biases as PyTorch drew them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// `kaiming_uniform_(a=sqrt(5))`; biases U(±1/sqrt(fan_in)).
+    Pytorch,
+    /// `nn.init.xavier_uniform_(w)`
+    XavierUniform,
+    /// `nn.init.xavier_normal_(w)`
+    XavierNormal,
+    /// `nn.init.kaiming_uniform_(w, a, nonlinearity="leaky_relu")` with `a` the LeakyReLU slope; otherwise `nonlinearity="relu"`.
+    KaimingUniform,
+    /// As `KaimingUniform`, with `kaiming_normal_`.
+    KaimingNormal,
+    /// `nn.init.orthogonal_(w)`
+    Orthogonal,
+    /// Keras' default: `xavier_uniform_` kernels and zero biases.
+    Keras,
+}
+
+/// `torch.optim`'s optimizers with their options and defaults; `weight_decay` is PyTorch's own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Defaults: lr 0.001, all else 0; Nesterov needs momentum > 0 and dampening 0.
+    Sgd { lr: f64, momentum: f64, dampening: f64, nesterov: bool, weight_decay: f64 },
+    /// Defaults: lr 0.001, betas [0.9, 0.999], eps 1e-8, weight_decay 0.
+    Adam { lr: f64, betas: [f64; 2], eps: f64, weight_decay: f64, amsgrad: bool },
+    /// Defaults: as Adam, weight_decay 0.01.
+    Adamw { lr: f64, betas: [f64; 2], eps: f64, weight_decay: f64, amsgrad: bool },
+    /// Defaults: lr 0.01, alpha 0.99, eps 1e-8, the rest 0.
+    Rmsprop { lr: f64, alpha: f64, eps: f64, weight_decay: f64, momentum: f64, centered: bool },
+    /// Defaults: lr 0.01, eps 1e-10, the rest 0.
+    Adagrad { lr: f64, lr_decay: f64, weight_decay: f64, initial_accumulator_value: f64, eps: f64 },
+}
+
+/// How the learning rate moves, as `torch.optim.lr_scheduler` computes it (the chained form, in float64).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Schedule {
+    Constant,
+    /// `StepLR(step_size=every, gamma=factor)`; factor default 0.1.
+    Step { every: usize, factor: f64 },
+    /// The stages' rates one after another; a fresh optimizer (no moments) at each stage. They must cover `epochs`.
+    Staged { stages: Vec<Stage> },
+    /// `ExponentialLR(gamma=factor)`; factor default 0.95.
+    Exponential { factor: f64 },
+    /// `CosineAnnealingLR(T_max=epochs, eta_min=min_lr)`; min_lr default 0. With a warm-up, T_max = epochs - warm-up epochs.
+    Cosine { min_lr: f64 },
+    /// `OneCycleLR(max_lr, total_steps=every step, pct_start, div_factor, final_div_factor, cycle_momentum=False)`, stepped
+    /// after every batch; max_lr is the optimizer's lr. Defaults 0.3, 25, 10,000.
+    OneCycle { pct_start: f64, div_factor: f64, final_div_factor: f64 },
+    /// `ReduceLROnPlateau(mode="min", factor, patience, threshold, min_lr)` fed with the validation loss. Defaults 0.1, 10, 1e-4, 0.
+    Plateau { factor: f64, patience: usize, threshold: f64, min_lr: f64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    pub epochs: usize,
+    pub lr: f64,
+}
+
+/// `SequentialLR([LinearLR(start_factor, total_iters=epochs), main], milestones=[epochs])`, stepped once an epoch.
+/// Goes with the schedules constant (`ConstantLR(factor=1)`), step, exponential and cosine. start_factor default 0.1, in (0, 1).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Warmup {
+    pub epochs: usize,
+    pub start_factor: f64,
+}
+
+/// Penalties and dropout. Penalties cover convolution and dense kernels, never biases or BatchNorm.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Regularization {
+    /// Adds `l1 · Σ|w|` to the training loss.
+    pub l1: f64,
+    /// Adds `l2 · Σw²` to the training loss.
+    pub l2: f64,
+    /// Which kernels the penalties cover; default all.
+    pub on: Kernels,
+    /// Dropout after the activation of every hidden dense layer, 0 <= p < 1; default the architecture's own.
+    pub dropout: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kernels {
+    All,
+    Conv,
+    Conv3x3,
+    Dense,
+}
+
+/// What happens to a training batch, in this order: flip, rotation and shift in one bilinear sampling with repeated edges,
+/// then the padded crop, then cutout. Zero or false switches a part off; `augment: none` is all of them off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Augment {
+    /// Mirror left to right with probability one half.
+    pub flip: bool,
+    /// Rotate by U(-rotation, rotation) degrees, 0..=180.
+    pub rotation: f64,
+    /// Shift by U(-shift, shift) of the image's side in each axis, 0..=0.5.
+    pub shift: f64,
+    /// Pad by this many zero pixels on each side and crop 32×32 at a random place, 0..=16.
+    pub crop: i64,
+    /// Zero a square of this side at a random centre, 0..=32. DeVries and Taylor 2017.
+    pub cutout: i64,
+}
+
+/// Gradient clipping before the optimizer's step. `none`, `{norm: x}` or `{value: x}`, x > 0.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clip {
+    None,
+    /// `clip_grad_norm_(parameters, norm)`
+    Norm(f64),
+    /// `clip_grad_value_(parameters, value)`
+    Value(f64),
+}
+
+/// Stop when the selection metric has not improved by more than `min_delta` for `patience` epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EarlyStopping {
+    pub patience: usize,
+    /// At least 0; default 0.
+    pub min_delta: f64,
+}

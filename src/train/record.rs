@@ -1,0 +1,82 @@
+//! What a trial measured: plain data, written by `trial.rs`, stored by `sweep/store.rs`, read by `report/`.
+
+use serde::{Deserialize, Serialize};
+
+pub const CLASSES: usize = 10;
+
+/// Counts of test images, `confusion[true class][predicted class]`.
+pub type Confusion = [[u64; CLASSES]; CLASSES];
+
+/// One finished epoch, a row group of `history.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// The learning rate of the epoch's first step.
+    pub lr: f64,
+    /// Mean over the epoch's images of the cross-entropy that was trained on, measured while the weights moved.
+    pub train_loss: f64,
+    /// Share of right answers in 0..=1, measured as `train_loss`.
+    pub train_accuracy: f64,
+    /// Mean over the epoch's images of the L1 and L2 terms; 0 without them.
+    pub penalty: f64,
+    pub val_loss: f64,
+    pub val_accuracy: f64,
+    /// Training alone, without validation or checkpoints.
+    pub train_seconds: f64,
+    /// Training, validation and checkpoint.
+    pub seconds: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Done,
+    Failed,
+    /// The loss became NaN or infinite.
+    Diverged,
+}
+
+/// Plain cross-entropy and accuracy of the selected epoch's weights on one split.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitScore {
+    pub loss: f64,
+    pub accuracy: f64,
+}
+
+/// The selected epoch's scores, all in evaluation mode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Counted from 1.
+    pub best_epoch: usize,
+    pub train: SplitScore,
+    pub val: SplitScore,
+    pub test: SplitScore,
+    /// On the test set.
+    pub confusion: Confusion,
+}
+
+/// How a trial ended: `result.json`, the last file a trial's directory gets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub status: Status,
+    /// How often the trial was started, the last time included.
+    pub attempts: usize,
+    /// Why it failed or where it diverged.
+    pub error: Option<String>,
+    /// Finished epochs; fewer than configured after early stopping or divergence.
+    pub epochs: usize,
+    /// None unless `status` is `Done`.
+    pub scores: Option<Scores>,
+    /// Training, validation and final evaluation over all attempts.
+    pub seconds: f64,
+    /// Training images over training seconds, all epochs.
+    pub images_per_second: f64,
+    /// Largest resident memory of the worker process.
+    pub peak_bytes: u64,
+    /// Trainable parameters and running statistics.
+    pub parameters: u64,
+    pub libtorch: String,
+    pub device: String,
+    pub threads: usize,
+}
