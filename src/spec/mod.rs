@@ -1,3 +1,24 @@
 //! From a YAML file to the unique trials it asks for. Needs no libtorch.
+//!
+//! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`expand.rs`, `settings.rs`), and
+//! each combination becomes a [`config::Config`] in which nothing can be wrong (`check.rs`, `fields.rs`).
 
 pub mod config;
+
+mod check;
+mod error;
+mod expand;
+mod experiment;
+mod fields;
+mod label;
+mod settings;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use check::training_part;
+pub use error::{InputError, Result};
+pub use expand::{MAX_TRIALS, Overrides};
+pub use experiment::{Block, BlockMode, Experiment, Trial, Variant, trial_id};
+pub use label::flatten;

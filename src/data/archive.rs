@@ -1,0 +1,169 @@
+//! Reads CIFAR-10 straight from either official archive, without unpacking it.
+//!
+//! Nothing an archive says becomes a path: only members with the official names are read, into memory set aside for
+//! them beforehand, so links, `../` and absolute names have nothing to act on.
+
+use super::Dataset;
+use super::cifar::{self, Assembly, BATCH_NAMES, Layout};
+use anyhow::{Context, Result, ensure};
+use flate2::bufread::GzDecoder;
+use std::io::{BufReader, Read};
+use std::path::Path;
+use tar::{Archive, EntryType};
+
+/// Both official archives unpack to less than 187 MB; a gzip bomb is cut off here.
+const MAX_UNPACKED_BYTES: u64 = 200_000_000;
+/// Both official archives have nine members.
+const MAX_MEMBERS: usize = 1_000;
+
+/// Reads the archive at `path`.
+///
+/// # Errors
+/// As [`read`]; the file cannot be opened.
+pub fn load(path: &Path) -> Result<Dataset> {
+    let (file, _) = cifar::open(path)?;
+    read(file, &path.display().to_string())
+}
+
+/// Reads a gzipped tar archive with the members of either official archive, in any order; `source` names it in errors.
+///
+/// # Errors
+/// A batch is missing, there twice, damaged, or no plain file; the archive unpacks to too much, is cut short or fails
+/// gzip's checksum; the class counts are not CIFAR-10's.
+pub fn read(reader: impl Read, source: &str) -> Result<Dataset> {
+    let unpacked = GzDecoder::new(BufReader::with_capacity(1 << 16, reader)).take(MAX_UNPACKED_BYTES);
+    let mut archive = Archive::new(unpacked);
+    let mut assembly = Assembly::new();
+    read_members(&mut archive, &mut assembly, source)?;
+
+    // Reading on to the end makes gzip check its checksum.
+    let mut unpacked = archive.into_inner();
+    std::io::copy(&mut unpacked, &mut std::io::sink()).with_context(|| source.to_owned())?;
+    ensure!(unpacked.limit() > 0, "{source}: unpacks to more than {MAX_UNPACKED_BYTES} bytes");
+    assembly.finish(format!("{source} (archive)"))
+}
+
+fn read_members(archive: &mut Archive<impl Read>, assembly: &mut Assembly, source: &str) -> Result<()> {
+    // `raw` keeps the tar crate from gathering long names and sparse maps for us: official members have neither.
+    let members = archive.entries().with_context(|| source.to_owned())?.raw(true);
+    for (number, member) in members.enumerate() {
+        ensure!(number < MAX_MEMBERS, "{source}: more than {MAX_MEMBERS} members");
+        let member = member.with_context(|| format!("{source}: not a gzipped tar archive, or cut short"))?;
+        let Some((layout, batch)) = known(&member.path_bytes()) else { continue };
+        let file = format!("{source}: {}", layout.file(batch));
+        ensure!(member.header().entry_type() == EntryType::Regular, "{file}: a link or other special member");
+        let size = member.size();
+        layout.read_batch(member, size, assembly.slot(batch, file)?)?;
+    }
+    Ok(())
+}
+
+/// Which batch a member's official name stands for.
+fn known(name: &[u8]) -> Option<(Layout, usize)> {
+    let official = |layout: Layout, batch| format!("{}/{}", layout.folder(), layout.file(batch));
+    let all = [Layout::Binary, Layout::Python].into_iter().flat_map(|layout| (0..BATCH_NAMES.len()).map(move |batch| (layout, batch)));
+    all.into_iter().find(|&(layout, batch)| official(layout, batch).as_bytes() == name)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::data::cifar::tests::{SAMPLE, binary};
+    use crate::data::python::tests::python;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+    use tar::{Builder, Header};
+
+    type Gzipped = Builder<GzEncoder<Vec<u8>>>;
+
+    fn builder() -> Gzipped {
+        Builder::new(GzEncoder::new(Vec::new(), Compression::fast()))
+    }
+
+    /// Names go in as bytes, since the tar crate refuses to write the ones that matter here.
+    fn add(archive: &mut Gzipped, name: &str, kind: EntryType, bytes: &[u8]) {
+        let mut header = Header::new_ustar();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(bytes.len() as u64);
+        header.set_entry_type(kind);
+        header.set_cksum();
+        archive.append(&header, bytes).unwrap();
+    }
+
+    fn add_batches(archive: &mut Gzipped, layout: Layout) {
+        for batch in [0, 2, 3, 5, 4, 1] {
+            let name = format!("{}/{}", layout.folder(), layout.file(batch));
+            let bytes = if layout == Layout::Binary { binary(batch) } else { python(batch) };
+            add(archive, &name, EntryType::Regular, &bytes);
+        }
+    }
+
+    pub(crate) fn finish(archive: Gzipped) -> Vec<u8> {
+        archive.into_inner().unwrap().finish().unwrap()
+    }
+
+    pub(crate) fn sample_archive(layout: Layout) -> Vec<u8> {
+        let mut archive = builder();
+        add_batches(&mut archive, layout);
+        finish(archive)
+    }
+
+    fn error(bytes: &[u8]) -> String {
+        format!("{:#}", read(bytes, "a.tar.gz").unwrap_err())
+    }
+
+    #[test]
+    fn both_archives_hold_the_same_images() {
+        for layout in [Layout::Binary, Layout::Python] {
+            let read = read(&*sample_archive(layout), "a.tar.gz").unwrap();
+            assert!(read.train == SAMPLE.train && read.test == SAMPLE.test);
+            assert_eq!(read.source, "a.tar.gz (archive)");
+        }
+    }
+
+    #[test]
+    fn foreign_members_are_passed_over_and_links_refused() {
+        let mut archive = builder();
+        let traps = ["../../escape", "/etc/passwd", "cifar-10-batches-bin/../data_batch_1.bin", "data_batch_1.bin"];
+        traps.iter().for_each(|name| add(&mut archive, name, EntryType::Regular, b"x"));
+        add(&mut archive, "cifar-10-batches-bin/readme.html", EntryType::Symlink, b"");
+        add_batches(&mut archive, Layout::Binary);
+        assert!(read(&*finish(archive), "a.tar.gz").is_ok());
+        for kind in [EntryType::Symlink, EntryType::Link, EntryType::GNUSparse, EntryType::Fifo] {
+            let mut archive = builder();
+            add(&mut archive, "cifar-10-batches-bin/data_batch_1.bin", kind, b"");
+            assert_eq!(error(&finish(archive)), "a.tar.gz: data_batch_1.bin: a link or other special member");
+        }
+    }
+
+    #[test]
+    fn missing_and_repeated_members_are_named() {
+        assert_eq!(error(&finish(builder())), "a.tar.gz (archive): data_batch_1 is missing");
+        let mut archive = builder();
+        for name in ["cifar-10-batches-bin/test_batch.bin", "cifar-10-batches-py/test_batch"] {
+            add(&mut archive, name, EntryType::Regular, &binary(5));
+        }
+        assert_eq!(error(&finish(archive)), "a.tar.gz: test_batch: this batch is there twice");
+    }
+
+    #[test]
+    fn damage_anywhere_is_found() {
+        let whole = sample_archive(Layout::Binary);
+        assert!(error(b"plain text, no archive").contains("not a gzipped tar archive"));
+        for length in [0, 1, 100, whole.len() / 2, whole.len() - 1] {
+            error(&whole[..length]);
+        }
+        let mut altered = whole.clone();
+        let checksum = altered.len() - 8;
+        altered[checksum] ^= 1;
+        assert!(error(&altered).contains("checksum"), "{}", error(&altered));
+    }
+
+    #[test]
+    fn a_gzip_bomb_is_cut_off() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        let zeros = vec![0; 1 << 20];
+        (0..=MAX_UNPACKED_BYTES >> 20).for_each(|_| gzip.write_all(&zeros).unwrap());
+        assert!(error(&gzip.finish().unwrap()).contains("unpacks to more than"));
+    }
+}

@@ -1,0 +1,170 @@
+//! What `runner data info` and `runner data verify` say about a data set that has been read.
+
+use super::cifar::{BATCH_IMAGES, BATCH_NAMES, TRAIN_BATCHES};
+use super::{CLASSES, Dataset, IMAGE_BYTES, Images, hex};
+use crate::spec::config::DatasetName;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// SHA-256 of each official file of the binary layout, which is also that of a batch's records read from any layout.
+/// From torchvision-ruby's `CIFAR10`, which takes them from the archive with the SHA-256 in `fetch.rs`.
+const OFFICIAL_SHA256: [&str; BATCH_NAMES.len()] = [
+    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+];
+
+/// Whether a complete and well-formed CIFAR-10 is the official one, to the last bit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    pub source: String,
+    pub sha256: String,
+    /// The batches whose bytes are not the official ones; none if all is as published.
+    pub differing: Vec<&'static str>,
+}
+
+impl Verification {
+    pub fn is_official(&self) -> bool {
+        self.differing.is_empty()
+    }
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "{}\n50000 training and 10000 test images, sha256 {}", self.source, self.sha256)?;
+        if self.is_official() {
+            return write!(f, "complete, well formed, and the official CIFAR-10");
+        }
+        write!(f, "complete and well formed, but not the official pixels (differing: {})", self.differing.join(", "))
+    }
+}
+
+/// Compares a CIFAR-10 that `load` accepted with the official one. Takes about 0.2 s.
+///
+/// # Panics
+/// `dataset` is not CIFAR-10.
+pub fn verify(dataset: &Dataset) -> Verification {
+    assert!(dataset.name == DatasetName::Cifar10, "only CIFAR-10 has official files");
+    let is_official = |batch: usize| {
+        let (images, position) =
+            if batch < TRAIN_BATCHES { (&dataset.train, batch) } else { (&dataset.test, batch - TRAIN_BATCHES) };
+        let mut hash = Sha256::new();
+        images.hash_records(position * BATCH_IMAGES, BATCH_IMAGES, &mut hash);
+        hex(&hash.finalize()) == OFFICIAL_SHA256[batch]
+    };
+    let differing = (0..BATCH_NAMES.len()).filter(|&batch| !is_official(batch)).map(|batch| BATCH_NAMES[batch]);
+    Verification { source: dataset.source.clone(), sha256: dataset.sha256(), differing: differing.collect() }
+}
+
+/// A data set in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Info {
+    pub name: DatasetName,
+    pub source: String,
+    pub sha256: String,
+    pub class_names: [&'static str; CLASSES],
+    pub train: SplitInfo,
+    pub test: SplitInfo,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SplitInfo {
+    pub images: usize,
+    pub images_per_class: [usize; CLASSES],
+    /// Of red, green and blue, of pixels scaled to [0, 1].
+    pub mean: [f64; 3],
+    /// Population standard deviations, likewise.
+    pub standard_deviation: [f64; 3],
+}
+
+/// Counts and statistics of `dataset`. Takes about 0.3 s for CIFAR-10.
+pub fn info(dataset: &Dataset) -> Info {
+    let split = |images: &Images| {
+        let (mean, standard_deviation) = channel_statistics(images.pixels.chunks_exact(IMAGE_BYTES));
+        SplitInfo { images: images.len(), images_per_class: images.class_counts(), mean, standard_deviation }
+    };
+    Info {
+        name: dataset.name,
+        source: dataset.source.clone(),
+        sha256: dataset.sha256(),
+        class_names: dataset.class_names,
+        train: split(&dataset.train),
+        test: split(&dataset.test),
+    }
+}
+
+/// Means and population standard deviations of the three channels over images of 3,072 bytes each, in [0, 1]. Sums are
+/// taken in integers, so the order of the images does not matter and only the last few operations round.
+pub fn channel_statistics<'a>(images: impl Iterator<Item = &'a [u8]>) -> ([f64; 3], [f64; 3]) {
+    let (mut sums, mut squares, mut count) = ([0u64; 3], [0u64; 3], 0u64);
+    for image in images {
+        for (channel, plane) in image.chunks_exact(IMAGE_BYTES / 3).enumerate() {
+            sums[channel] += u64::from(plane.iter().map(|&pixel| u32::from(pixel)).sum::<u32>());
+            squares[channel] += u64::from(plane.iter().map(|&pixel| u32::from(pixel).pow(2)).sum::<u32>());
+        }
+        count += (IMAGE_BYTES / 3) as u64;
+    }
+    let mean = sums.map(|sum| sum as f64 / count as f64 / 255.0);
+    // n·Σx² - (Σx)² is exact in 128 bits, where E[x²] - E[x]² in floats would cancel.
+    let deviation = |channel: usize| {
+        let spread = u128::from(count) * u128::from(squares[channel]) - u128::from(sums[channel]).pow(2);
+        (spread as f64).sqrt() / count as f64 / 255.0
+    };
+    (mean, [0, 1, 2].map(deviation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::cifar::tests::SAMPLE;
+    use crate::data::synthetic;
+
+    #[test]
+    fn pixels_other_than_the_official_are_a_distinct_outcome() {
+        let verification = verify(&SAMPLE);
+        assert_eq!(verification.differing, BATCH_NAMES);
+        let text = verification.to_string();
+        assert!(text.contains("but not the official pixels") && text.contains(&SAMPLE.sha256()), "{text}");
+        let official = Verification { differing: vec![], ..verification };
+        assert!(official.is_official() && official.to_string().ends_with("the official CIFAR-10"));
+    }
+
+    #[test]
+    fn statistics_of_a_known_set() {
+        let mut image = vec![0; IMAGE_BYTES];
+        image[..512].fill(255);
+        image[1024..2048].fill(51);
+        let (mean, deviation) = channel_statistics(std::iter::once(&*image));
+        assert_eq!((mean, deviation), ([0.5, 0.2, 0.0], [0.5, 0.0, 0.0]));
+    }
+
+    #[test]
+    fn info_counts_every_class_and_becomes_json() {
+        let info = info(&synthetic::dataset());
+        assert_eq!(info.train.images_per_class, [500; CLASSES]);
+        assert_eq!(info.test.images_per_class, [100; CLASSES]);
+        let json = serde_json::to_value(&info).unwrap();
+        assert_eq!(json["name"], "synthetic");
+        assert_eq!(json["test"]["images"], 1_000);
+    }
+
+    /// The real images, as `/work/shared/cifar10/unpack data` writes them; or the official ones.
+    #[test]
+    fn real_images_have_the_published_statistics() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        if !crate::data::cifar::is_present(&dir) {
+            eprintln!("SKIPPED: no CIFAR-10 in {}", dir.display());
+            return;
+        }
+        let dataset = crate::data::load(DatasetName::Cifar10, &dir).unwrap();
+        let SplitInfo { mean, standard_deviation, .. } = info(&dataset).train;
+        // Commonly cited for the official images; JPEG compression moves them a little.
+        let near = |found: [f64; 3], cited: [f64; 3]| found.iter().zip(cited).all(|(x, y)| (x - y).abs() < 0.005);
+        assert!(near(mean, [0.4914, 0.4822, 0.4465]), "{mean:?}");
+        assert!(near(standard_deviation, [0.2470, 0.2435, 0.2616]), "{standard_deviation:?}");
+    }
+}

@@ -1,0 +1,198 @@
+//! CIFAR-10's python layout: each batch is a dictionary that Python 2 pickled.
+//!
+//! ```text
+//! {'batch_label': 'training batch 1 of 5', 'labels': [6, 9, ...], 'data': array of uint8 [10000, 3072],
+//!  'filenames': ['leptodactylus_pentadactylus_s_000004.png', ...]}
+//! ```
+
+use super::IMAGE_BYTES;
+use super::cifar::{BATCH_IMAGES, Slot};
+use super::pickle::{self, Pickle};
+use anyhow::{Context, Result, bail, ensure};
+use std::io::Read;
+
+/// The official files have 31 MB, of which 30.7 MB are pixels.
+const MAX_BATCH_BYTES: u64 = 40 << 20;
+
+/// Reads one batch of `size` bytes.
+///
+/// # Errors
+/// As [`parse`]; the file is too large, or reading fails.
+pub fn read_batch(reader: impl Read, size: u64, slot: Slot) -> Result<()> {
+    ensure!(size <= MAX_BATCH_BYTES, "{}: {size} bytes, far more than a batch has", slot.file);
+    let mut bytes = Vec::with_capacity(size as usize);
+    reader.take(MAX_BATCH_BYTES).read_to_end(&mut bytes).with_context(|| slot.file.clone())?;
+    parse(&bytes, slot)
+}
+
+/// Reads one batch from a whole file.
+///
+/// # Errors
+/// The file is anything but the dictionary above with 10,000 labels and images, or a label is no class.
+pub fn parse(bytes: &[u8], mut slot: Slot) -> Result<()> {
+    let file = slot.file.clone();
+    let mut pickle = Pickle::new(bytes).with_context(|| file.clone())?;
+    dictionary(&mut pickle, &mut slot).with_context(|| format!("{file}: not a batch of CIFAR-10's python layout"))
+}
+
+fn dictionary(pickle: &mut Pickle, slot: &mut Slot) -> Result<()> {
+    let (mut labels, mut data) = (false, false);
+    pickle.expect(&[pickle::EMPTY_DICT, pickle::MARK])?;
+    while !pickle.accept(pickle::SETITEMS)? {
+        match pickle.string()? {
+            b"labels" if !labels => {
+                read_labels(pickle, slot)?;
+                labels = true;
+            }
+            b"data" if !data => {
+                read_pixels(pickle, slot)?;
+                data = true;
+            }
+            b"batch_label" => drop(pickle.string()?),
+            b"filenames" => pickle.list(|pickle| pickle.string().map(drop))?,
+            other => bail!("unexpected entry '{}'", other.escape_ascii()),
+        }
+    }
+    pickle.expect(&[pickle::STOP])?;
+    ensure!(labels && data, "'labels' or 'data' is missing");
+    Ok(())
+}
+
+fn read_labels(pickle: &mut Pickle, slot: &mut Slot) -> Result<()> {
+    let mut record = 0;
+    pickle.list(|pickle| {
+        ensure!(record < BATCH_IMAGES, "more than {BATCH_IMAGES} labels");
+        slot.set_label(record, pickle.integer()?)?;
+        record += 1;
+        Ok(())
+    })?;
+    ensure!(record == BATCH_IMAGES, "{record} labels instead of {BATCH_IMAGES}");
+    Ok(())
+}
+
+/// An array as NumPy pickles it: `_reconstruct(ndarray, (0,), 'b')`, whose state is then set to
+/// `(1, shape, dtype, is_fortran, bytes)`.
+fn read_pixels(pickle: &mut Pickle, slot: &mut Slot) -> Result<()> {
+    pickle.expect_global("numpy.core.multiarray", "_reconstruct")?;
+    pickle.expect_global("numpy", "ndarray")?;
+    pickle.expect_integers(&[0])?;
+    pickle.expect(&[pickle::TUPLE1])?;
+    pickle.expect_string("b")?;
+    pickle.expect(&[pickle::TUPLE3, pickle::REDUCE, pickle::MARK])?;
+    pickle.expect_integers(&[1, BATCH_IMAGES as i64, IMAGE_BYTES as i64])?;
+    pickle.expect(&[pickle::TUPLE2])?;
+    expect_uint8(pickle)?;
+    let by_columns = pickle.boolean()?;
+    let pixels = pickle.string()?;
+    pickle.expect(&[pickle::TUPLE, pickle::BUILD])?;
+
+    let expected = slot.pixels.len();
+    ensure!(pixels.len() == expected, "{} pixel bytes instead of {expected}", pixels.len());
+    if by_columns {
+        // NumPy stores a transposed array as it lies in memory: all images' first bytes, then all second ones, ...
+        for (position, column) in pixels.chunks_exact(BATCH_IMAGES).enumerate() {
+            for (image, &byte) in slot.pixels.chunks_exact_mut(IMAGE_BYTES).zip(column) {
+                image[position] = byte;
+            }
+        }
+    } else {
+        slot.pixels.copy_from_slice(pixels);
+    }
+    Ok(())
+}
+
+/// `dtype('u1', 0, 1)` with the state `(3, '|', None, None, None, -1, -1, 0)`.
+fn expect_uint8(pickle: &mut Pickle) -> Result<()> {
+    pickle.expect_global("numpy", "dtype")?;
+    pickle.expect_string("u1")?;
+    pickle.expect_integers(&[0, 1])?;
+    pickle.expect(&[pickle::TUPLE3, pickle::REDUCE, pickle::MARK])?;
+    pickle.expect_integers(&[3])?;
+    pickle.expect_string("|")?;
+    pickle.expect(&[pickle::NONE; 3])?;
+    pickle.expect_integers(&[-1, -1, 0])?;
+    pickle.expect(&[pickle::TUPLE, pickle::BUILD])
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::data::cifar::tests::SAMPLE;
+    use crate::data::cifar::{BATCH_NAMES, TRAIN_BATCHES};
+    use crate::data::Images;
+
+    /// A batch of the sample as Python 2's cPickle writes it. That Python reads it back was checked with
+    /// `pickle.loads(bytes, encoding="bytes")`, Python 3.11 with NumPy.
+    pub(crate) fn python(batch: usize) -> Vec<u8> {
+        let (images, position) =
+            if batch < TRAIN_BATCHES { (&SAMPLE.train, batch) } else { (&SAMPLE.test, batch - TRAIN_BATCHES) };
+        let first = position * BATCH_IMAGES;
+        let pixels = &images.pixels[first * IMAGE_BYTES..][..BATCH_IMAGES * IMAGE_BYTES];
+        dictionary(BATCH_NAMES[batch], &images.labels[first..first + BATCH_IMAGES], pixels, false)
+    }
+
+    fn dictionary(name: &str, labels: &[u8], pixels: &[u8], by_columns: bool) -> Vec<u8> {
+        let short = |text: &str| [&[b'U', text.len() as u8], text.as_bytes()].concat();
+        let mut out = b"\x80\x02}q\x01(".to_vec();
+        out.extend([short("batch_label"), b"q\x02".to_vec(), short(name), b"q\x03".to_vec()].concat());
+        out.extend([short("labels"), b"q\x04]q\x05".to_vec()].concat());
+        for run in labels.chunks(1_000) {
+            out.push(pickle::MARK);
+            run.iter().for_each(|&label| out.extend([b'K', label]));
+            out.push(pickle::APPENDS);
+        }
+        out.extend([short("data"), b"q\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08".to_vec()].concat());
+        out.extend(b"K\x00\x85U\x01b\x87Rq\x09(K\x01M\x10'M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b");
+        out.extend(b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb");
+        out.extend([if by_columns { 0x88 } else { 0x89 }, b'T']);
+        out.extend((pixels.len() as u32).to_le_bytes());
+        out.extend(pixels);
+        out.extend([b"tb".to_vec(), short("filenames"), b"q\x0c]q\x0d".to_vec()].concat());
+        for run in (0..labels.len()).collect::<Vec<_>>().chunks(1_000) {
+            out.push(pickle::MARK);
+            run.iter().for_each(|i| out.extend([short(&format!("{i}.png")), [&b"r"[..], &(*i as u32 + 14).to_le_bytes()].concat()].concat()));
+            out.push(pickle::APPENDS);
+        }
+        out.extend(b"u.");
+        out
+    }
+
+    fn parsed(bytes: &[u8]) -> Result<Images> {
+        let mut images = Images::zeroed(BATCH_IMAGES);
+        let Images { labels, pixels } = &mut images;
+        parse(bytes, Slot { file: "data_batch_3".to_owned(), labels, pixels })?;
+        Ok(images)
+    }
+
+    #[test]
+    fn reads_labels_and_pixels_stored_by_rows_or_by_columns() {
+        assert!(parsed(&python(5)).unwrap() == SAMPLE.test);
+        let pixels = &SAMPLE.test.pixels;
+        let columns: Vec<u8> =
+            (0..pixels.len()).map(|i| pixels[i % BATCH_IMAGES * IMAGE_BYTES + i / BATCH_IMAGES]).collect();
+        assert!(parsed(&dictionary("", &SAMPLE.test.labels, &columns, true)).unwrap() == SAMPLE.test);
+    }
+
+    #[test]
+    fn faults_are_named() {
+        let Images { mut labels, pixels } = SAMPLE.test.clone();
+        let message = |bytes: &[u8]| format!("{:#}", parsed(bytes).unwrap_err());
+        let short = message(&dictionary("", &labels[1..], &pixels, false));
+        assert!(short.ends_with("9999 labels instead of 10000"), "{short}");
+        let short = message(&dictionary("", &labels, &pixels[1..], false));
+        assert!(short.ends_with("30719999 pixel bytes instead of 30720000"), "{short}");
+        labels[412] = 17;
+        let wrong = message(&dictionary("", &labels, &pixels, false));
+        assert!(wrong.ends_with("data_batch_3: record 412: label 17 is not in 0..=9"), "{wrong}");
+        assert!(message(b"\x80\x03}.").contains("protocol 2"));
+        assert!(message(b"\x80\x02}(U\x04evil").contains("unexpected entry 'evil'"));
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused() {
+        let whole = python(0);
+        for length in (0..3_000).chain((whole.len() - 3_000)..whole.len()).step_by(7) {
+            assert!(parsed(&whole[..length]).is_err(), "{length} bytes");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a layer is, and what follows from a list of them without computing anything: shapes, names, counts.
+
+use serde::Serialize;
+
+/// One step of a network. Shapes are without the batch: [C, H, W] before `Flatten`, [F] after it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// Stride 1, with bias. PyTorch name `conv1`, `conv2`, ...; 1×1 shortcuts are `skip1`, `skip2`, ...
+    Conv {
+        out: i64,
+        kernel: i64,
+        padding: i64,
+        shortcut: bool,
+    },
+    /// The configured activation.
+    Act,
+    /// Square, stride equal to its side, no padding.
+    AvgPool(i64),
+    MaxPool(i64),
+    Flatten,
+    /// `nn.Linear` with bias: `fc1`, `fc2`, ...
+    Dense(i64),
+    Dropout(f64),
+    /// `nn.BatchNorm2d(eps=1e-3, momentum=0.01)`, which is Keras' default: `bn1`, `bn2`, ...
+    BatchNorm,
+    /// `main(h) + (from_input(x) + from_previous(h))`, where x is the image and h what the layers before gave.
+    /// An empty `from_previous` is left out of the sum.
+    Sum {
+        main: Vec<Layer>,
+        from_input: Vec<Layer>,
+        from_previous: Vec<Layer>,
+    },
+}
+
+pub fn conv(out: i64, kernel: i64) -> Layer {
+    Layer::Conv { out, kernel, padding: 0, shortcut: false }
+}
+
+/// Padded so that the sides stay as they are.
+pub fn conv_padded(out: i64, kernel: i64) -> Layer {
+    Layer::Conv { out, kernel, padding: kernel / 2, shortcut: false }
+}
+
+pub fn shortcut(out: i64) -> Layer {
+    Layer::Conv { out, kernel: 1, padding: 0, shortcut: true }
+}
+
+pub fn act() -> Layer {
+    Layer::Act
+}
+
+pub fn avg_pool(side: i64) -> Layer {
+    Layer::AvgPool(side)
+}
+
+pub fn max_pool(side: i64) -> Layer {
+    Layer::MaxPool(side)
+}
+
+pub fn flatten() -> Layer {
+    Layer::Flatten
+}
+
+pub fn dense(out: i64) -> Layer {
+    Layer::Dense(out)
+}
+
+pub fn dropout(probability: f64) -> Layer {
+    Layer::Dropout(probability)
+}
+
+pub fn batch_norm() -> Layer {
+    Layer::BatchNorm
+}
+
+pub fn sum(main: Vec<Layer>, from_input: Vec<Layer>, from_previous: Vec<Layer>) -> Layer {
+    Layer::Sum { main, from_input, from_previous }
+}
+
+/// A network's layers one after another, as `runner models NAME` prints them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Table {
+    pub rows: Vec<TableRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TableRow {
+    /// PyTorch's module name; empty for layers that hold nothing.
+    pub name: String,
+    pub operation: String,
+    pub output: Vec<i64>,
+    #[serde(skip)]
+    pub weights: Weights,
+    /// Trainable parameters and running statistics (not BatchNorm's batch counter).
+    pub parameters: i64,
+    /// Multiply-adds of convolutions and dense layers for one image.
+    pub multiply_adds: i64,
+}
+
+/// The tensors a layer holds, by shape.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Weights {
+    None,
+    Conv { input: i64, output: i64, kernel: i64 },
+    Dense { input: i64, output: i64 },
+    BatchNorm { channels: i64 },
+}
+
+impl Table {
+    pub fn parameters(&self) -> i64 {
+        self.rows.iter().map(|row| row.parameters).sum()
+    }
+
+    pub fn multiply_adds(&self) -> i64 {
+        self.rows.iter().map(|row| row.multiply_adds).sum()
+    }
+}
+
+/// Follows the shape of one image through `layers`, in the order in which PyTorch would construct them.
+///
+/// Panics if a layer does not fit its input; `spec` refuses such configurations.
+pub fn table(layers: &[Layer], input: [i64; 3]) -> Table {
+    let mut walk = Walk { image: input.to_vec(), rows: vec![], counts: Default::default() };
+    walk.through(layers, input.to_vec());
+    Table { rows: walk.rows }
+}
+
+struct Walk {
+    image: Vec<i64>,
+    rows: Vec<TableRow>,
+    /// How many of each kind have been named: conv, skip, fc, bn.
+    counts: std::collections::HashMap<&'static str, usize>,
+}
+
+impl Walk {
+    fn through(&mut self, layers: &[Layer], input: Vec<i64>) -> Vec<i64> {
+        layers.iter().fold(input, |shape, layer| self.step(layer, shape))
+    }
+
+    fn step(&mut self, layer: &Layer, input: Vec<i64>) -> Vec<i64> {
+        match *layer {
+            Layer::Conv { out, kernel, padding, shortcut } => {
+                let output = vec![out, input[1] + 2 * padding - kernel + 1, input[2] + 2 * padding - kernel + 1];
+                assert!(output.iter().all(|&side| side > 0), "convolution {kernel}x{kernel} does not fit {input:?}");
+                let name = self.name(if shortcut { "skip" } else { "conv" });
+                let weights = Weights::Conv { input: input[0], output: out, kernel };
+                let padding = if padding > 0 { format!(", padding {padding}") } else { String::new() };
+                self.push(name, format!("convolution {kernel}x{kernel}{padding}"), output, weights)
+            }
+            Layer::Dense(out) => {
+                let name = self.name("fc");
+                self.push(name, "dense".into(), vec![out], Weights::Dense { input: input[0], output: out })
+            }
+            Layer::BatchNorm => {
+                let name = self.name("bn");
+                let weights = Weights::BatchNorm { channels: input[0] };
+                self.push(name, "batch normalization".into(), input, weights)
+            }
+            Layer::AvgPool(side) => self.pool("average pooling", side, input),
+            Layer::MaxPool(side) => self.pool("max pooling", side, input),
+            Layer::Flatten => self.plain("flatten".into(), vec![input.iter().product()]),
+            Layer::Act => self.plain("activation".into(), input),
+            Layer::Dropout(p) if p > 0.0 => self.plain(format!("dropout {p}"), input),
+            Layer::Dropout(_) => input,
+            Layer::Sum { ref main, ref from_input, ref from_previous } => {
+                let image = self.image.clone();
+                let output = self.through(main, input.clone());
+                self.through(from_input, image);
+                self.through(from_previous, input);
+                self.plain("sum of branches".into(), output)
+            }
+        }
+    }
+
+    fn name(&mut self, kind: &'static str) -> String {
+        let count = self.counts.entry(kind).or_default();
+        *count += 1;
+        format!("{kind}{count}")
+    }
+
+    fn pool(&mut self, kind: &str, side: i64, input: Vec<i64>) -> Vec<i64> {
+        assert!(input[1] >= side && input[2] >= side, "pooling {side}x{side} does not fit {input:?}");
+        self.plain(format!("{kind} {side}x{side}"), vec![input[0], input[1] / side, input[2] / side])
+    }
+
+    fn plain(&mut self, operation: String, output: Vec<i64>) -> Vec<i64> {
+        self.push(String::new(), operation, output, Weights::None)
+    }
+
+    fn push(&mut self, name: String, operation: String, output: Vec<i64>, weights: Weights) -> Vec<i64> {
+        let (parameters, multiply_adds) = match weights {
+            Weights::None => (0, 0),
+            Weights::Conv { input, output: out, kernel } => {
+                let kernels = out * input * kernel * kernel;
+                (kernels + out, kernels * output[1] * output[2])
+            }
+            Weights::Dense { input, output } => (output * input + output, output * input),
+            Weights::BatchNorm { channels } => (4 * channels, 0),
+        };
+        self.rows.push(TableRow { name, operation, output: output.clone(), weights, parameters, multiply_adds });
+        output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{INPUT_SHAPE, layers};
+    use crate::spec::config::Model;
+
+    fn parameters(model: Model) -> i64 {
+        table(&layers(&model, 0.0), INPUT_SHAPE).parameters()
+    }
+
+    /// The counts that the five published systems state.
+    #[test]
+    fn parameter_counts_are_the_published_ones() {
+        let lenet = || (vec![6, 16], vec![120, 84]);
+        let (channels, dense) = lenet();
+        assert_eq!(parameters(Model::Lenet5 { channels, dense }), 62_006);
+        let (channels, dense) = lenet();
+        assert_eq!(parameters(Model::Lenet5Dropout { channels, dense }), 62_006);
+        assert_eq!(parameters(Model::KerasCnn { channels: vec![32, 64, 128], dense: vec![128] }), 504_266);
+        let resnet = Model::Resnet { channels: vec![64, 128, 256, 512, 512], dense: vec![1024, 1024, 256] };
+        assert_eq!(parameters(resnet), 17_001_930);
+    }
+
+    /// 3·32·9+32, 32·64·9+64, 4096·128+128 and 128·10+10.
+    #[test]
+    fn leaky_cnn_base_has_545_098_parameters() {
+        let base = Model::LeakyCnn { channels: vec![32, 64], convs_per_block: 1, dense: vec![128] };
+        assert_eq!(parameters(base), 545_098);
+    }
+
+    #[test]
+    fn resnet_costs_321_million_multiply_adds_an_image() {
+        let resnet = Model::Resnet { channels: vec![64, 128, 256, 512, 512], dense: vec![1024, 1024, 256] };
+        let table = table(&layers(&resnet, 0.3), INPUT_SHAPE);
+        assert_eq!(table.multiply_adds() / 1_000_000, 321);
+    }
+
+    #[test]
+    fn names_count_each_kind_in_construction_order() {
+        let resnet = Model::Resnet { channels: vec![4, 8, 8, 8, 8], dense: vec![16] };
+        let table = table(&layers(&resnet, 0.0), INPUT_SHAPE);
+        let names: Vec<&str> = table.rows.iter().map(|row| row.name.as_str()).filter(|name| !name.is_empty()).collect();
+        assert_eq!(&names[..9], ["conv1", "conv2", "skip1", "bn1", "conv3", "conv4", "skip2", "skip3", "bn2"]);
+        assert_eq!(&names[names.len() - 2..], ["fc1", "fc2"]);
+    }
+}

@@ -1,0 +1,82 @@
+//! The five networks, each declared as a list of layers that reads like its description.
+
+mod layer;
+mod network;
+
+pub use layer::{Layer, Table, TableRow, Weights, table};
+pub use network::{Network, State};
+
+use crate::spec::config::Model;
+use layer::{act, avg_pool, batch_norm, conv, conv_padded, dense, dropout, flatten, max_pool, shortcut, sum};
+
+/// Image side, channels and classes of CIFAR-10.
+pub const INPUT_SHAPE: [i64; 3] = [3, 32, 32];
+pub const CLASSES: i64 = 10;
+
+/// [N, 3, 32, 32] → logits [N, 10]. `dropout_probability` follows every hidden dense layer.
+pub fn layers(model: &Model, dropout_probability: f64) -> Vec<Layer> {
+    match model {
+        Model::Lenet5 { channels, dense } => lenet(channels, avg_pool, dense, dropout_probability),
+        Model::Lenet5Dropout { channels, dense } => lenet(channels, max_pool, dense, dropout_probability),
+        Model::KerasCnn { channels, dense } => keras_cnn(channels, dense, dropout_probability),
+        Model::LeakyCnn { channels, convs_per_block, dense } => {
+            leaky_cnn(channels, *convs_per_block, dense, dropout_probability)
+        }
+        Model::Resnet { channels, dense } => resnet(channels, dense, dropout_probability),
+    }
+}
+
+/// LeCun et al. 1998, on three colour planes; with max pooling and dropout it is `lenet5_dropout`.
+fn lenet(channels: &[i64], pool: fn(i64) -> Layer, hidden: &[i64], p: f64) -> Vec<Layer> {
+    let mut layers = vec![];
+    for &out in channels {
+        layers.extend([conv(out, 5), act(), pool(2)]);
+    }
+    with_classifier(layers, hidden, p)
+}
+
+/// The convolutional network of the Keras tutorials, with one more convolution.
+fn keras_cnn(channels: &[i64], hidden: &[i64], p: f64) -> Vec<Layer> {
+    let mut layers = vec![conv(channels[0], 3), act(), max_pool(2)];
+    for &out in &channels[1..] {
+        layers.extend([conv(out, 3), act()]);
+    }
+    layers.push(max_pool(2));
+    with_classifier(layers, hidden, p)
+}
+
+fn leaky_cnn(channels: &[i64], convs_per_block: i64, hidden: &[i64], p: f64) -> Vec<Layer> {
+    let mut layers = vec![];
+    for &out in channels {
+        for _ in 0..convs_per_block {
+            layers.extend([conv_padded(out, 3), act()]);
+        }
+        layers.push(max_pool(2));
+    }
+    with_classifier(layers, hidden, p)
+}
+
+/// Five stages, each fed by the stage before and by the pooled input image.
+fn resnet(channels: &[i64], hidden: &[i64], p: f64) -> Vec<Layer> {
+    const CONVS_PER_STAGE: [usize; 5] = [2, 2, 3, 3, 3];
+    let mut layers = vec![];
+    for (stage, (&out, convs)) in channels.iter().zip(CONVS_PER_STAGE).enumerate() {
+        let main: Vec<Layer> = (0..convs).flat_map(|_| [conv_padded(out, 3), act()]).collect();
+        let from_input = match stage {
+            0 => vec![shortcut(out)],
+            _ => vec![avg_pool(1 << stage), shortcut(out)],
+        };
+        let from_previous = if stage == 0 { vec![] } else { vec![shortcut(out)] };
+        layers.extend([sum(main, from_input, from_previous), batch_norm(), max_pool(2)]);
+    }
+    with_classifier(layers, hidden, p)
+}
+
+fn with_classifier(mut layers: Vec<Layer>, hidden: &[i64], p: f64) -> Vec<Layer> {
+    layers.push(flatten());
+    for &width in hidden {
+        layers.extend([dense(width), act(), dropout(p)]);
+    }
+    layers.push(dense(CLASSES));
+    layers
+}

@@ -1,0 +1,79 @@
+//! The libtorch calls that tch does not bind, behind safe functions. The C++ side is `torch.cpp`.
+
+use std::ffi::{CStr, c_char};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+unsafe extern "C" {
+    fn runner_generator_state(state: *mut *mut C_tensor) -> *mut c_char;
+    fn runner_set_generator_state(state: *const C_tensor) -> *mut c_char;
+    fn runner_randperm(seed: u64, n: i64, permutation: *mut *mut C_tensor) -> *mut c_char;
+    fn runner_leaky_relu(input: *const C_tensor, slope: f64, output: *mut *mut C_tensor) -> *mut c_char;
+    fn runner_channels_last(input: *const C_tensor, output: *mut *mut C_tensor) -> *mut c_char;
+    fn runner_add_(this: *mut C_tensor, other: *const C_tensor, alpha: f64) -> *mut c_char;
+    fn runner_addcmul_(this: *mut C_tensor, left: *const C_tensor, right: *const C_tensor, value: f64) -> *mut c_char;
+    fn runner_addcdiv_(
+        this: *mut C_tensor,
+        numerator: *const C_tensor,
+        denominator: *const C_tensor,
+        value: f64,
+    ) -> *mut c_char;
+}
+
+/// The state of the process-wide CPU generator, a byte tensor of about 5,000 elements. `torch.get_rng_state()`.
+pub fn generator_state() -> Tensor {
+    returned(|out| unsafe { runner_generator_state(out) })
+}
+
+/// Puts back what [`generator_state`] gave. `torch.set_rng_state(state)`.
+pub fn set_generator_state(state: &Tensor) {
+    succeed(unsafe { runner_set_generator_state(state.as_ptr()) });
+}
+
+/// int64 [n]: `torch.randperm(n, generator=torch.Generator().manual_seed(seed))`.
+pub fn randperm(seed: u64, n: i64) -> Tensor {
+    returned(|out| unsafe { runner_randperm(seed, n, out) })
+}
+
+/// `F.leaky_relu(input, slope)`
+pub fn leaky_relu(input: &Tensor, slope: f64) -> Tensor {
+    returned(|out| unsafe { runner_leaky_relu(input.as_ptr(), slope, out) })
+}
+
+/// [N, C, H, W] laid out as NHWC in memory. `input.contiguous(memory_format=torch.channels_last)`.
+pub fn channels_last(input: &Tensor) -> Tensor {
+    returned(|out| unsafe { runner_channels_last(input.as_ptr(), out) })
+}
+
+/// `target.add_(other, alpha=alpha)`
+pub fn add_scaled(target: &mut Tensor, other: &Tensor, alpha: f64) {
+    succeed(unsafe { runner_add_(target.as_mut_ptr(), other.as_ptr(), alpha) });
+}
+
+/// `target.addcmul_(left, right, value=value)`
+pub fn add_product(target: &mut Tensor, left: &Tensor, right: &Tensor, value: f64) {
+    succeed(unsafe { runner_addcmul_(target.as_mut_ptr(), left.as_ptr(), right.as_ptr(), value) });
+}
+
+/// `target.addcdiv_(numerator, denominator, value=value)`
+pub fn add_quotient(target: &mut Tensor, numerator: &Tensor, denominator: &Tensor, value: f64) {
+    succeed(unsafe { runner_addcdiv_(target.as_mut_ptr(), numerator.as_ptr(), denominator.as_ptr(), value) });
+}
+
+fn returned(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Tensor {
+    let mut output = std::ptr::null_mut();
+    succeed(call(&mut output));
+    // SAFETY: on success the C++ side has stored a tensor of its own making, which is ours to free.
+    unsafe { Tensor::from_ptr(output) }
+}
+
+/// As tch's own operators do, panics with libtorch's message: a failed call is a bug here or a lack of memory.
+fn succeed(message: *mut c_char) {
+    if !message.is_null() {
+        // SAFETY: a non-null answer is a C string from strdup.
+        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
+        unsafe { libc::free(message.cast()) };
+        panic!("libtorch: {text}");
+    }
+}

@@ -1,0 +1,216 @@
+//! The summary as people read it: per block, one table of results and one of convergence and generalization, in Markdown
+//! and in TeX.
+
+use super::statistics::Spread;
+use super::summary::{BlockSummary, Measure, Row};
+use super::words::{interval, mean_std, minus, p_value, percent};
+use super::{Study, StudyBlock};
+
+/// Rows of cells under a header, free of any markup.
+pub struct Grid {
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+}
+
+const MISSING: &str = "–";
+
+/// Test accuracy, loss, and the comparison with the base, which is the first row.
+pub fn results(block: &BlockSummary) -> Grid {
+    let header =
+        ["Setting", "n", "Test accuracy (%)", "Test loss", "Difference (points)", "95 % interval", "p (Holm)", "Verdict"];
+    let rows = block.rows.iter().enumerate().map(|(index, row)| result_cells(index == 0, row)).collect();
+    Grid { header: header.map(str::to_owned).to_vec(), rows }
+}
+
+fn result_cells(is_base: bool, row: &Row) -> Vec<String> {
+    let mut cells = vec![
+        row.variant.label.clone(),
+        row.count_label().replacen("n = ", "", 1),
+        scaled(row.spread(Measure::TestAccuracy), 100.0, 2),
+        scaled(row.spread(Measure::TestLoss), 1.0, 3),
+    ];
+    cells.extend(match &row.difference {
+        _ if is_base => [MISSING, MISSING, MISSING, "base"].map(str::to_owned),
+        None => [MISSING, MISSING, MISSING, "no result"].map(str::to_owned),
+        Some(difference) => [
+            minus(100.0 * difference.spread.mean, 2),
+            interval(&difference.spread).unwrap_or(MISSING.to_owned()),
+            difference.p_holm.map_or(MISSING.to_owned(), |p| p_value(p).trim_start_matches("= ").to_owned()),
+            difference.verdict.word().to_owned(),
+        ],
+    });
+    cells
+}
+
+/// How soon validation accuracies are reached, and how far test lies behind training.
+pub fn convergence(block: &BlockSummary, targets: &[f64]) -> Grid {
+    let mut header: Vec<String> = ["Setting", "Selected epoch"].map(str::to_owned).to_vec();
+    for target in targets {
+        let percent = minus(100.0 * target, 0);
+        header.extend([format!("Epochs to {percent} %"), format!("Seconds to {percent} %")]);
+    }
+    header.extend(["Mean val. accuracy (%)", "Accuracy gap (points)", "Loss gap"].map(str::to_owned));
+    let cells = |row: &Row| {
+        let mut cells = vec![row.variant.label.clone(), scaled(row.spread(Measure::BestEpoch), 1.0, 1)];
+        for &target in targets {
+            cells.push(reached(row, Measure::EpochsTo(target)));
+            cells.push(reached(row, Measure::SecondsTo(target)));
+        }
+        cells.push(scaled(row.spread(Measure::CurveArea), 100.0, 1));
+        cells.push(scaled(row.spread(Measure::AccuracyGap), 100.0, 1));
+        cells.push(scaled(row.spread(Measure::LossGap), 1.0, 3));
+        cells
+    };
+    Grid { header, rows: block.rows.iter().map(cells).collect() }
+}
+
+fn scaled(spread: Option<Spread>, factor: f64, decimals: usize) -> String {
+    spread.map_or(MISSING.to_owned(), |spread| mean_std(&spread, factor, decimals))
+}
+
+/// Over those trials that get there, whose number follows where it is not all.
+fn reached(row: &Row, measure: Measure) -> String {
+    match row.spread(measure) {
+        Some(spread) if spread.n < row.n() => format!("{} ({} of {})", mean_std(&spread, 1.0, 1), spread.n, row.n()),
+        None if row.n() > 0 => "never".to_owned(),
+        spread => scaled(spread, 1.0, 1),
+    }
+}
+
+/// What every table needs said about it, without markup.
+fn note(study: &Study) -> String {
+    format!(
+        "{}, {}. Mean ± standard deviation over n seeds, of the weights of the selected epoch; failed and diverged trials are \
+         in no mean. Differences are paired by seed; p is of the paired t-test, adjusted after Holm within the block.",
+        study.dataset_note,
+        study.mode_label()
+    )
+}
+
+pub fn summary_md(study: &Study, blocks: &[BlockSummary]) -> String {
+    let mut text = format!("# {}\n\n{}\n", markdown(&study.name), markdown(&note(study)));
+    for block in blocks {
+        text += &format!("\n## {}\n\n{}", markdown(study.title(block.block)), markdown_table(&results(block)));
+        text += &format!("\n{}", markdown_table(&convergence(block, &study.targets)));
+    }
+    text
+}
+
+pub fn markdown_table(grid: &Grid) -> String {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| markdown(cell)).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule = format!("|---|{}\n", "---:|".repeat(grid.header.len() - 1));
+    line(&grid.header) + &rule + &grid.rows.iter().map(|row| line(row)).collect::<String>()
+}
+
+/// Text that Markdown shows as it is, on one line.
+pub fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' | '|' | '*' | '_' | '`' | '<' | '[' | ']' | '#' | '~' => escaped.extend(['\\', character]),
+            _ if character.is_control() => escaped.push(' '),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// A document that compiles with any LaTeX; the tables can be copied out of it.
+pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
+    let mut text = TEX_START.to_owned();
+    text += &format!("\\section*{{{}}}\n{}\n", tex(&study.name), tex(&note(study)));
+    for block in blocks {
+        let base = block.base().and_then(|row| row.spread(Measure::TestAccuracy));
+        let caption = |what: &str| {
+            let title = study.title(block.block);
+            tex(&format!("{title}: {what}. Base: {}, {}.", percent(base), study.data_label()))
+        };
+        text += &tex_table(block.block, "results", &caption("test results"), &results(block));
+        let what = "convergence and generalization";
+        text += &tex_table(block.block, "convergence", &caption(what), &convergence(block, &study.targets));
+    }
+    text + "\\end{document}\n"
+}
+
+const TEX_START: &str = "\\documentclass[10pt,a4paper]{article}
+\\usepackage[margin=12mm,landscape]{geometry}
+\\usepackage{longtable,array}
+\\begin{document}
+\\footnotesize
+";
+
+/// Setting on the left and cut into lines; numbers share the rest of the line.
+fn tex_table(block: &StudyBlock, kind: &str, caption: &str, grid: &Grid) -> String {
+    let width = 0.74 / (grid.header.len() - 1) as f64;
+    let numbers = format!(">{{\\raggedleft\\arraybackslash}}p{{{width:.3}\\linewidth}}").repeat(grid.header.len() - 1);
+    let line = |cells: &[String]| cells.iter().map(|cell| tex(cell)).collect::<Vec<_>>().join(" & ") + " \\\\\n";
+    let label = block.id.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let mut text = format!("\n\\begin{{longtable}}{{>{{\\raggedright\\arraybackslash}}p{{0.16\\linewidth}}{numbers}}}\n");
+    text += &format!("\\caption{{{caption}}}\\label{{tab:{label}-{kind}}}\\\\\n\\hline\n");
+    text += &format!("{}\\hline\\endhead\n", line(&grid.header));
+    text.extend(grid.rows.iter().map(|row| line(row)));
+    text + "\\hline\n\\end{longtable}\n"
+}
+
+/// Text that LaTeX prints as it is, with nothing but ASCII left for its input encoding to stumble over.
+fn tex(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' | '%' | '$' | '#' | '{' | '}' => escaped.extend(['\\', character]),
+            // A line may break after these, which long setting names need.
+            '_' => escaped += "\\_\\allowbreak{}",
+            '=' | '/' => escaped += &format!("{character}\\allowbreak{{}}"),
+            '\\' => escaped += "\\textbackslash{}",
+            '~' => escaped += "\\textasciitilde{}",
+            '^' => escaped += "\\textasciicircum{}",
+            '<' | '>' | '|' => escaped += &format!("${character}$"),
+            '±' => escaped += "$\\pm$",
+            '−' => escaped += "$-$",
+            '×' => escaped += "$\\times$",
+            '·' => escaped += "$\\cdot$",
+            '≤' => escaped += "$\\le$",
+            '≥' => escaped += "$\\ge$",
+            '–' => escaped += "--",
+            '—' => escaped += "---",
+            '…' => escaped += "\\dots{}",
+            _ if character.is_control() => escaped.push(' '),
+            _ if character.is_ascii() => escaped.push(character),
+            _ => escaped += &greek(character).unwrap_or_else(|| format!("[U+{:04X}]", character as u32)),
+        }
+    }
+    escaped
+}
+
+/// The small Greek letters that TeX has commands for.
+fn greek(character: char) -> Option<String> {
+    const NAMES: [(char, &str); 10] = [
+        ('α', "alpha"),
+        ('β', "beta"),
+        ('γ', "gamma"),
+        ('δ', "delta"),
+        ('ε', "epsilon"),
+        ('η', "eta"),
+        ('λ', "lambda"),
+        ('μ', "mu"),
+        ('σ', "sigma"),
+        ('τ', "tau"),
+    ];
+    let (_, name) = NAMES.iter().find(|(letter, _)| *letter == character)?;
+    Some(format!("$\\{name}$"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_in_a_label_is_text() {
+        assert_eq!(markdown("a|b_c\n<i>"), "a\\|b\\_c \\<i>");
+        assert_eq!(tex("50 % & λ_1 ≥ {x}"), "50 \\% \\& $\\lambda$\\_\\allowbreak{}1 $\\ge$ \\{x\\}");
+        assert_eq!(tex("é"), "[U+00E9]");
+    }
+}

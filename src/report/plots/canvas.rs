@@ -1,0 +1,239 @@
+//! A white page to draw on, in pixels of the finished image, and how it becomes a PNG.
+
+use super::theme::{FONT, LEADING, register};
+use anyhow::{Result, anyhow};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::collections::HashMap;
+
+pub type Point = (f64, f64);
+
+/// Drawn this many times larger and averaged down, which smooths the thick lines that plotters leaves jagged.
+const OVERSAMPLING: usize = 2;
+/// A PNG palette's size.
+const PALETTE: usize = 256;
+/// From a text's middle line to its baseline, in text sizes: half the height of Roboto's capitals.
+const MIDDLE_TO_BASELINE: f64 = 0.3;
+
+#[derive(Clone, Copy)]
+pub enum Align {
+    Left,
+    Center,
+    Right,
+}
+
+#[derive(Clone, Copy)]
+pub struct Ink {
+    pub color: RGBColor,
+    pub size: f64,
+    pub bold: bool,
+    pub align: Align,
+}
+
+impl Ink {
+    pub fn new(color: RGBColor, size: f64) -> Ink {
+        Ink { color, size, bold: false, align: Align::Left }
+    }
+
+    pub fn bold(self) -> Ink {
+        Ink { bold: true, ..self }
+    }
+
+    pub fn align(self, align: Align) -> Ink {
+        Ink { align, ..self }
+    }
+
+    fn font(&self) -> FontDesc<'static> {
+        let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
+        FontDesc::new(FontFamily::Name(FONT), self.size * OVERSAMPLING as f64, style)
+    }
+
+    pub fn width(&self, text: &str) -> f64 {
+        self.font().box_size(text).map_or(0.0, |(width, _)| f64::from(width) / OVERSAMPLING as f64)
+    }
+
+    /// Cut into at most `lines` lines of at most `width`, at spaces where there are any; what does not fit ends in `…`.
+    pub fn wrap(&self, text: &str, width: f64, lines: usize) -> Vec<String> {
+        let mut rows: Vec<String> = Vec::new();
+        let mut row = String::new();
+        for word in text.split_inclusive([' ', ',', '_', '/']) {
+            let full = self.width(format!("{row}{word}").trim_end()) > width;
+            if full && !row.is_empty() && rows.len() + 1 < lines {
+                rows.push(std::mem::take(&mut row));
+            }
+            row += word;
+        }
+        rows.push(row);
+        rows.iter().map(|row| self.cut(row.trim_end(), width)).collect()
+    }
+
+    fn cut(&self, text: &str, width: f64) -> String {
+        if self.width(text) <= width {
+            return text.to_owned();
+        }
+        let mut kept = text.to_owned();
+        while kept.pop().is_some() && self.width(&format!("{kept}…")) > width {}
+        kept + "…"
+    }
+}
+
+pub struct Canvas<'a> {
+    area: DrawingArea<BitMapBackend<'a>, Shift>,
+}
+
+/// The PNG of what `draw` draws on a white page.
+pub fn paint(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<u8>> {
+    register()?;
+    let (width, height) = (width.round() as usize, height.round() as usize);
+    let (wide, high) = (width * OVERSAMPLING, height * OVERSAMPLING);
+    let mut pixels = vec![u8::MAX; wide * high * 3];
+    let canvas = Canvas { area: BitMapBackend::with_buffer(&mut pixels, (wide as u32, high as u32)).into_drawing_area() };
+    draw(&canvas)?;
+    drop(canvas);
+    encode(&shrink(&pixels, wide), width, height)
+}
+
+impl Canvas<'_> {
+    pub fn line(&self, points: &[Point], color: RGBColor, width: f64) -> Result<()> {
+        let stroke = (width * OVERSAMPLING as f64).round() as u32;
+        let points: Vec<(i32, i32)> = points.iter().map(pixel).collect();
+        self.area.draw(&PathElement::new(points, color.stroke_width(stroke))).map_err(failed)
+    }
+
+    pub fn dashed(&self, points: &[Point], color: RGBColor, width: f64, (dash, gap): (f64, f64)) -> Result<()> {
+        dashes(points, dash, gap).iter().try_for_each(|piece| self.line(piece, color, width))
+    }
+
+    pub fn polygon(&self, points: &[Point], color: RGBColor, opacity: f64) -> Result<()> {
+        let points: Vec<(i32, i32)> = points.iter().map(pixel).collect();
+        self.area.draw(&Polygon::new(points, color.mix(opacity))).map_err(failed)
+    }
+
+    pub fn rectangle(&self, (left, top): Point, (right, bottom): Point, color: RGBColor) -> Result<()> {
+        self.area.draw(&Rectangle::new([pixel(&(left, top)), pixel(&(right, bottom))], color.filled())).map_err(failed)
+    }
+
+    pub fn circle(&self, center: Point, radius: f64, color: RGBColor, opacity: f64) -> Result<()> {
+        let radius = (radius * OVERSAMPLING as f64).round() as i32;
+        self.area.draw(&Circle::new(pixel(&center), radius, color.mix(opacity).filled())).map_err(failed)
+    }
+
+    /// The middle of the text's height is at `y`.
+    pub fn text(&self, text: &str, (x, y): Point, ink: Ink) -> Result<()> {
+        let start = match ink.align {
+            Align::Left => x,
+            Align::Center => x - ink.width(text) / 2.0,
+            Align::Right => x - ink.width(text),
+        };
+        // plotters' font code puts the baseline half a text size below the position it is given.
+        let top = y + (MIDDLE_TO_BASELINE - 0.5) * ink.size;
+        let style = ink.font().color(&ink.color).pos(Pos::new(HPos::Left, VPos::Top));
+        self.area.draw_text(text, &style, pixel(&(start, top))).map_err(failed)
+    }
+
+    /// Read from below; `(x, y)` is the middle of the text.
+    pub fn vertical_text(&self, text: &str, (x, y): Point, ink: Ink) -> Result<()> {
+        let left = x + (MIDDLE_TO_BASELINE - 0.5) * ink.size;
+        let style = ink.font().transform(FontTransform::Rotate270).color(&ink.color).pos(Pos::new(HPos::Left, VPos::Top));
+        self.area.draw_text(text, &style, pixel(&(left, y + ink.width(text) / 2.0))).map_err(failed)
+    }
+
+    /// Lines of text, the first one's middle at `y`; the next free `y`.
+    pub fn paragraph(&self, lines: &[String], (x, y): Point, ink: Ink) -> Result<f64> {
+        let step = ink.size * LEADING;
+        for (index, line) in lines.iter().enumerate() {
+            self.text(line, (x, y + step * index as f64), ink)?;
+        }
+        Ok(y + step * lines.len() as f64)
+    }
+}
+
+fn pixel(&(x, y): &Point) -> (i32, i32) {
+    ((x * OVERSAMPLING as f64).round() as i32, (y * OVERSAMPLING as f64).round() as i32)
+}
+
+fn failed(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!("cannot draw: {error}")
+}
+
+/// The drawn pieces of a dashed line, which bend where it bends.
+fn dashes(points: &[Point], dash: f64, gap: f64) -> Vec<Vec<Point>> {
+    let mut pieces: Vec<Vec<Point>> = Vec::new();
+    let (mut drawing, mut left) = (true, dash);
+    for pair in points.windows(2) {
+        let (mut from, to) = (pair[0], pair[1]);
+        if drawing {
+            pieces.push(vec![from]);
+        }
+        loop {
+            let length = (to.0 - from.0).hypot(to.1 - from.1);
+            if length < left {
+                left -= length;
+                break;
+            }
+            let share = left / length;
+            from = (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
+            if let Some(piece) = pieces.last_mut().filter(|_| drawing) {
+                piece.push(from);
+            }
+            drawing = !drawing;
+            left = if drawing { dash } else { gap };
+            if drawing {
+                pieces.push(vec![from]);
+            }
+        }
+        if let Some(piece) = pieces.last_mut().filter(|_| drawing) {
+            piece.push(to);
+        }
+    }
+    pieces
+}
+
+/// Each pixel the mean of its `OVERSAMPLING`² parts.
+fn shrink(pixels: &[u8], wide: usize) -> Vec<[u8; 3]> {
+    let high = pixels.len() / 3 / wide;
+    let mut small = Vec::with_capacity(pixels.len() / 3 / OVERSAMPLING / OVERSAMPLING);
+    for top in (0..high).step_by(OVERSAMPLING) {
+        for left in (0..wide).step_by(OVERSAMPLING) {
+            let mut sum = [0_usize; 3];
+            for row in top..top + OVERSAMPLING {
+                for part in pixels[(row * wide + left) * 3..][..OVERSAMPLING * 3].chunks_exact(3) {
+                    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += usize::from(*part));
+                }
+            }
+            small.push(sum.map(|sum| (sum / (OVERSAMPLING * OVERSAMPLING)) as u8));
+        }
+    }
+    small
+}
+
+/// With a palette of the most frequent colours; the rarer ones, blends at the edges of letters and lines, go to the nearest.
+fn encode(pixels: &[[u8; 3]], width: usize, height: usize) -> Result<Vec<u8>> {
+    let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
+    for color in pixels {
+        *counts.entry(*color).or_default() += 1;
+    }
+    let mut colors: Vec<([u8; 3], usize)> = counts.into_iter().collect();
+    colors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let palette: Vec<[u8; 3]> = colors.iter().take(PALETTE).map(|(color, _)| *color).collect();
+    let index: HashMap<[u8; 3], u8> = colors.iter().map(|(color, _)| (*color, nearest(&palette, *color))).collect();
+    let indices: Vec<u8> = pixels.iter().map(|color| index[color]).collect();
+
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(palette.concat());
+    encoder.set_filter(png::Filter::NoFilter);
+    encoder.set_compression(png::Compression::Balanced);
+    encoder.write_header()?.write_image_data(&indices)?;
+    Ok(bytes)
+}
+
+fn nearest(palette: &[[u8; 3]], color: [u8; 3]) -> u8 {
+    let distance = |other: &[u8; 3]| -> u32 {
+        other.iter().zip(color).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
+    };
+    let closest = (0..palette.len()).min_by_key(|&i| distance(&palette[i]));
+    closest.unwrap_or_default() as u8
+}

@@ -1,0 +1,78 @@
+//! One configuration's confusion matrix on the test set, summed over its seeds.
+
+use super::canvas::{Align, Canvas, Ink, Point, paint};
+use super::theme::{INK, LABEL, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, shade};
+use super::{page, seeds_label};
+use crate::report::summary::{BlockSummary, Measure, Row};
+use crate::report::{Study, words};
+use crate::train::record::{CLASSES, Confusion};
+use anyhow::Result;
+
+const CELL: (f64, f64) = (146.0, 92.0);
+const LEFT: f64 = 250.0;
+const TOP: f64 = MARGIN + TITLE * 2.0 + TICK * 3.2;
+/// Text is white on cells darker than this.
+const DARK: f64 = 0.55;
+
+pub fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
+    let confusion = sum(row);
+    let height = TOP + CELL.1 * CLASSES as f64 + MARGIN * 2.0 + SMALL * 2.0;
+    let accuracy = words::percent(row.spread(Measure::TestAccuracy));
+    let title = format!("{} · {}: {accuracy}", study.title(block.block), row.variant.label);
+    let caption = format!(
+        "test images in % of the true class, number of images below · sum over {} · {} · {}",
+        seeds_label(std::iter::once(row)),
+        study.data_label(),
+        study.mode_label()
+    );
+    paint(WIDTH, height, |canvas| {
+        page(canvas, height, &title, &caption)?;
+        draw_names(canvas, &study.class_names)?;
+        for (truth, counts) in confusion.iter().enumerate() {
+            let support: u64 = counts.iter().sum();
+            for (predicted, count) in counts.iter().enumerate() {
+                draw_cell(canvas, corner(truth, predicted), *count, support)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn sum(row: &Row) -> Confusion {
+    let mut sum = Confusion::default();
+    for scores in row.done().filter_map(|trial| trial.scores()) {
+        let cells = sum.iter_mut().flatten().zip(scores.confusion.iter().flatten());
+        cells.for_each(|(sum, count)| *sum += count);
+    }
+    sum
+}
+
+fn corner(truth: usize, predicted: usize) -> Point {
+    (LEFT + CELL.0 * predicted as f64, TOP + CELL.1 * truth as f64)
+}
+
+fn draw_names(canvas: &Canvas, names: &[String]) -> Result<()> {
+    let axis = Ink::new(INK, LABEL);
+    let middle = (LEFT + CELL.0 * CLASSES as f64 / 2.0, TOP + CELL.1 * CLASSES as f64 / 2.0);
+    canvas.text("predicted class", (middle.0, TOP - TICK * 2.3), axis.align(Align::Center))?;
+    canvas.vertical_text("true class", (MARGIN + LABEL / 2.0, middle.1), axis)?;
+    for (class, name) in names.iter().take(CLASSES).enumerate() {
+        let (left, top) = corner(class, class);
+        let ink = Ink::new(INK, TICK);
+        let short = ink.wrap(name, CELL.0, 1).concat();
+        canvas.text(&short, (left + CELL.0 / 2.0, TOP - TICK * 0.8), ink.align(Align::Center))?;
+        let short = ink.wrap(name, LEFT - MARGIN - LABEL - 30.0, 1).concat();
+        canvas.text(&short, (LEFT - 16.0, top + CELL.1 / 2.0), ink.align(Align::Right))?;
+    }
+    Ok(())
+}
+
+fn draw_cell(canvas: &Canvas, (left, top): Point, count: u64, support: u64) -> Result<()> {
+    let share = if support == 0 { 0.0 } else { count as f64 / support as f64 };
+    // One pixel of paper between the cells.
+    canvas.rectangle((left, top), (left + CELL.0 - 2.0, top + CELL.1 - 2.0), shade(share))?;
+    let (ink, quiet) = if share > DARK { (PAPER, PAPER) } else { (INK, QUIET) };
+    let (x, y) = (left + CELL.0 / 2.0, top + CELL.1 / 2.0);
+    canvas.text(&format!("{:.1}", 100.0 * share), (x, y - 15.0), Ink::new(ink, LABEL).align(Align::Center))?;
+    canvas.text(&count.to_string(), (x, y + 19.0), Ink::new(quiet, SMALL).align(Align::Center))
+}

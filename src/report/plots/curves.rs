@@ -1,0 +1,323 @@
+//! Accuracy or loss over the epochs: the mean over a configuration's seeds, with a band of one standard deviation.
+//!
+//! A mean whose members change would jump for no reason of training. So it ends with the shortest of its trials, and what early
+//! stopping let the others go on for is drawn seed by seed. Diverged trials are in no mean; each is a dotted line that ends in ×.
+
+use super::canvas::{Canvas, Ink, Point, paint};
+use super::frame::{Frame, ticks, whole_ticks};
+use super::theme::{BASE, INK, LEADING, MARGIN, PAPER, QUIET, SERIES, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
+use super::{page, seeds_label};
+use crate::report::statistics::spread;
+use crate::report::summary::{BlockSummary, Row};
+use crate::report::{StoredTrial, Study};
+use crate::train::record::Epoch;
+use anyhow::Result;
+use plotters::style::RGBColor;
+
+const LEGEND_WIDTH: f64 = 500.0;
+const SAMPLE_WIDTH: f64 = 70.0;
+const LEGEND_GAP: f64 = 14.0;
+const MIN_HEIGHT: f64 = 1000.0;
+const THICK: f64 = 4.0;
+const THIN: f64 = 2.5;
+const DASH: (f64, f64) = (13.0, 9.0);
+const DOT: (f64, f64) = (4.0, 7.0);
+const MARKER_RADIUS: f64 = 9.0;
+const BAND_OPACITY: f64 = 0.13;
+/// Markers along one curve; they move on by one epoch from series to series so that they do not hide each other.
+const MARKERS: usize = 6;
+/// How far beyond the central 96 % of the values the y-range may reach, in widths of those 96 %.
+const REACH: f64 = 0.5;
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Quantity {
+    Accuracy,
+    Loss,
+}
+
+impl Quantity {
+    pub fn noun(self) -> &'static str {
+        match self {
+            Quantity::Accuracy => "accuracy",
+            Quantity::Loss => "loss",
+        }
+    }
+
+    fn axis(self) -> &'static str {
+        match self {
+            Quantity::Accuracy => "accuracy (%)",
+            Quantity::Loss => "cross-entropy loss",
+        }
+    }
+
+    fn validation(self, epoch: &Epoch) -> f64 {
+        match self {
+            Quantity::Accuracy => 100.0 * epoch.val_accuracy,
+            Quantity::Loss => epoch.val_loss,
+        }
+    }
+
+    fn training(self, epoch: &Epoch) -> f64 {
+        match self {
+            Quantity::Accuracy => 100.0 * epoch.train_accuracy,
+            Quantity::Loss => epoch.train_loss,
+        }
+    }
+}
+
+/// One image: the base and as many others as there are colours.
+pub struct Page<'a> {
+    block: &'a BlockSummary<'a>,
+    pub quantity: Quantity,
+    /// Series number and row; 0 is the base.
+    rows: Vec<(usize, &'a Row<'a>)>,
+    /// ` (1 of 2)`, or nothing.
+    part: String,
+}
+
+/// Whether a row has anything to draw or to own up to.
+pub fn shown(row: &Row) -> bool {
+    row.pending() < row.variant.trial_ids.len()
+}
+
+/// Accuracy and loss, over several pages of equal size where one would not be legible; the base is on each.
+pub fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
+    let others: Vec<&Row> = block.rows.iter().skip(1).filter(|row| shown(row)).collect();
+    let count = others.len().div_ceil(SERIES.len()).max(1);
+    let chunks: Vec<&[&Row]> = others.chunks(others.len().div_ceil(count).max(1)).collect();
+    let mut pages = Vec::new();
+    for quantity in [Quantity::Accuracy, Quantity::Loss] {
+        for index in 0..count {
+            let base = block.rows.iter().take(1).filter(|row| shown(row)).map(|row| (0, row));
+            let chunk = chunks.get(index).copied().unwrap_or_default();
+            let others = chunk.iter().enumerate().map(|(number, row)| (number + 1, *row));
+            let (suffix, part) = match (index, count) {
+                (_, 1) => (String::new(), String::new()),
+                (0, _) => (String::new(), format!(" (1 of {count})")),
+                _ => (format!("_{}", index + 1), format!(" ({} of {count})", index + 1)),
+            };
+            let page = Page { block, quantity, rows: base.chain(others).collect(), part };
+            pages.push((format!("{}{suffix}", quantity.noun()), page));
+        }
+    }
+    pages
+}
+
+pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
+    let legend: Vec<Entry> = content.rows.iter().map(|(number, row)| Entry::new(*number, row)).collect();
+    let entries = legend.iter().map(Entry::height).sum::<f64>();
+    let top = MARGIN + TITLE * 2.0;
+    let height = (top + key_height() + entries + MARGIN * 3.0).max(MIN_HEIGHT);
+    let frame = Frame {
+        left: 170.0,
+        right: WIDTH - MARGIN - LEGEND_WIDTH - 30.0,
+        top,
+        bottom: height - 190.0,
+        x: epoch_range(content.block),
+        y: value_range(content.block, content.quantity),
+    };
+    let title = format!("{}: {}{}", study.title(content.block.block), content.quantity.noun(), content.part);
+    paint(WIDTH, height, |canvas| {
+        page(canvas, height, &title, &caption(study, content))?;
+        frame.x_axis(canvas, "epoch", &whole_ticks(frame.x, 10))?;
+        frame.y_axis(canvas, content.quantity.axis(), &ticks(frame.y, 7))?;
+        for (number, row) in content.rows.iter().rev() {
+            draw_row(canvas, &frame, content.quantity, *number, row)?;
+        }
+        frame.edges(canvas)?;
+        draw_legend(canvas, (frame.right + 40.0, top), &legend)
+    })
+}
+
+fn caption(study: &Study, content: &Page) -> String {
+    let seeds = seeds_label(content.rows.iter().map(|(_, row)| *row));
+    let several = content.rows.iter().any(|(_, row)| row.n() > 1);
+    let what = if several { format!("mean ± std over {seeds}") } else { seeds };
+    let diverged = content.rows.iter().any(|(_, row)| row.diverged().count() > 0);
+    let note = if diverged { " · dotted to ×: diverged, not in the mean" } else { "" };
+    format!("{what} · {} · {}{note}", study.data_label(), study.mode_label())
+}
+
+/// Of the whole block, so that its pages can be compared.
+fn epoch_range(block: &BlockSummary) -> (f64, f64) {
+    let trials = block.rows.iter().flat_map(|row| row.done().chain(row.diverged()));
+    let last = trials.map(|trial| trial.history.len()).max().unwrap_or(1).max(1) as f64;
+    if last == 1.0 { (0.0, 2.0) } else { (1.0, last) }
+}
+
+/// Of the means and bands of the whole block; single wild values and diverged trials do not stretch it.
+fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
+    let mut values: Vec<f64> = Vec::new();
+    for row in &block.rows {
+        for value in [Quantity::validation, Quantity::training] {
+            let mean = Mean::of(&row.done().collect::<Vec<_>>(), |epoch| value(quantity, epoch));
+            values.extend(mean.upper().into_iter().chain(mean.lower()).map(|(_, y)| y));
+        }
+    }
+    if values.is_empty() {
+        let diverged = block.rows.iter().flat_map(|row| row.diverged()).flat_map(|trial| &trial.history);
+        values.extend(diverged.map(|epoch| quantity.validation(epoch)));
+    }
+    values.retain(|value| value.is_finite());
+    values.sort_by(f64::total_cmp);
+    let Some((&least, &most)) = values.first().zip(values.last()) else { return (0.0, 1.0) };
+    let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+    let (low, high) = (quantile(0.02), quantile(0.98));
+    let reach = (high - low) * REACH;
+    let (low, high) = (least.max(low - reach), most.min(high + reach));
+    let pad = ((high - low) * 0.04).max(1e-3 * high.abs()).max(1e-6);
+    let top = if quantity == Quantity::Accuracy { 100.0 } else { f64::INFINITY };
+    ((low - pad).max(0.0), (high + pad).min(top))
+}
+
+/// Mean and standard deviation over trials, epoch by epoch, for as long as all of them run.
+struct Mean {
+    points: Vec<(f64, f64, Option<f64>)>,
+}
+
+impl Mean {
+    fn of(trials: &[&StoredTrial], value: impl Fn(&Epoch) -> f64) -> Mean {
+        let shortest = trials.iter().map(|trial| trial.history.len()).min().unwrap_or(0);
+        let at = |index: usize| {
+            let values: Vec<f64> = trials.iter().map(|trial| value(&trial.history[index])).collect();
+            let spread = spread(&values)?;
+            Some((trials[0].history[index].epoch as f64, spread.mean, spread.std))
+        };
+        Mean { points: (0..shortest).filter_map(at).collect() }
+    }
+
+    fn line(&self) -> Vec<Point> {
+        self.points.iter().map(|(x, mean, _)| (*x, *mean)).collect()
+    }
+
+    fn upper(&self) -> Vec<Point> {
+        self.points.iter().map(|(x, mean, std)| (*x, mean + std.unwrap_or(0.0))).collect()
+    }
+
+    fn lower(&self) -> Vec<Point> {
+        self.points.iter().map(|(x, mean, std)| (*x, mean - std.unwrap_or(0.0))).collect()
+    }
+}
+
+fn draw_row(canvas: &Canvas, frame: &Frame, quantity: Quantity, number: usize, row: &Row) -> Result<()> {
+    let color = color(number);
+    let pale = mix(color, PAPER, 0.75);
+    let done: Vec<&StoredTrial> = row.done().collect();
+    let training = Mean::of(&done, |epoch| quantity.training(epoch));
+    let validation = Mean::of(&done, |epoch| quantity.validation(epoch));
+    if done.len() > 1 {
+        draw_band(canvas, frame, &validation, color)?;
+    }
+    for piece in frame.clip(&training.line()) {
+        canvas.dashed(&piece, pale, THIN, DASH)?;
+    }
+    for trial in &done {
+        // From the last epoch of the mean on.
+        let rest = trial.history.iter().skip(validation.points.len().saturating_sub(1));
+        let tail: Vec<Point> = rest.map(|epoch| (epoch.epoch as f64, quantity.validation(epoch))).collect();
+        for piece in frame.clip(&tail) {
+            canvas.line(&piece, pale, THIN)?;
+        }
+    }
+    for piece in frame.clip(&validation.line()) {
+        canvas.line(&piece, color, THICK)?;
+    }
+    draw_markers(canvas, frame, &validation.line(), number)?;
+    row.diverged().try_for_each(|trial| draw_diverged(canvas, frame, quantity, trial, color))
+}
+
+fn draw_band(canvas: &Canvas, frame: &Frame, mean: &Mean, color: RGBColor) -> Result<()> {
+    let (low, high) = frame.y;
+    let lower = mean.lower();
+    let outline = mean.upper().into_iter().chain(lower.into_iter().rev());
+    let outline: Vec<Point> = outline.map(|(x, y)| frame.at((x, y.clamp(low, high)))).collect();
+    if outline.len() < 4 { Ok(()) } else { canvas.polygon(&outline, color, BAND_OPACITY) }
+}
+
+fn draw_markers(canvas: &Canvas, frame: &Frame, line: &[Point], number: usize) -> Result<()> {
+    let step = line.len().div_ceil(MARKERS).max(1);
+    let inside = |point: &&Point| (frame.y.0..=frame.y.1).contains(&point.1);
+    let points = line.iter().skip(number % step).step_by(step).filter(inside);
+    points.into_iter().try_for_each(|point| draw_marker(canvas, frame.at(*point), number))
+}
+
+/// Up to its last finite value; where that lies outside the range, the × is at the edge.
+fn draw_diverged(canvas: &Canvas, frame: &Frame, quantity: Quantity, trial: &StoredTrial, color: RGBColor) -> Result<()> {
+    let points = trial.history.iter().map(|epoch| (epoch.epoch as f64, quantity.validation(epoch)));
+    let points: Vec<Point> = points.take_while(|(_, y)| y.is_finite()).collect();
+    for piece in frame.clip(&points) {
+        canvas.dashed(&piece, color, THIN, DOT)?;
+    }
+    let Some(&(x, y)) = points.last() else { return Ok(()) };
+    let (x, y) = frame.at((x, y.clamp(frame.y.0, frame.y.1)));
+    let arm = MARKER_RADIUS * 1.1;
+    canvas.line(&[(x - arm, y - arm), (x + arm, y + arm)], color, THICK)?;
+    canvas.line(&[(x - arm, y + arm), (x + arm, y - arm)], color, THICK)
+}
+
+fn color(number: usize) -> RGBColor {
+    if number == 0 { BASE } else { SERIES[(number - 1) % SERIES.len()] }
+}
+
+/// A circle for the base, then square, triangle, diamond and triangle on its tip in turn.
+fn draw_marker(canvas: &Canvas, (x, y): Point, number: usize) -> Result<()> {
+    let r = MARKER_RADIUS;
+    let outline = match number {
+        0 => return canvas.circle((x, y), r, color(number), 1.0),
+        _ if number % 4 == 1 => vec![(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
+        _ if number % 4 == 2 => vec![(x, y - 1.3 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r)],
+        _ if number % 4 == 3 => vec![(x, y - 1.4 * r), (x + 1.4 * r, y), (x, y + 1.4 * r), (x - 1.4 * r, y)],
+        _ => vec![(x, y + 1.3 * r), (x + 1.2 * r, y - r), (x - 1.2 * r, y - r)],
+    };
+    canvas.polygon(&outline, color(number), 1.0)
+}
+
+/// A series in the legend.
+struct Entry {
+    number: usize,
+    label: Vec<String>,
+    count: Vec<String>,
+    complete: bool,
+}
+
+impl Entry {
+    fn new(number: usize, row: &Row) -> Entry {
+        let width = LEGEND_WIDTH - SAMPLE_WIDTH - LEGEND_GAP;
+        Entry {
+            number,
+            label: Ink::new(INK, TICK).wrap(&row.variant.label, width, 2),
+            count: Ink::new(QUIET, SMALL).wrap(&row.count_label(), width, 2),
+            complete: row.n() == row.variant.trial_ids.len(),
+        }
+    }
+
+    fn height(&self) -> f64 {
+        (self.label.len() as f64 * TICK + self.count.len() as f64 * SMALL) * LEADING + LEGEND_GAP
+    }
+}
+
+fn key_height() -> f64 {
+    2.0 * TICK * LEADING + 2.0 * LEGEND_GAP
+}
+
+/// First what solid and dashed mean, then the series.
+fn draw_legend(canvas: &Canvas, (x, top): Point, entries: &[Entry]) -> Result<()> {
+    let text = x + SAMPLE_WIDTH + LEGEND_GAP;
+    let sample = |y: f64| [(x, y), (x + SAMPLE_WIDTH, y)];
+    let mut y = top + TICK / 2.0;
+    canvas.line(&sample(y), QUIET, THICK)?;
+    canvas.text("validation", (text, y), Ink::new(INK, TICK))?;
+    y += TICK * LEADING;
+    canvas.dashed(&sample(y), QUIET, THIN, DASH)?;
+    canvas.text("training", (text, y), Ink::new(INK, TICK))?;
+    y = top + TICK / 2.0 + key_height();
+    for entry in entries {
+        canvas.line(&sample(y), color(entry.number), THICK)?;
+        draw_marker(canvas, (x + SAMPLE_WIDTH / 2.0, y), entry.number)?;
+        let below = canvas.paragraph(&entry.label, (text, y), Ink::new(INK, TICK))?;
+        let count_color = if entry.complete { QUIET } else { VERMILION };
+        canvas.paragraph(&entry.count, (text, below), Ink::new(count_color, SMALL))?;
+        y += entry.height();
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! What each setting of a block adds to the base's test accuracy: seeds as dots, their mean, and its 95 % interval.
+
+use super::canvas::{Align, Canvas, Ink, paint};
+use super::frame::{Frame, ticks};
+use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
+use super::{curves, page, seeds_label};
+use crate::report::summary::{BlockSummary, Difference, Measure, Row, Verdict};
+use crate::report::{Study, words};
+use anyhow::Result;
+use plotters::style::RGBColor;
+
+const ROW: f64 = 92.0;
+const LABEL_WIDTH: f64 = 480.0;
+const RESULT_WIDTH: f64 = 400.0;
+/// Whiskers may reach this many times as far as the dots before they are cut.
+const REACH: f64 = 1.6;
+
+pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
+    let rows = sorted(block);
+    let top = MARGIN + TITLE * 3.4;
+    let bottom = top + ROW * rows.len() as f64;
+    let height = bottom + 200.0;
+    let (left, right) = (MARGIN + LABEL_WIDTH, WIDTH - MARGIN - RESULT_WIDTH);
+    let frame = Frame { left, right, top, bottom, x: range(&rows), y: (rows.len() as f64, 0.0) };
+    let Some(base) = block.base() else { anyhow::bail!("a block without a base") };
+    let caption = format!(
+        "dots: seeds · bars: 95 % intervals of the mean (paired t) · {} · {} · {}",
+        seeds_label(block.rows.iter()),
+        study.data_label(),
+        study.mode_label()
+    );
+    let base_line = format!("base: {}, {}", base.variant.label, words::percent(base.spread(Measure::TestAccuracy)));
+    paint(WIDTH, height, |canvas| {
+        page(canvas, height, &format!("{}: test accuracy against the base", study.title(block.block)), &caption)?;
+        let ink = Ink::new(INK, LABEL);
+        let base_line = ink.wrap(&base_line, WIDTH - 2.0 * MARGIN, 1);
+        canvas.paragraph(&base_line, (MARGIN, MARGIN + TITLE * 1.9), ink)?;
+        frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, 6))?;
+        canvas.line(&[frame.at((0.0, 0.0)), frame.at((0.0, rows.len() as f64))], BASE, 3.0)?;
+        rows.iter().enumerate().try_for_each(|(index, row)| draw_row(canvas, &frame, index as f64 + 0.5, row))
+    })
+}
+
+/// Best first; rows without a difference last. What has not started yet is left out.
+fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
+    let mut rows: Vec<&Row> = block.rows.iter().skip(1).filter(|row| curves::shown(row)).collect();
+    let mean = |row: &Row| row.difference.as_ref().map_or(f64::NEG_INFINITY, |difference| difference.spread.mean);
+    rows.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
+    rows
+}
+
+/// In percentage points: all dots and zero, and the intervals as far as they do not dwarf those.
+fn range(rows: &[&Row]) -> (f64, f64) {
+    let differences: Vec<&Difference> = rows.iter().filter_map(|row| row.difference.as_ref()).collect();
+    let dots = differences.iter().flat_map(|difference| &difference.by_seed);
+    let (low, high) = dots.fold((0.0_f64, 0.0_f64), |(low, high), dot| (low.min(*dot), high.max(*dot)));
+    let slack = (high - low).max(1e-3) * (REACH - 1.0);
+    let ends = differences.iter().filter_map(|difference| difference.spread.interval);
+    let (least, most) = ends.fold((low, high), |(least, most), (from, to)| (least.min(from), most.max(to)));
+    let (low, high) = (least.max(low - slack), most.min(high + slack));
+    let pad = (high - low).max(1e-3) * 0.04;
+    (100.0 * (low - pad), 100.0 * (high + pad))
+}
+
+fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<()> {
+    let y = frame.down(position);
+    let ink = Ink::new(INK, TICK);
+    let lines = ink.wrap(&row.variant.label, LABEL_WIDTH - 40.0, 2);
+    let first = y - TICK * LEADING * (lines.len() - 1) as f64 / 2.0;
+    canvas.paragraph(&lines, (frame.left - 24.0, first), ink.align(Align::Right))?;
+    let (color, above, below) = match &row.difference {
+        Some(difference) => {
+            draw_difference(canvas, frame, y, difference)?;
+            let above = words::points(&difference.spread);
+            (verdict_color(difference.verdict), above, format!("{}, {}", verdict(difference), row.count_label()))
+        }
+        None => (QUIET, "no difference to give".to_owned(), row.count_label()),
+    };
+    let x = frame.right + 24.0;
+    canvas.text(&above, (x, y - 16.0), Ink::new(color, TICK).bold())?;
+    let ink = Ink::new(QUIET, SMALL);
+    let below = ink.wrap(&below, RESULT_WIDTH - 24.0, 1);
+    canvas.paragraph(&below, (x, y + 17.0), ink)?;
+    Ok(())
+}
+
+fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, difference: &Difference) -> Result<()> {
+    let color = verdict_color(difference.verdict);
+    if let Some((low, high)) = difference.spread.interval {
+        draw_interval(canvas, frame, y, (100.0 * low, 100.0 * high), color)?;
+    }
+    for dot in &difference.by_seed {
+        canvas.circle((frame.across(100.0 * dot), y), 9.0, mix(color, PAPER, 0.6), 0.65)?;
+    }
+    let x = frame.across(100.0 * difference.spread.mean);
+    canvas.polygon(&[(x, y - 17.0), (x + 13.0, y), (x, y + 17.0), (x - 13.0, y)], color, 1.0)
+}
+
+/// An end beyond the frame gets an arrow head instead of a cap.
+fn draw_interval(canvas: &Canvas, frame: &Frame, y: f64, ends: (f64, f64), color: RGBColor) -> Result<()> {
+    let shown = (ends.0.clamp(frame.x.0, frame.x.1), ends.1.clamp(frame.x.0, frame.x.1));
+    canvas.line(&[(frame.across(shown.0), y), (frame.across(shown.1), y)], color, 5.0)?;
+    for (end, shown, inward) in [(ends.0, shown.0, 1.0), (ends.1, shown.1, -1.0)] {
+        let x = frame.across(shown);
+        if end == shown {
+            canvas.line(&[(x, y - 13.0), (x, y + 13.0)], color, 5.0)?;
+        } else {
+            canvas.polygon(&[(x, y), (x + inward * 20.0, y - 13.0), (x + inward * 20.0, y + 13.0)], color, 1.0)?;
+        }
+    }
+    Ok(())
+}
+
+fn verdict_color(verdict: Verdict) -> RGBColor {
+    match verdict {
+        Verdict::Better => BLUE,
+        Verdict::Worse => VERMILION,
+        Verdict::Inconclusive => QUIET,
+    }
+}
+
+fn verdict(difference: &Difference) -> String {
+    match difference.p_holm {
+        Some(p) => format!("{}, p {}", difference.verdict.word(), words::p_value(p)),
+        None => difference.verdict.word().to_owned(),
+    }
+}

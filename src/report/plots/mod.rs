@@ -1,0 +1,96 @@
+//! Which plots a study gets, and what all of them share: a title, a caption with n, data set and mode, and a palette.
+
+mod canvas;
+mod confusion;
+mod curves;
+mod difference;
+mod frame;
+mod theme;
+
+use super::Study;
+use super::summary::{BlockSummary, Row};
+use anyhow::Result;
+use canvas::{Canvas, Ink};
+use std::collections::HashSet;
+
+/// A plot that can be drawn, and its place below the results folder.
+pub struct Figure<'a> {
+    pub path: String,
+    /// Id of the block it belongs to.
+    pub block: &'a str,
+    /// What a reader sees who cannot see it.
+    pub description: String,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    Curves(curves::Page<'a>),
+    Difference(&'a BlockSummary<'a>),
+    Confusion(&'a BlockSummary<'a>, &'a Row<'a>),
+}
+
+impl Figure<'_> {
+    /// PNG bytes.
+    pub fn render(&self, study: &Study) -> Result<Vec<u8>> {
+        match &self.content {
+            Content::Curves(page) => curves::render(study, page),
+            Content::Difference(block) => difference::render(study, block),
+            Content::Confusion(block, row) => confusion::render(study, block, row),
+        }
+    }
+}
+
+/// The plots of every block that has a finished or diverged trial, in the order of the report.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let mut drawn = HashSet::new();
+    let mut figures = Vec::new();
+    for block in blocks.iter().filter(|block| block.rows.iter().any(curves::shown)) {
+        let (id, title) = (&block.block.id, study.title(block.block));
+        let figure = |name: String, description: String, content| Figure {
+            path: format!("plots/{id}_{name}.png"),
+            block: id,
+            description,
+            content,
+        };
+        if block.rows.iter().any(|row| row.difference.is_some()) {
+            let description = format!("{title}: difference in test accuracy to the base, with 95 % intervals");
+            figures.push(figure("difference".into(), description, Content::Difference(block)));
+        }
+        for (name, page) in curves::pages(block) {
+            let description = format!("{title}: {} over the epochs", page.quantity.noun());
+            figures.push(figure(name, description, Content::Curves(page)));
+        }
+        for (name, row) in [("base", block.base()), ("best", block.best())] {
+            // Blocks often share their base: its matrix is drawn once.
+            let Some(row) = row.filter(|row| row.n() > 0 && drawn.insert(&row.variant.trial_ids)) else { continue };
+            let description = format!("{title}: confusion matrix of {}", row.variant.label);
+            figures.push(figure(format!("confusion_{name}"), description, Content::Confusion(block, row)));
+        }
+    }
+    figures
+}
+
+/// Title on top, caption at the bottom.
+fn page(canvas: &Canvas, height: f64, title: &str, caption: &str) -> Result<()> {
+    let width = theme::WIDTH - 2.0 * theme::MARGIN;
+    let ink = Ink::new(theme::INK, theme::TITLE).bold();
+    let title = ink.wrap(title, width, 1);
+    canvas.paragraph(&title, (theme::MARGIN, theme::MARGIN + theme::TITLE / 2.0), ink)?;
+    let ink = Ink::new(theme::QUIET, theme::SMALL);
+    let lines = ink.wrap(caption, width, 2);
+    let last = height - theme::MARGIN;
+    let first = last - theme::SMALL * (theme::LEADING * (lines.len() - 1) as f64 + 0.5);
+    canvas.paragraph(&lines, (theme::MARGIN, first), ink)?;
+    Ok(())
+}
+
+/// `n = 3 seeds`, or `n = 1 to 3 seeds` where rows differ.
+fn seeds_label<'a>(rows: impl Iterator<Item = &'a Row<'a>>) -> String {
+    let counts: Vec<usize> = rows.map(Row::n).filter(|n| *n > 0).collect();
+    match (counts.iter().min(), counts.iter().max()) {
+        (Some(1), Some(1)) => "n = 1 seed".to_owned(),
+        (Some(least), Some(most)) if least == most => format!("n = {least} seeds"),
+        (Some(least), Some(most)) => format!("n = {least} to {most} seeds"),
+        _ => "n = 0".to_owned(),
+    }
+}

@@ -1,0 +1,62 @@
+//! How every plot looks: the font, the text sizes in pixels of the finished image, and colours that colour-blind readers and
+//! black-and-white printers can tell apart.
+
+use anyhow::{Result, anyhow};
+use plotters::style::{FontStyle, RGBColor, register_font};
+use std::sync::OnceLock;
+
+/// Our own name, so that no system font can stand in for it.
+pub const FONT: &str = "runner-roboto";
+static REGULAR: &[u8] = include_bytes!("../fonts/Roboto-Regular.ttf");
+static BOLD: &[u8] = include_bytes!("../fonts/Roboto-Bold.ttf");
+
+/// Wide enough to be crisp at twice the width that a README gives it.
+pub const WIDTH: f64 = 1800.0;
+pub const MARGIN: f64 = 32.0;
+pub const TITLE: f64 = 38.0;
+pub const LABEL: f64 = 30.0;
+pub const TICK: f64 = 27.0;
+pub const SMALL: f64 = 25.0;
+/// From one line of text to the next, in text sizes.
+pub const LEADING: f64 = 1.25;
+
+pub const INK: RGBColor = RGBColor(30, 30, 30);
+pub const QUIET: RGBColor = RGBColor(95, 95, 95);
+pub const GRID: RGBColor = RGBColor(226, 226, 226);
+pub const PAPER: RGBColor = RGBColor(255, 255, 255);
+
+/// The base is black; the others are Okabe and Ito's (2008) without yellow, which fades on white, and then two of Tol's muted.
+pub const BASE: RGBColor = RGBColor(0, 0, 0);
+pub const SERIES: [RGBColor; 9] = [
+    BLUE,
+    VERMILION,
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(136, 34, 85),
+    RGBColor(153, 153, 51),
+    RGBColor(51, 34, 136),
+];
+pub const BLUE: RGBColor = RGBColor(0, 114, 178);
+pub const VERMILION: RGBColor = RGBColor(213, 94, 0);
+
+/// White to the blue of `SERIES`, for shares in 0..=1.
+pub fn shade(share: f64) -> RGBColor {
+    mix(BLUE, PAPER, share.clamp(0.0, 1.0))
+}
+
+/// `share` of `a`, the rest `b`.
+pub fn mix(a: RGBColor, b: RGBColor, share: f64) -> RGBColor {
+    let part = |a: u8, b: u8| (f64::from(a) * share + f64::from(b) * (1.0 - share)).round() as u8;
+    RGBColor(part(a.0, b.0), part(a.1, b.1), part(a.2, b.2))
+}
+
+/// Makes `FONT` known to plotters, once.
+pub fn register() -> Result<()> {
+    static DONE: OnceLock<bool> = OnceLock::new();
+    let registered = DONE.get_or_init(|| {
+        register_font(FONT, FontStyle::Normal, REGULAR).is_ok() && register_font(FONT, FontStyle::Bold, BOLD).is_ok()
+    });
+    if *registered { Ok(()) } else { Err(anyhow!("the bundled Roboto cannot be read")) }
+}

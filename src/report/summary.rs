@@ -1,0 +1,240 @@
+//! One row a configuration: its trials over the seeds, and how it differs from its block's base.
+
+use super::statistics::{SIGNIFICANCE, Spread, holm, paired_p, seeds_to_settle, spread};
+use super::{StoredTrial, Study, StudyBlock, StudyVariant};
+use crate::train::record::Status;
+use std::collections::HashMap;
+
+/// A number that a finished trial has; accuracies are shares in 0..=1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measure {
+    TestAccuracy,
+    TestLoss,
+    ValAccuracy,
+    ValLoss,
+    BestEpoch,
+    /// Train minus test accuracy of the selected epoch's weights.
+    AccuracyGap,
+    /// Test minus train loss of the selected epoch's weights.
+    LossGap,
+    /// Mean validation accuracy over the epochs: the area under its curve, divided by its length.
+    CurveArea,
+    /// First epoch whose validation accuracy reaches the target; trials that never do have none.
+    EpochsTo(f64),
+    /// Seconds until the end of that epoch, validation and checkpoints included.
+    SecondsTo(f64),
+}
+
+impl Measure {
+    pub fn of(self, trial: &StoredTrial) -> Option<f64> {
+        let history = &trial.history;
+        let reached = |target| history.iter().position(|epoch| epoch.val_accuracy >= target);
+        match self {
+            Measure::EpochsTo(target) => return reached(target).map(|index| history[index].epoch as f64),
+            Measure::SecondsTo(target) => {
+                return reached(target).map(|index| history[..=index].iter().map(|epoch| epoch.seconds).sum());
+            }
+            _ => {}
+        }
+        let scores = trial.scores()?;
+        Some(match self {
+            Measure::TestAccuracy => scores.test.accuracy,
+            Measure::TestLoss => scores.test.loss,
+            Measure::ValAccuracy => scores.val.accuracy,
+            Measure::ValLoss => scores.val.loss,
+            Measure::BestEpoch => scores.best_epoch as f64,
+            Measure::AccuracyGap => scores.train.accuracy - scores.test.accuracy,
+            Measure::LossGap => scores.test.loss - scores.train.loss,
+            _ => spread(&history.iter().map(|epoch| epoch.val_accuracy).collect::<Vec<_>>())?.mean,
+        })
+    }
+
+    /// The measure's column in the tables.
+    pub fn column(self) -> String {
+        match self {
+            Measure::TestAccuracy => "test_accuracy".into(),
+            Measure::TestLoss => "test_loss".into(),
+            Measure::ValAccuracy => "val_accuracy".into(),
+            Measure::ValLoss => "val_loss".into(),
+            Measure::BestEpoch => "best_epoch".into(),
+            Measure::AccuracyGap => "accuracy_gap".into(),
+            Measure::LossGap => "loss_gap".into(),
+            Measure::CurveArea => "val_curve_area".into(),
+            Measure::EpochsTo(target) => format!("epochs_to_val_{target}"),
+            Measure::SecondsTo(target) => format!("seconds_to_val_{target}"),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Better,
+    Worse,
+    Inconclusive,
+}
+
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Better => "better",
+            Verdict::Worse => "worse",
+            Verdict::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// A configuration's test accuracy minus the base's, paired by seed.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// One a seed that both have finished.
+    pub by_seed: Vec<f64>,
+    pub spread: Spread,
+    /// Of the paired t-test.
+    pub p: Option<f64>,
+    /// Adjusted for the other comparisons of the block.
+    pub p_holm: Option<f64>,
+    pub verdict: Verdict,
+    /// True where only the divergence of other seeds lets the numbers look as they do, so no verdict is given on them.
+    pub withheld: bool,
+    /// See [`seeds_to_settle`].
+    pub seeds_needed: Option<usize>,
+}
+
+/// One configuration of one block over its seeds.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    pub variant: &'a StudyVariant,
+    pub trials: Vec<&'a StoredTrial>,
+    /// None for the base, and where no seed is done on both sides.
+    pub difference: Option<Difference>,
+}
+
+#[derive(Clone, Debug)]
+pub struct BlockSummary<'a> {
+    pub block: &'a StudyBlock,
+    /// In the block's order; the first is the base.
+    pub rows: Vec<Row<'a>>,
+}
+
+impl<'a> Row<'a> {
+    pub fn done(&self) -> impl Iterator<Item = &'a StoredTrial> {
+        self.with_status(Status::Done)
+    }
+
+    pub fn diverged(&self) -> impl Iterator<Item = &'a StoredTrial> {
+        self.with_status(Status::Diverged)
+    }
+
+    pub fn failed(&self) -> impl Iterator<Item = &'a StoredTrial> {
+        self.with_status(Status::Failed)
+    }
+
+    fn with_status(&self, status: Status) -> impl Iterator<Item = &'a StoredTrial> {
+        self.trials.iter().copied().filter(move |trial| trial.status() == Some(status))
+    }
+
+    /// Trials in the numbers.
+    pub fn n(&self) -> usize {
+        self.done().count()
+    }
+
+    /// Trials that have not ended yet.
+    pub fn pending(&self) -> usize {
+        self.variant.trial_ids.len() - self.n() - self.failed().count() - self.diverged().count()
+    }
+
+    pub fn spread(&self, measure: Measure) -> Option<Spread> {
+        spread(&self.done().filter_map(|trial| measure.of(trial)).collect::<Vec<_>>())
+    }
+
+    /// `n = 2, 1 of 3 diverged`: what every mean of this row must carry beside it.
+    pub fn count_label(&self) -> String {
+        let all = self.variant.trial_ids.len();
+        let mut label = format!("n = {}", self.n());
+        let missing =
+            [(self.failed().count(), "failed"), (self.diverged().count(), "diverged"), (self.pending(), "to come")];
+        for (count, word) in missing.into_iter().filter(|(count, _)| *count > 0) {
+            label += &format!(", {count} of {all} {word}");
+        }
+        label
+    }
+}
+
+impl<'a> BlockSummary<'a> {
+    pub fn base(&self) -> Option<&Row<'a>> {
+        self.rows.first()
+    }
+
+    pub fn finished(&self) -> bool {
+        self.rows.iter().any(|row| row.n() > 0)
+    }
+
+    /// The row with the highest mean test accuracy.
+    pub fn best(&self) -> Option<&Row<'a>> {
+        let mean = |row: &Row| row.spread(Measure::TestAccuracy).map_or(f64::NEG_INFINITY, |spread| spread.mean);
+        self.rows.iter().filter(|row| row.n() > 0).max_by(|a, b| mean(a).total_cmp(&mean(b)))
+    }
+}
+
+pub fn summarize(study: &Study) -> Vec<BlockSummary<'_>> {
+    let by_id: HashMap<&str, &StoredTrial> = study.trials.iter().map(|trial| (trial.id.as_str(), trial)).collect();
+    let blocks = study.blocks.iter().filter(|block| !block.variants.is_empty());
+    blocks.map(|block| summarize_block(block, &by_id)).collect()
+}
+
+fn summarize_block<'a>(block: &'a StudyBlock, by_id: &HashMap<&str, &'a StoredTrial>) -> BlockSummary<'a> {
+    let row = |variant: &'a StudyVariant| Row {
+        variant,
+        trials: variant.trial_ids.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect(),
+        difference: None,
+    };
+    let mut rows: Vec<Row> = block.variants.iter().map(row).collect();
+    let mut differences: Vec<Option<Difference>> =
+        rows.iter().enumerate().map(|(index, row)| if index == 0 { None } else { compare(row, &rows[0]) }).collect();
+    judge(&mut differences);
+    for (row, difference) in rows.iter_mut().zip(differences) {
+        row.difference = difference;
+    }
+    BlockSummary { block, rows }
+}
+
+/// The paired differences, still without a verdict.
+fn compare(row: &Row, base: &Row) -> Option<Difference> {
+    let accuracy = |trial: &StoredTrial| Measure::TestAccuracy.of(trial);
+    let base_by_seed: HashMap<u64, f64> =
+        base.done().filter_map(|trial| Some((trial.seed, accuracy(trial)?))).collect();
+    let by_seed: Vec<f64> =
+        row.done().filter_map(|trial| Some(accuracy(trial)? - base_by_seed.get(&trial.seed)?)).collect();
+    let spread = spread(&by_seed)?;
+    // The seeds that diverged are missing from the mean, which flatters the side that lost them.
+    let flattered = if spread.mean > 0.0 { row } else { base };
+    Some(Difference {
+        p: paired_p(&spread),
+        by_seed,
+        spread,
+        p_holm: None,
+        verdict: Verdict::Inconclusive,
+        withheld: flattered.diverged().count() > 0,
+        seeds_needed: None,
+    })
+}
+
+/// Holm's adjustment needs all comparisons of the block at once.
+fn judge(differences: &mut [Option<Difference>]) {
+    let p_values: Vec<Option<f64>> = differences.iter().map(|difference| difference.as_ref()?.p).collect();
+    let comparisons = p_values.iter().flatten().count();
+    for (difference, p_holm) in differences.iter_mut().zip(holm(&p_values)) {
+        let Some(difference) = difference else { continue };
+        difference.p_holm = p_holm;
+        let clear = p_holm.is_some_and(|p| p < SIGNIFICANCE) && !difference.withheld;
+        difference.verdict = match clear {
+            true if difference.spread.mean > 0.0 => Verdict::Better,
+            true => Verdict::Worse,
+            false => Verdict::Inconclusive,
+        };
+        if !clear {
+            let more = difference.spread.n + 1;
+            difference.seeds_needed = seeds_to_settle(&difference.spread, comparisons).map(|seeds| seeds.max(more));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Typed reading of nodes: every reader says what it expected, where, and what would have been valid.
+
+use std::fmt::Display;
+use std::ops::{Bound, RangeBounds, RangeInclusive};
+
+use super::error::{InputError, Mark, Result};
+use super::yaml::{Key, Node, Value, shorten};
+
+/// A value and its dotted path, which begins each of its errors.
+pub struct Slot<'a> {
+    pub path: String,
+    pub node: &'a Node,
+}
+
+impl<'a> Slot<'a> {
+    pub fn new(path: impl Into<String>, node: &'a Node) -> Slot<'a> {
+        Slot { path: path.into(), node }
+    }
+
+    pub fn error(&self, problem: impl Display) -> InputError {
+        self.node.at.error(prefixed(&self.path, problem))
+    }
+
+    fn expected(&self, what: impl Display) -> InputError {
+        self.error(format!("expected {what}, found {}", self.node.excerpt()))
+    }
+
+    /// A finite number in `range`. Negative zero becomes zero, so that the two are one configuration.
+    pub fn number(&self, range: impl RangeBounds<f64>) -> Result<f64> {
+        let number = self.node.plain().and_then(|text| text.parse::<f64>().ok());
+        match number.filter(|number| number.is_finite() && range.contains(number)) {
+            Some(number) => Ok(number + 0.0),
+            None => Err(self.expected(format!("a finite number{}", describe(&range)))),
+        }
+    }
+
+    pub fn integer<T: TryFrom<i64>>(&self, range: RangeInclusive<i64>) -> Result<T> {
+        let number = self.node.plain().and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| self.expected(format!("a whole number from {} to {}", range.start(), range.end())))
+    }
+
+    pub fn flag(&self) -> Result<bool> {
+        match self.node.plain() {
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
+    /// A scalar that is not left empty.
+    pub fn text(&self) -> Result<&'a str> {
+        match self.node.text() {
+            Some(text) if !(text.is_empty() && self.node.plain().is_some()) => Ok(text),
+            _ => Err(self.expected("a text")),
+        }
+    }
+
+    /// One of a fixed set of names.
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T> {
+        let text = self.text()?;
+        match choices.iter().find(|(name, _)| *name == text) {
+            Some((_, value)) => Ok(*value),
+            None => Err(self.no_such(text, choices.iter().map(|(name, _)| *name))),
+        }
+    }
+
+    /// The error for a name that is none of `valid`.
+    pub fn no_such<'n>(&self, name: &str, valid: impl Iterator<Item = &'n str>) -> InputError {
+        self.error(format!("there is no `{}`; {}", shorten(name), choices(name, &valid.collect::<Vec<_>>())))
+    }
+
+    /// The items of a list, each with its own path (`seeds[2]`).
+    pub fn list(&self) -> Result<Vec<Slot<'a>>> {
+        let Value::List(items) = &self.node.value else { return Err(self.expected("a list")) };
+        let slot = |(index, node)| Slot::new(format!("{}[{index}]", self.path), node);
+        Ok(items.iter().enumerate().map(slot).collect())
+    }
+
+    /// The items of a list whose length is in `lengths`.
+    pub fn list_of(&self, lengths: RangeInclusive<usize>) -> Result<Vec<Slot<'a>>> {
+        let items = self.list()?;
+        if lengths.contains(&items.len()) {
+            return Ok(items);
+        }
+        let (low, high) = lengths.into_inner();
+        let wanted = if low == high { low.to_string() } else { format!("{low} to {high}") };
+        Err(self.error(format!("expected a list of {wanted} values, found {}", items.len())))
+    }
+
+    pub fn entries(&self) -> Result<&'a [(Key, Node)]> {
+        match &self.node.value {
+            Value::Map(entries) => Ok(entries),
+            _ => Err(self.expected("an object {key: value, ...}")),
+        }
+    }
+
+    pub fn object(&self) -> Result<Fields<'a>> {
+        Ok(Fields::new(self, self.entries()?, String::new()))
+    }
+
+    /// `none` or an object.
+    pub fn optional(&self) -> Result<Option<Fields<'a>>> {
+        match (self.node.text(), &self.node.value) {
+            (Some("none"), _) => Ok(None),
+            (_, Value::Map(_)) => self.object().map(Some),
+            _ => Err(self.expected("none or an object {key: value, ...}")),
+        }
+    }
+
+    /// A named thing with options: `adam`, or `{name: adam, lr: 0.001}`.
+    pub fn named(&self) -> Result<(Slot<'a>, Fields<'a>)> {
+        if self.node.text().is_some() {
+            let name = Slot::new(&self.path, self.node);
+            return Ok((name, Fields::new(self, &[], self.text()?.to_string())));
+        }
+        let Value::Map(entries) = &self.node.value else {
+            return Err(self.expected("a name or an object {name: ...}"));
+        };
+        let mut fields = Fields::new(self, entries, String::new());
+        let name = fields.need("name")?;
+        fields.owner = name.text()?.to_string();
+        Ok((name, fields))
+    }
+}
+
+/// The fields of one object. Every key that is asked for counts as known; [`Fields::finish`] reports the others.
+pub struct Fields<'a> {
+    path: String,
+    at: &'a Mark,
+    entries: &'a [(Key, Node)],
+    /// What the options belong to (`adam`), where that decides which are valid.
+    owner: String,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    fn new(slot: &Slot<'a>, entries: &'a [(Key, Node)], owner: String) -> Fields<'a> {
+        Fields { path: slot.path.clone(), at: &slot.node.at, entries, owner, asked: Vec::new() }
+    }
+
+    pub fn get(&mut self, key: &'static str) -> Option<Slot<'a>> {
+        self.asked.push(key);
+        self.entries.iter().find(|(entry, _)| entry.name == key).map(|(_, node)| Slot::new(self.join(key), node))
+    }
+
+    /// A field that must be there. Where a misspelling of it is, the error points there.
+    pub fn need(&mut self, key: &'static str) -> Result<Slot<'a>> {
+        if let Some(slot) = self.get(key) {
+            return Ok(slot);
+        }
+        if let Some((entry, _)) = self.entries.iter().find(|(entry, _)| is_close(&entry.name, key)) {
+            let path = self.join(&entry.name);
+            return Err(entry.at.error(prefixed(&path, format!("there is no such key; did you mean `{key}`?"))));
+        }
+        Err(self.at.error(prefixed(&self.join(key), "this key is missing")))
+    }
+
+    pub fn number(&mut self, key: &'static str, default: f64, range: impl RangeBounds<f64>) -> Result<f64> {
+        self.get(key).map_or(Ok(default), |slot| slot.number(range))
+    }
+
+    pub fn integer<T: TryFrom<i64>>(&mut self, key: &'static str, default: T, range: RangeInclusive<i64>) -> Result<T> {
+        self.get(key).map_or(Ok(default), |slot| slot.integer(range))
+    }
+
+    pub fn flag(&mut self, key: &'static str) -> Result<bool> {
+        self.get(key).map_or(Ok(false), |slot| slot.flag())
+    }
+
+    pub fn choice<T: Copy>(&mut self, key: &'static str, default: T, choices: &[(&str, T)]) -> Result<T> {
+        self.get(key).map_or(Ok(default), |slot| slot.choice(choices))
+    }
+
+    /// An error of one field, at its value; where it is absent, at the object.
+    pub fn blame(&self, key: &str, problem: impl Display) -> InputError {
+        let entry = self.entries.iter().find(|(entry, _)| entry.name == key);
+        let at = entry.map_or(self.at, |(_, node)| &node.at);
+        at.error(prefixed(&self.join(key), problem))
+    }
+
+    /// Reports the first key that nobody asked for.
+    pub fn finish(self) -> Result<()> {
+        match self.entries.iter().find(|(entry, _)| !self.asked.contains(&entry.name.as_str())) {
+            Some((entry, _)) => Err(self.unknown(entry)),
+            None => Ok(()),
+        }
+    }
+
+    fn unknown(&self, key: &Key) -> InputError {
+        let valid: Vec<&str> =
+            self.asked.iter().copied().filter(|&key| key != "name" || self.owner.is_empty()).collect();
+        let problem = match self.owner.as_str() {
+            "" => "there is no such key".to_string(),
+            owner => format!("{owner} has no such option"),
+        };
+        let path = self.join(&shorten(&key.name));
+        key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid))))
+    }
+
+    fn join(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+fn prefixed(path: &str, problem: impl Display) -> String {
+    if path.is_empty() { problem.to_string() } else { format!("{path}: {problem}") }
+}
+
+/// ` above 0 and at most 1`, or nothing where every number will do.
+fn describe(range: &impl RangeBounds<f64>) -> String {
+    let low = match range.start_bound() {
+        Bound::Included(low) => format!("at least {low}"),
+        Bound::Excluded(low) => format!("above {low}"),
+        Bound::Unbounded => String::new(),
+    };
+    let high = match range.end_bound() {
+        Bound::Included(high) => format!("at most {high}"),
+        Bound::Excluded(high) => format!("below {high}"),
+        Bound::Unbounded => String::new(),
+    };
+    match (low.as_str(), high.as_str()) {
+        ("", "") => String::new(),
+        (one, "") | ("", one) => format!(" {one}"),
+        (low, high) => format!(" {low} and {high}"),
+    }
+}
+
+/// `valid: a, b, c`, with a guess at what was meant.
+pub fn choices(given: &str, valid: &[&str]) -> String {
+    let list = if valid.is_empty() { "it has none".to_string() } else { format!("valid: {}", valid.join(", ")) };
+    match valid.iter().find(|name| is_close(given, name)) {
+        Some(name) => format!("{list}; did you mean `{name}`?"),
+        None => list,
+    }
+}
+
+/// Whether two different words are a slip of the keyboard apart: at most a third of the letters, and two, are wrong.
+fn is_close(given: &str, name: &str) -> bool {
+    let allowed = (name.len() / 3).clamp(1, 2);
+    given != name && given.len().abs_diff(name.len()) <= allowed && edits(given, name) <= allowed
+}
+
+/// How many letters to insert, delete or replace (Levenshtein 1966).
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,146 @@
+//! Keys with the values they set. An object replaces a whole object; a dotted key (`optimizer.lr`) changes one field.
+
+use std::collections::HashMap;
+
+use super::error::{Mark, Result};
+use super::fields::{Slot, choices};
+use super::yaml::{Key, Node, Value, shorten};
+
+/// `base`'s own keys.
+pub const BASE_KEYS: [&str; 13] = [
+    "model",
+    "activation",
+    "init",
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "schedule",
+    "warmup",
+    "regularization",
+    "augment",
+    "label_smoothing",
+    "clip",
+    "early_stopping",
+];
+
+/// Keys that are one value and have no fields.
+const PLAIN_KEYS: [&str; 4] = ["init", "epochs", "batch_size", "label_smoothing"];
+
+/// More than there are options in all.
+pub const MAX_KEYS: usize = 64;
+
+pub type Setting<'a> = (&'a Key, &'a Node);
+
+/// The settings of an object, whose keys must be among `valid` and must not set one thing twice.
+pub fn settings<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'a>>> {
+    let entries = slot.entries()?;
+    if !(1..=MAX_KEYS).contains(&entries.len()) {
+        return Err(slot.error(format!("expected 1 to {MAX_KEYS} keys, found {}", entries.len())));
+    }
+    for (key, _) in entries {
+        admit(key, valid)?;
+    }
+    let settings: Vec<Setting> = entries.iter().map(|(key, node)| (key, node)).collect();
+    refuse_shared(settings.iter().map(|(key, _)| *key), true)?;
+    Ok(settings)
+}
+
+/// Refuses a key that cannot be set in this place.
+pub fn admit(key: &Key, valid: &[&str]) -> Result<()> {
+    let (group, field) = split(key);
+    let name = shorten(&key.name);
+    if !valid.contains(&group) {
+        return Err(key.at.error(format!("{name}: cannot be set here; {}", choices(group, valid))));
+    }
+    if field.is_some() && PLAIN_KEYS.contains(&group) {
+        return Err(key.at.error(format!("{name}: {group} is one value and has no fields")));
+    }
+    Ok(())
+}
+
+/// Refuses two owners of one key; with `nested`, also an object beside one of its own fields.
+pub fn refuse_shared<'a>(keys: impl Iterator<Item = &'a Key> + Clone, nested: bool) -> Result<()> {
+    let mut owners: HashMap<&str, &Mark> = HashMap::new();
+    for key in keys.clone() {
+        if let Some(other) = owners.insert(&key.name, &key.at) {
+            return Err(key.at.error(format!("{}: already set{}", key.name, place(other))));
+        }
+    }
+    for key in keys.filter(|_| nested) {
+        if let (group, Some(_)) = split(key)
+            && let Some(other) = owners.get(group)
+        {
+            return Err(key.at.error(format!("{}: {group} already sets it{}", key.name, place(other))));
+        }
+    }
+    Ok(())
+}
+
+fn place(at: &Mark) -> String {
+    if at.line == 0 { String::new() } else { format!(" in line {}, column {}", at.line, at.col) }
+}
+
+fn split(key: &Key) -> (&str, Option<&str>) {
+    key.name.split_once('.').map_or((&key.name, None), |(group, field)| (group, Some(field)))
+}
+
+/// Changes one key of an object.
+pub fn apply(object: &mut Node, (key, value): Setting) -> Result<()> {
+    let (group, field) = split(key);
+    match field {
+        None => *place_for(object, group, key)? = value.clone(),
+        Some(field) => *place_for(place_for(object, group, key)?, field, key)? = value.clone(),
+    }
+    Ok(())
+}
+
+/// The place of a field, made where it is missing. What has no fields yet gets them: `none` is read as `{}` and a name
+/// such as `adam` as `{name: adam}`.
+fn place_for<'n>(object: &'n mut Node, field: &str, key: &Key) -> Result<&'n mut Node> {
+    if let Some(text) = object.text() {
+        let name = Key { at: object.at.clone(), name: "name".to_string() };
+        let fields = if text == "none" { Vec::new() } else { vec![(name, object.clone())] };
+        object.value = Value::Map(fields);
+    }
+    let Value::Map(fields) = &mut object.value else {
+        return Err(key.at.error(format!("{}: there is a list where it should go", key.name)));
+    };
+    let found = fields.iter().position(|(entry, _)| entry.name == field);
+    let index = found.unwrap_or(fields.len());
+    let entry = Key { at: key.at.clone(), name: field.to_string() };
+    match found {
+        Some(_) => fields[index].0 = entry,
+        None => fields.push((entry, Node { at: key.at.clone(), value: Value::Map(Vec::new()) })),
+    }
+    Ok(&mut fields[index].1)
+}
+
+/// What a configuration's nodes have at a dotted key, where it is written.
+pub fn look_up<'n>(root: &'n Node, key: &Key) -> Option<&'n Node> {
+    let (group, field) = split(key);
+    let node = root.field(group)?;
+    field.map_or(Some(node), |field| node.field(field))
+}
+
+/// Whether a configuration has all that `pattern` names.
+pub fn matches(root: &Node, pattern: &[Setting]) -> bool {
+    pattern.iter().all(|(key, wanted)| look_up(root, key).is_some_and(|node| agrees(node, wanted)))
+}
+
+/// An object agrees with fewer fields, and with its name alone; numbers agree as numbers (`0.001` and `1e-3`).
+fn agrees(node: &Node, wanted: &Node) -> bool {
+    match (&node.value, &wanted.value) {
+        (_, Value::Map(fields)) => {
+            fields.iter().all(|(key, wanted)| node.field(&key.name).is_some_and(|node| agrees(node, wanted)))
+        }
+        (Value::Map(_), Value::Scalar { .. }) => node.field("name").is_some_and(|name| agrees(name, wanted)),
+        (Value::List(items), Value::List(wanted)) => {
+            items.len() == wanted.len() && items.iter().zip(wanted).all(|(item, wanted)| agrees(item, wanted))
+        }
+        (Value::Scalar { text, .. }, Value::Scalar { text: other, .. }) => {
+            let number = |node: &Node| node.plain().and_then(|text| text.parse::<f64>().ok());
+            text == other || number(node).is_some_and(|value| number(wanted) == Some(value))
+        }
+        _ => false,
+    }
+}

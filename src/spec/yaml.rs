@@ -1,0 +1,263 @@
+//! YAML text → a tree of nodes that know their line and column.
+//!
+//! Only YAML's plain core is read: one document of mappings, lists and scalars. Anchors, aliases, tags and merge keys
+//! are refused, so a file cannot grow while it is read. A plain scalar stays text until a field asks for a number or a
+//! flag; that is how `no` and `0,1` get an error instead of a meaning.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::rc::Rc;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
+
+use super::error::{InputError, Mark, Result};
+
+const MAX_FILE_BYTES: usize = 1 << 20;
+const MAX_DEPTH: usize = 16;
+const MAX_NODES: usize = 100_000;
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub at: Mark,
+    pub value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub enum Value {
+    Scalar { text: String, quoted: bool },
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub at: Mark,
+    pub name: String,
+}
+
+/// The text of a file, which must be UTF-8 and at most [`MAX_FILE_BYTES`] long.
+pub fn read_file(path: &Path) -> Result<String> {
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| InputError::of(&name, error.to_string()))?;
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(too_long(&name));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..offset]);
+        let line = before.matches('\n').count() + 1;
+        let col = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+        let at = Mark { source: name.as_str().into(), line, col };
+        at.error(format!("byte {offset} is not UTF-8 text"))
+    })
+}
+
+/// The tree of a file's text; `name` stands in its errors.
+pub fn parse(name: &str, text: &str) -> Result<Node> {
+    Reader::new(name, true, text)?.document()
+}
+
+/// The tree of a value from the command line. It has no positions: the option itself is in the error.
+pub fn parse_option(option: &str, text: &str) -> Result<Node> {
+    Reader::new(option, false, text)?.document()
+}
+
+fn too_long(name: &str) -> InputError {
+    InputError::of(name, format!("longer than {MAX_FILE_BYTES} bytes, too long for an experiment"))
+}
+
+/// Builds nodes from the parser's events. It recurses at most [`MAX_DEPTH`] deep; the parser itself does not recurse.
+struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    source: Rc<str>,
+    has_lines: bool,
+    nodes: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(name: &str, has_lines: bool, text: &'a str) -> Result<Reader<'a>> {
+        if text.len() > MAX_FILE_BYTES {
+            return Err(too_long(name));
+        }
+        Ok(Reader { parser: Parser::new_from_str(text), source: name.into(), has_lines, nodes: 0 })
+    }
+
+    fn document(mut self) -> Result<Node> {
+        let root = loop {
+            match self.next()? {
+                (Event::StreamStart | Event::DocumentStart(_), _) => {}
+                (Event::StreamEnd, at) => return Err(at.error("there is nothing in it")),
+                (event, at) => break self.node(event, at, 0)?,
+            }
+        };
+        loop {
+            match self.next()? {
+                (Event::DocumentEnd, _) => {}
+                (Event::StreamEnd, _) => return Ok(root),
+                (_, at) => return Err(at.error("a second document starts here; one file holds one")),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Mark)> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, self.mark(span.start))),
+            Some(Err(problem)) => {
+                Err(self.mark(*problem.marker()).error(format!("not valid YAML: {}", problem.info())))
+            }
+            None => Err(InputError::of(&*self.source, "not valid YAML: it ends too early")),
+        }
+    }
+
+    fn mark(&self, marker: Marker) -> Mark {
+        match self.has_lines {
+            true => Mark { source: self.source.clone(), line: marker.line(), col: marker.col() + 1 },
+            false => Mark::option(self.source.clone()),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, at: Mark, depth: usize) -> Result<Node> {
+        self.admit(&event, &at, depth)?;
+        let value = match event {
+            Event::Scalar(text, style, ..) => scalar(&text, style),
+            Event::SequenceStart(..) => self.list(depth)?,
+            Event::MappingStart(..) => self.map(depth)?,
+            _ => return Err(at.error("not valid YAML: expected a value")),
+        };
+        Ok(Node { at, value })
+    }
+
+    /// Refuses what makes a file hard to read or large in memory.
+    fn admit(&mut self, event: &Event, at: &Mark, depth: usize) -> Result<()> {
+        self.nodes += 1;
+        let (anchor, tag) = match event {
+            Event::Alias(_) => return Err(at.error("aliases (*name) are not supported; write the value out")),
+            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+                (*anchor, tag)
+            }
+            _ => (0, &None),
+        };
+        match () {
+            () if anchor != 0 => Err(at.error("anchors (&name) are not supported; write the value out")),
+            () if tag.is_some() => Err(at.error("tags (!name) are not supported")),
+            () if depth > MAX_DEPTH => Err(at.error(format!("nested more than {MAX_DEPTH} deep"))),
+            () if self.nodes > MAX_NODES => Err(at.error(format!("more than {MAX_NODES} values in one file"))),
+            () => Ok(()),
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Value> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Value::List(items)),
+                (event, at) => items.push(self.node(event, at, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Value> {
+        let mut entries = Vec::new();
+        let mut lines = HashMap::new();
+        loop {
+            let key = match self.next()? {
+                (Event::MappingEnd, _) => return Ok(Value::Map(entries)),
+                (event, at) => key(self.node(event, at, depth + 1)?)?,
+            };
+            if let Some(first) = lines.insert(key.name.clone(), key.at.line) {
+                let first = if self.has_lines { format!("; it is already in line {first}") } else { String::new() };
+                return Err(key.at.error(format!("duplicate key `{}`{first}", shorten(&key.name))));
+            }
+            let (event, at) = self.next()?;
+            entries.push((key, self.node(event, at, depth + 1)?));
+        }
+    }
+}
+
+fn scalar(text: &str, style: ScalarStyle) -> Value {
+    Value::Scalar { text: text.to_string(), quoted: style != ScalarStyle::Plain }
+}
+
+fn key(node: Node) -> Result<Key> {
+    match &node.value {
+        Value::Scalar { text, quoted: false } if text == "<<" => {
+            Err(node.at.error("merge keys (<<) are not supported; write the values out"))
+        }
+        Value::Scalar { text, quoted } if *quoted || !reads_as_other(text) => {
+            Ok(Key { name: text.clone(), at: node.at })
+        }
+        _ => Err(node.at.error(format!("expected a name as key, found {}", node.excerpt()))),
+    }
+}
+
+/// Whether a plain scalar is something else than text to YAML: nothing, a flag or a number.
+fn reads_as_other(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "true" | "false") || text.parse::<f64>().is_ok()
+}
+
+impl Node {
+    /// A plain scalar's text, which a field may take for a number or a flag.
+    pub fn plain(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, quoted: false } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A scalar's text.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A field of an object. The short form `adam` is read as `{name: adam}`.
+    pub fn field(&self, name: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
+            Value::Scalar { text, .. } => (name == "name" && text != "none").then_some(self),
+            Value::List(_) => None,
+        }
+    }
+
+    /// The value for an error message, in backquotes and not too long.
+    pub fn excerpt(&self) -> String {
+        match self.plain() {
+            Some("") => "nothing".to_string(),
+            _ => format!("`{}`", shorten(&self.to_string())),
+        }
+    }
+}
+
+/// The value on one line, as the user would write it in a flow mapping.
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.value {
+            Value::Scalar { text, quoted: true } if reads_as_other(text) => write!(f, "{text:?}"),
+            Value::Scalar { text, .. } => f.write_str(text),
+            Value::List(items) => write!(f, "[{}]", joined(items)),
+            Value::Map(entries) => {
+                write!(f, "{{{}}}", joined(entries.iter().map(|(key, value)| format!("{}: {value}", key.name))))
+            }
+        }
+    }
+}
+
+fn joined(items: impl IntoIterator<Item = impl ToString>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// At most this much of a user's text is repeated to them.
+const MAX_EXCERPT_CHARS: usize = 60;
+
+pub fn shorten(text: &str) -> String {
+    let line: String = text.chars().take(MAX_EXCERPT_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.len() < text.len() { format!("{line}…") } else { line }
+}

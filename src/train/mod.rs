@@ -1,0 +1,10 @@
+//! One trial's arithmetic, in PyTorch 2.11.0's order of operations and random draws.
+
+pub mod checkpoint;
+mod clip;
+pub mod evaluate;
+mod init;
+pub mod optimizer;
+pub mod record;
+mod schedule;
+pub mod trial;
