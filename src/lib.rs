@@ -1,7 +1,24 @@
 //! Trains five small CIFAR-10 networks on libtorch and runs experiment matrices over them.
+//!
+//! `spec` reads what a user wants, `train` computes one trial of it with `models` and `data`, `sweep` runs many in worker
+//! processes, and `report` turns what they stored into tables and plots.
 
+pub mod cli;
 pub mod data;
 pub mod models;
 pub mod native;
+pub mod report;
 pub mod spec;
+pub mod sweep;
 pub mod train;
+
+/// Exit codes of the program.
+pub mod exit {
+    pub const DONE: i32 = 0;
+    /// Some trials failed.
+    pub const FAILED: i32 = 1;
+    /// Bad input or surroundings; nothing was run.
+    pub const BAD_INPUT: i32 = 2;
+    /// Stopped by a signal; the same command goes on.
+    pub const INTERRUPTED: i32 = 130;
+}

@@ -61,17 +61,20 @@ fn read_members(archive: &mut Archive<impl Read>, assembly: &mut Assembly, sourc
 /// Which batch a member's official name stands for.
 fn known(name: &[u8]) -> Option<(Layout, usize)> {
     let official = |layout: Layout, batch| format!("{}/{}", layout.folder(), layout.file(batch));
-    let all = [Layout::Binary, Layout::Python].into_iter().flat_map(|layout| (0..BATCH_NAMES.len()).map(move |batch| (layout, batch)));
+    let all = [Layout::Binary, Layout::Python]
+        .into_iter()
+        .flat_map(|layout| (0..BATCH_NAMES.len()).map(move |batch| (layout, batch)));
     all.into_iter().find(|&(layout, batch)| official(layout, batch).as_bytes() == name)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use crate::data::cifar::tests::{SAMPLE, binary};
     use crate::data::python::tests::python;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
+    use std::sync::LazyLock;
     use tar::{Builder, Header};
 
     type Gzipped = Builder<GzEncoder<Vec<u8>>>;
@@ -98,11 +101,13 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn finish(archive: Gzipped) -> Vec<u8> {
+    fn finish(archive: Gzipped) -> Vec<u8> {
         archive.into_inner().unwrap().finish().unwrap()
     }
 
-    pub(crate) fn sample_archive(layout: Layout) -> Vec<u8> {
+    static BINARY: LazyLock<Vec<u8>> = LazyLock::new(|| sample_archive(Layout::Binary));
+
+    fn sample_archive(layout: Layout) -> Vec<u8> {
         let mut archive = builder();
         add_batches(&mut archive, layout);
         finish(archive)
@@ -114,8 +119,8 @@ pub(crate) mod tests {
 
     #[test]
     fn both_archives_hold_the_same_images() {
-        for layout in [Layout::Binary, Layout::Python] {
-            let read = read(&*sample_archive(layout), "a.tar.gz").unwrap();
+        for bytes in [&BINARY, &sample_archive(Layout::Python)] {
+            let read = read(&**bytes, "a.tar.gz").unwrap();
             assert!(read.train == SAMPLE.train && read.test == SAMPLE.test);
             assert_eq!(read.source, "a.tar.gz (archive)");
         }
@@ -148,7 +153,7 @@ pub(crate) mod tests {
 
     #[test]
     fn damage_anywhere_is_found() {
-        let whole = sample_archive(Layout::Binary);
+        let whole = &*BINARY;
         assert!(error(b"plain text, no archive").contains("not a gzipped tar archive"));
         for length in [0, 1, 100, whole.len() / 2, whole.len() - 1] {
             error(&whole[..length]);

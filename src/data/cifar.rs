@@ -168,15 +168,20 @@ pub fn read_binary_batch(reader: impl Read, size: u64, mut slot: Slot) -> Result
     Ok(())
 }
 
+/// The labels, [10,000], and pixels, [10,000, 3, 32, 32], of `BATCH_NAMES[batch]`.
+pub fn batch(dataset: &Dataset, batch: usize) -> (&[u8], &[u8]) {
+    let (images, position) =
+        if batch < TRAIN_BATCHES { (&dataset.train, batch) } else { (&dataset.test, batch - TRAIN_BATCHES) };
+    let (first, end) = (position * BATCH_IMAGES, (position + 1) * BATCH_IMAGES);
+    (&images.labels[first..end], &images.pixels[first * IMAGE_BYTES..end * IMAGE_BYTES])
+}
+
 /// Writes one batch in the binary layout, byte for byte the official file if the images are the official ones.
 ///
 /// # Errors
 /// Writing fails.
-pub fn write_binary_batch(dataset: &Dataset, batch: usize, writer: &mut impl Write) -> std::io::Result<()> {
-    let (images, position) =
-        if batch < TRAIN_BATCHES { (&dataset.train, batch) } else { (&dataset.test, batch - TRAIN_BATCHES) };
-    let records = images.labels.iter().zip(images.pixels.chunks_exact(IMAGE_BYTES));
-    for (label, image) in records.skip(position * BATCH_IMAGES).take(BATCH_IMAGES) {
+pub fn write_binary_batch((labels, pixels): (&[u8], &[u8]), writer: &mut impl Write) -> std::io::Result<()> {
+    for (label, image) in labels.iter().zip(pixels.chunks_exact(IMAGE_BYTES)) {
         writer.write_all(&[*label])?;
         writer.write_all(image)?;
     }
@@ -184,7 +189,7 @@ pub fn write_binary_batch(dataset: &Dataset, batch: usize, writer: &mut impl Wri
 }
 
 /// Where CIFAR-10 was found.
-enum Place {
+pub(crate) enum Place {
     Folder(PathBuf, Layout),
     Archive(PathBuf),
 }
@@ -202,18 +207,13 @@ pub fn load(dir: &Path) -> Result<Dataset> {
     }
 }
 
-/// Whether `dir` holds anything that [`load`] would read, be it complete or not.
-pub fn is_present(dir: &Path) -> bool {
-    locate(dir).is_some()
-}
-
-fn locate(dir: &Path) -> Option<Place> {
+/// What [`load`] would read in `dir`, be it complete or not.
+pub(crate) fn locate(dir: &Path) -> Option<Place> {
     if dir.is_file() {
         return Some(Place::Archive(dir.to_path_buf()));
     }
-    let holds_a_batch = |folder: &Path, layout: Layout| {
-        (0..BATCH_NAMES.len()).any(|batch| folder.join(layout.file(batch)).exists())
-    };
+    let holds_a_batch =
+        |folder: &Path, layout: Layout| (0..BATCH_NAMES.len()).any(|batch| folder.join(layout.file(batch)).exists());
     for layout in [Layout::Binary, Layout::Python] {
         for folder in [dir.join(layout.folder()), dir.to_path_buf()] {
             if holds_a_batch(&folder, layout) {
@@ -284,7 +284,7 @@ pub(crate) mod tests {
 
     pub(crate) fn binary(batch: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        write_binary_batch(&SAMPLE, batch, &mut bytes).unwrap();
+        write_binary_batch(super::batch(&SAMPLE, batch), &mut bytes).unwrap();
         bytes
     }
 

@@ -1,7 +1,7 @@
 //! What `runner data info` and `runner data verify` say about a data set that has been read.
 
-use super::cifar::{BATCH_IMAGES, BATCH_NAMES, TRAIN_BATCHES};
-use super::{CLASSES, Dataset, IMAGE_BYTES, Images, hex};
+use super::cifar::{self, BATCH_NAMES};
+use super::{CLASSES, Dataset, IMAGE_BYTES, Images, hash_records, hex};
 use crate::spec::config::DatasetName;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -50,10 +50,9 @@ impl fmt::Display for Verification {
 pub fn verify(dataset: &Dataset) -> Verification {
     assert!(dataset.name == DatasetName::Cifar10, "only CIFAR-10 has official files");
     let is_official = |batch: usize| {
-        let (images, position) =
-            if batch < TRAIN_BATCHES { (&dataset.train, batch) } else { (&dataset.test, batch - TRAIN_BATCHES) };
+        let (labels, pixels) = cifar::batch(dataset, batch);
         let mut hash = Sha256::new();
-        images.hash_records(position * BATCH_IMAGES, BATCH_IMAGES, &mut hash);
+        hash_records(labels, pixels, &mut hash);
         hex(&hash.finalize()) == OFFICIAL_SHA256[batch]
     };
     let differing = (0..BATCH_NAMES.len()).filter(|&batch| !is_official(batch)).map(|batch| BATCH_NAMES[batch]);
@@ -79,6 +78,24 @@ pub struct SplitInfo {
     pub mean: [f64; 3],
     /// Population standard deviations, likewise.
     pub standard_deviation: [f64; 3],
+}
+
+impl fmt::Display for Info {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "{}\nsha256 {}", self.source, self.sha256)?;
+        for (part, split) in [("training", &self.train), ("test", &self.test)] {
+            let ([red, green, blue], [d_red, d_green, d_blue]) = (split.mean, split.standard_deviation);
+            writeln!(f, "{} {part} images", split.images)?;
+            writeln!(f, "  mean of red, green, blue       {red:.4} {green:.4} {blue:.4}")?;
+            writeln!(f, "  standard deviations            {d_red:.4} {d_green:.4} {d_blue:.4}")?;
+        }
+        write!(f, "{:<14}{:>9}{:>6}", "class", "training", "test")?;
+        for (class, name) in self.class_names.iter().enumerate() {
+            let (train, test) = (self.train.images_per_class[class], self.test.images_per_class[class]);
+            write!(f, "\n{class} {name:<12}{train:>9}{test:>6}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Counts and statistics of `dataset`. Takes about 0.3 s for CIFAR-10.
@@ -144,7 +161,7 @@ mod tests {
 
     #[test]
     fn info_counts_every_class_and_becomes_json() {
-        let info = info(&synthetic::dataset());
+        let info = info(&synthetic::tests::SET);
         assert_eq!(info.train.images_per_class, [500; CLASSES]);
         assert_eq!(info.test.images_per_class, [100; CLASSES]);
         let json = serde_json::to_value(&info).unwrap();
@@ -156,7 +173,7 @@ mod tests {
     #[test]
     fn real_images_have_the_published_statistics() {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-        if !crate::data::cifar::is_present(&dir) {
+        if crate::data::cifar::locate(&dir).is_none() {
             eprintln!("SKIPPED: no CIFAR-10 in {}", dir.display());
             return;
         }

@@ -1,6 +1,8 @@
 //! Data sets as plain bytes, checked as they are read. Nothing here knows about tensors.
 
 pub mod archive;
+pub mod augment;
+pub mod batches;
 pub mod cifar;
 pub mod fetch;
 pub mod inspect;
@@ -49,16 +51,6 @@ impl Images {
         self.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
         counts
     }
-
-    /// Feeds each image to `hash` as a record of CIFAR-10's binary layout: its label, then its pixels.
-    fn hash_records(&self, first: usize, count: usize, hash: &mut Sha256) {
-        let range = first..first + count;
-        let images = self.pixels[first * IMAGE_BYTES..range.end * IMAGE_BYTES].chunks_exact(IMAGE_BYTES);
-        for (label, image) in self.labels[range].iter().zip(images) {
-            hash.update([*label]);
-            hash.update(image);
-        }
-    }
 }
 
 /// A training and a test set, every label and count checked.
@@ -78,9 +70,16 @@ impl Dataset {
     /// `cat data_batch_{1..5}.bin test_batch.bin | sha256sum` prints. Takes about 0.1 s for CIFAR-10, so keep it.
     pub fn sha256(&self) -> String {
         let mut hash = Sha256::new();
-        self.train.hash_records(0, self.train.len(), &mut hash);
-        self.test.hash_records(0, self.test.len(), &mut hash);
+        [&self.train, &self.test].iter().for_each(|images| hash_records(&images.labels, &images.pixels, &mut hash));
         hex(&hash.finalize())
+    }
+}
+
+/// Feeds each image to `hash` as a record of CIFAR-10's binary layout: its label, then its pixels.
+fn hash_records(labels: &[u8], pixels: &[u8], hash: &mut Sha256) {
+    for (label, image) in labels.iter().zip(pixels.chunks_exact(IMAGE_BYTES)) {
+        hash.update([*label]);
+        hash.update(image);
     }
 }
 

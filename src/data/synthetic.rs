@@ -2,7 +2,15 @@
 //!
 //! Each image shows one shape of random place, size, turn and colour before a shaded and cluttered background, under
 //! noise. Only integers and the four basic operations on `f32` are used, which IEEE 754 rounds alike everywhere, so the
-//! bytes are the same on every machine. LeNet-5's accuracy on it is in `TUNING` below.
+//! bytes are the same on every machine.
+//!
+//! It is made to be as hard for LeNet-5 (tanh) as CIFAR-10 is for better networks, so that settings tell apart. Trained
+//! on the first 4,500 images in batches of 64 with pixels in [0, 1], it reaches, after 8 and 16 epochs (torch 2.11.0):
+//!
+//! | optimizer | test accuracy, seeds 0 and 1 |
+//! |---|---|
+//! | SGD 0.01, momentum 0.9 | 78 and 77 %; 92 and 94 % |
+//! | Adam 0.001 | 80 and 80 %; 89 and 90 % |
 
 use super::{CLASSES, Dataset, IMAGE_BYTES, Images};
 use crate::spec::config::DatasetName;
@@ -10,7 +18,7 @@ use crate::spec::config::DatasetName;
 const TRAIN_IMAGES: usize = 5_000;
 const TEST_IMAGES: usize = 1_000;
 const SIDE: usize = 32;
-const SEED: u64 = 0x5EED_0F_5A4E5;
+const SEED: u64 = 0x05EE_D0F5_A4E5;
 
 pub const CLASS_NAMES: [&str; CLASSES] =
     ["disc", "ring", "square", "frame", "triangle", "plus", "hourglass", "bars", "columns", "checkers"];
@@ -19,14 +27,14 @@ pub const CLASS_NAMES: [&str; CLASSES] =
 const RADIUS: (f32, f32) = (8.0, 13.0);
 /// Shapes are turned by up to about twice this, in radians.
 const TURN: f32 = 0.2;
-/// Least difference between the shape's brightness and the background's, in 0..=255.
+/// How much brighter than what is behind its centre a shape is at least, in 0..=255.
 const LEAST_CONTRAST: f32 = 30.0;
 /// Largest noise of a channel of a pixel, in 0..=255; its distribution is triangular.
 const NOISE: f32 = 50.0;
-/// Patches of other colours that may lie behind or over the shape.
+/// One more than the most patches of other colours behind a shape.
 const CLUTTER: u32 = 5;
 
-/// 5,000 training and 1,000 test images, always the same; every class has a tenth of each. Takes about 0.1 s.
+/// 5,000 training and 1,000 test images, always the same; every class has a tenth of each. Takes about 0.15 s.
 pub fn dataset() -> Dataset {
     Dataset {
         name: DatasetName::Synthetic,
@@ -80,6 +88,8 @@ impl Random {
 /// A square region of the image with its own coordinates, which run from -1 to 1 across it.
 struct Placement {
     centre: (f32, f32),
+    /// Nothing of a shape is further from the centre than this, in pixels.
+    reach: f32,
     /// Sine and cosine of the turn, over the radius.
     axes: (f32, f32),
 }
@@ -92,7 +102,9 @@ impl Placement {
         // Every rational point of the unit circle is of this form, so no library sine is needed.
         let t = random.between((-turn, turn));
         let scale = 1.0 / ((1.0 + t * t) * radius);
-        Placement { centre: (centre[0], centre[1]), axes: (2.0 * t * scale, (1.0 - t * t) * scale) }
+        // Half a square's diagonal.
+        let reach = 1.42 * radius;
+        Placement { centre: (centre[0], centre[1]), reach, axes: (2.0 * t * scale, (1.0 - t * t) * scale) }
     }
 
     fn local(&self, x: f32, y: f32) -> (f32, f32) {
@@ -100,14 +112,13 @@ impl Placement {
         (cosine * x + sine * y, cosine * y - sine * x)
     }
 
-    /// How much of the pixel with the upper left corner (`x`, `y`) is `inside`, in quarters: 0.0..=1.0.
-    fn coverage(&self, x: usize, y: usize, inside: impl Fn(f32, f32) -> bool) -> f32 {
-        let corners = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
-        let hits = corners.into_iter().filter(|(dx, dy)| {
-            let (x, y) = self.local(x as f32 + dx, y as f32 + dy);
-            inside(x, y)
-        });
-        hits.count() as f32 / 4.0
+    /// How much of the pixel with the upper left corner (`x`, `y`) is `inside`, by two samples: 0.0, 0.5 or 1.0.
+    fn coverage(&self, x: usize, y: usize, inside: &impl Fn(f32, f32) -> bool) -> f32 {
+        let sample = |offset: f32| {
+            let (x, y) = self.local(x as f32 + offset, y as f32 + offset);
+            f32::from(u8::from(inside(x, y)))
+        };
+        (sample(0.25) + sample(0.75)) / 2.0
     }
 }
 
@@ -137,11 +148,15 @@ fn draw(class: u8, random: &mut Random, image: &mut [u8]) {
         add_patch(&mut canvas, random);
     }
     add_shape(class, &mut canvas, random);
-    for (byte, value) in image.iter_mut().zip(canvas) {
+    for pixel in 0..SIDE * SIDE {
         let bits = random.next();
-        let triangular = ((bits >> 40) as f32 - ((bits >> 16) & 0xFF_FFFF) as f32) / (1 << 24) as f32;
-        // A conversion from float to integer saturates at 0 and 255.
-        *byte = (value + NOISE * triangular) as u8;
+        for channel in 0..3 {
+            // The difference of two uniform numbers has a triangular distribution.
+            let [one, other] = [0, 10].map(|shift| (bits >> (20 * channel + shift) & 0x3FF) as f32);
+            let value = canvas[channel * SIDE * SIDE + pixel] + NOISE * (one - other) / 1024.0;
+            // A conversion from float to integer saturates at 0 and 255.
+            image[channel * SIDE * SIDE + pixel] = value as u8;
+        }
     }
 }
 
@@ -159,12 +174,18 @@ fn background(random: &mut Random) -> [f32; IMAGE_BYTES] {
     canvas
 }
 
-/// Blends `colour` into the canvas as far as `coverage` of each pixel says.
-fn blend(canvas: &mut [f32; IMAGE_BYTES], colour: [f32; 3], coverage: impl Fn(usize, usize) -> f32) {
-    for i in 0..SIDE * SIDE {
-        let weight = coverage(i % SIDE, i / SIDE);
+/// Blends `colour` into the canvas where a shape is, at most by `strength`, 0..=1.
+fn blend(
+    canvas: &mut [f32; IMAGE_BYTES],
+    place: &Placement,
+    (colour, strength): ([f32; 3], f32),
+    inside: impl Fn(f32, f32) -> bool,
+) {
+    let near = |centre: f32| (centre - place.reach) as usize..SIDE.min((centre + place.reach) as usize + 1);
+    for (y, x) in near(place.centre.1).flat_map(|y| near(place.centre.0).map(move |x| (y, x))) {
+        let weight = strength * place.coverage(x, y, &inside);
         for (channel, colour) in colour.into_iter().enumerate() {
-            let value = &mut canvas[channel * SIDE * SIDE + i];
+            let value = &mut canvas[(channel * SIDE + y) * SIDE + x];
             *value += (colour - *value) * weight;
         }
     }
@@ -175,12 +196,9 @@ fn add_patch(canvas: &mut [f32; IMAGE_BYTES], random: &mut Random) {
     let place = Placement::random(random, (2.0, 9.0), 1.0);
     let colour = random.colour((20.0, 180.0));
     let (round, thickness, strength) = (random.below(2) == 0, random.between((0.15, 1.0)), random.between((0.3, 0.8)));
-    blend(canvas, colour, |x, y| {
-        let inside = |x: f32, y: f32| {
-            let y = y / thickness;
-            if round { x * x + y * y < 1.0 } else { x.abs().max(y.abs()) < 1.0 }
-        };
-        strength * place.coverage(x, y, inside)
+    blend(canvas, &place, (colour, strength), |x, y| {
+        let y = y / thickness;
+        if round { x * x + y * y < 1.0 } else { x.abs().max(y.abs()) < 1.0 }
     });
 }
 
@@ -196,16 +214,19 @@ fn add_shape(class: u8, canvas: &mut [f32; IMAGE_BYTES], random: &mut Random) {
             break colour;
         }
     };
-    blend(canvas, colour, |x, y| place.coverage(x, y, |x, y| inside(class, x, y)));
+    blend(canvas, &place, (colour, 1.0), |x, y| inside(class, x, y));
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::sync::LazyLock;
+
+    pub(crate) static SET: LazyLock<Dataset> = LazyLock::new(dataset);
 
     #[test]
     fn the_bytes_never_change() {
-        assert_eq!(dataset().sha256(), "PINNED");
+        assert_eq!(SET.sha256(), "8ed4b87acf6920fab588bc6f589e441378e2056a562fee8a1b6c29eafbeaabab");
     }
 
     /// The published first outputs for seed 1234567, by Vigna's reference `splitmix64.c`.
@@ -217,7 +238,7 @@ mod tests {
 
     #[test]
     fn no_image_is_there_twice() {
-        let Dataset { train, test, .. } = dataset();
+        let Dataset { train, test, .. } = &*SET;
         let images = train.pixels.chunks_exact(IMAGE_BYTES).chain(test.pixels.chunks_exact(IMAGE_BYTES));
         assert_eq!(images.collect::<std::collections::HashSet<_>>().len(), TRAIN_IMAGES + TEST_IMAGES);
     }

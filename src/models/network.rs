@@ -5,7 +5,7 @@ use std::cell::Cell;
 use anyhow::{Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::layer::{Layer, Table, Weights, table};
+use super::layer::{Layer, Weights, table};
 use crate::native;
 use crate::spec::config::{Activation, Kernels};
 
@@ -20,7 +20,6 @@ pub type State = Vec<(String, Tensor)>;
 pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
-    table: Table,
     modules: Vec<Module>,
     /// Set where images and kernels lie in memory as NHWC, which convolutions on the CPU like better.
     channels_last: bool,
@@ -48,11 +47,7 @@ impl Network {
     pub fn new(layers: Vec<Layer>, activation: Activation) -> Network {
         let table = table(&layers, super::INPUT_SHAPE);
         let modules = table.rows.iter().filter_map(|row| Module::new(&row.name, row.weights)).collect();
-        Network { layers, activation, table, modules, channels_last: false }
-    }
-
-    pub fn table(&self) -> &Table {
-        &self.table
+        Network { layers, activation, modules, channels_last: false }
     }
 
     /// In the order of construction, which is the order of random draws.

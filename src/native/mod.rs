@@ -6,6 +6,7 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 unsafe extern "C" {
+    fn runner_libtorch_version() -> *const c_char;
     fn runner_generator_state(state: *mut *mut C_tensor) -> *mut c_char;
     fn runner_set_generator_state(state: *const C_tensor) -> *mut c_char;
     fn runner_randperm(seed: u64, n: i64, permutation: *mut *mut C_tensor) -> *mut c_char;
@@ -19,6 +20,12 @@ unsafe extern "C" {
         denominator: *const C_tensor,
         value: f64,
     ) -> *mut c_char;
+}
+
+/// The version of the headers this program was built against, such as `2.11.0`.
+pub fn libtorch_version() -> &'static str {
+    // SAFETY: the C++ side returns a string literal of ASCII characters.
+    unsafe { CStr::from_ptr(runner_libtorch_version()) }.to_str().expect("a version is ASCII")
 }
 
 /// The state of the process-wide CPU generator, a byte tensor of about 5,000 elements. `torch.get_rng_state()`.

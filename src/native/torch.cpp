@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <torch/version.h>
+
 #include <cstring>
 #include <mutex>
 
@@ -24,6 +26,8 @@ char *guarded(Call call) {
 }  // namespace
 
 extern "C" {
+
+const char *runner_libtorch_version() { return TORCH_VERSION; }
 
 char *runner_generator_state(tensor *state) {
   return guarded([&] {

@@ -66,7 +66,11 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
         seed,
         blocks: vec![block.into()],
         config: config(),
-        keys: vec![("model.name".into(), "lenet5".into()), ("init".into(), label.into()), ("epochs".into(), "20".into())],
+        keys: vec![
+            ("model.name".into(), "lenet5".into()),
+            ("init".into(), label.into()),
+            ("epochs".into(), "20".into()),
+        ],
         history,
         outcome: Some(outcome),
     }

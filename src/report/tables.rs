@@ -59,8 +59,7 @@ const SCORES: [&str; 11] = [
     "macro_specificity",
     "macro_f1",
 ];
-const COSTS: [&str; 7] =
-    ["seconds", "images_per_second", "peak_bytes", "parameters", "libtorch", "device", "threads"];
+const COSTS: [&str; 7] = ["seconds", "images_per_second", "peak_bytes", "parameters", "libtorch", "device", "threads"];
 
 fn ending_cells(outcome: &Outcome) -> [String; 4] {
     let error = outcome.error.clone().unwrap_or_default();

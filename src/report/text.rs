@@ -136,7 +136,9 @@ fn verdict(block: &BlockSummary, row: &Row) -> String {
     let sentence = match difference.verdict {
         Verdict::Better => format!("**{label}** is **better** than the base: {numbers}."),
         Verdict::Worse => format!("**{label}** is **worse** than the base: {numbers}."),
-        Verdict::Inconclusive => format!("**{label}**: inconclusive, {numbers}. {}", what_would_settle(block, row, difference)),
+        Verdict::Inconclusive => {
+            format!("**{label}**: inconclusive, {numbers}. {}", what_would_settle(block, row, difference))
+        }
     };
     if row.n() < row.variant.trial_ids.len() { format!("{sentence} ({}.)", row.count_label()) } else { sentence }
 }
@@ -148,7 +150,7 @@ fn comparison(difference: &Difference) -> String {
         text += &format!(", 95 % interval {interval}");
     }
     if let Some((p, p_holm)) = difference.p.zip(difference.p_holm) {
-        text += &format!(", p {}, after Holm {}", p_value(p), p_value(p_holm));
+        text += &format!(", p {}, adjusted p {}", p_value(p), p_value(p_holm));
     }
     text + ")"
 }
@@ -166,7 +168,9 @@ fn what_would_settle(block: &BlockSummary, row: &Row, difference: &Difference) -
             "If the true difference is as measured, about {seeds} seeds would show it with {} % probability.",
             100.0 * POWER
         ),
-        (.., None) => format!("If the true difference is as measured, even {MAX_SEEDS} seeds would likely not show it."),
+        (.., None) => {
+            format!("If the true difference is as measured, even {MAX_SEEDS} seeds would likely not show it.")
+        }
     }
 }
 
@@ -192,27 +196,29 @@ fn first_to(block: &BlockSummary, target: f64) -> Option<String> {
     Some(match words(base) {
         _ if std::ptr::eq(first, base) => format!("The base is first to {goal}, after {}.", words(first)?),
         Some(base) => format!("First to {goal} is {label} after {}; the base takes {base}.", words(first)?),
-        None => format!("First to {goal} is {label} after {}; the base does not get there with every seed.", words(first)?),
+        None => {
+            format!("First to {goal} is {label} after {}; the base does not get there with every seed.", words(first)?)
+        }
     })
 }
 
-/// The extremes of the train–test gap.
+/// The extremes of the gap between training and test, and the base's.
 fn generalization_words(block: &BlockSummary) -> Option<String> {
-    let gap = |row: &Row| row.spread(Measure::AccuracyGap);
+    let gap = |row: &Row| row.spread(Measure::AccuracyGap).map(|spread| spread.mean);
     let words = |row: &Row| {
         let loss = row.spread(Measure::LossGap)?.mean;
-        let gap = 100.0 * gap(row)?.mean;
-        Some(format!("{} points in accuracy and {} in loss (n = {})", minus(gap, 1), minus(loss, 3), row.n()))
+        Some(format!("{} points, {} in loss, n = {}", minus(100.0 * gap(row)?, 1), minus(loss, 3), row.n()))
     };
-    let mut rows: Vec<&Row> = block.rows.iter().filter(|row| row.n() > 0).collect();
-    rows.sort_by(|a, b| f64::total_cmp(&gap(a).map_or(0.0, |gap| gap.mean), &gap(b).map_or(0.0, |gap| gap.mean)));
-    let (least, most) = (*rows.first()?, *rows.last()?);
-    let lead = "**Generalization.** Of the selected weights, training";
-    if std::ptr::eq(least, most) {
-        return Some(format!("{lead} is ahead of test by {}.", words(least)?));
+    let mut rows: Vec<(f64, &Row)> = block.rows.iter().filter_map(|row| Some((gap(row)?, row))).collect();
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let ((_, least), (_, most)) = (rows.first()?, rows.last()?);
+    let mut text = "**Generalization.** Training minus test accuracy, with the selected weights, ".to_owned();
+    if rows.len() > 1 {
+        let [small, large] = [least, most].map(|row| markdown(&row.variant.label));
+        text += &format!("is least with {small} ({}) and most with {large} ({}); ", words(least)?, words(most)?);
     }
-    let [small, large] = [least, most].map(|row| markdown(&row.variant.label));
-    Some(format!("{lead} is ahead of test least with {small}, by {}, and most with {large}, by {}.", words(least)?, words(most)?))
+    let base = block.base().and_then(words).unwrap_or("no result".to_owned());
+    Some(format!("{text}the base: {base}."))
 }
 
 /// Every trial that failed or diverged, with its reason.

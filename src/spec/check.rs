@@ -51,18 +51,11 @@ const INITS: [(&str, Init); 7] = [
 const KERNELS: [(&str, Kernels); 4] =
     [("all", Kernels::All), ("conv", Kernels::Conv), ("conv3x3", Kernels::Conv3x3), ("dense", Kernels::Dense)];
 
-const MODELS: [&str; 5] = ["lenet5", "lenet5_dropout", "keras_cnn", "leaky_cnn", "resnet"];
+/// The five networks, as users write them.
+pub const MODELS: [&str; 5] = ["lenet5", "lenet5_dropout", "keras_cnn", "leaky_cnn", "resnet"];
 const ACTIVATIONS: [&str; 7] = ["tanh", "relu", "leaky_relu", "sigmoid", "elu", "gelu", "silu"];
 const OPTIMIZERS: [&str; 5] = ["sgd", "adam", "adamw", "rmsprop", "adagrad"];
 const SCHEDULES: [&str; 7] = ["constant", "step", "staged", "exponential", "cosine", "one_cycle", "plateau"];
-
-/// Images in the training part of a data set, before the validation split is taken off.
-pub fn training_part(dataset: DatasetName) -> usize {
-    match dataset {
-        DatasetName::Cifar10 => 50_000,
-        DatasetName::Synthetic => 5_000,
-    }
-}
 
 /// The configuration that `root`, the keys of `base` with `data` and `select` beside them, describes.
 pub fn config(root: &Node, mode: Mode) -> Result<Config> {
@@ -75,7 +68,7 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
         activation: fields.get("activation").map_or_else(|| Ok(default_activation(&model)), activation)?,
         init: fields.choice("init", Init::Pytorch, &INITS)?,
         epochs: fields.integer("epochs", 20, 1..=MAX_EPOCHS)?,
-        batch_size: fields.integer("batch_size", 64, 1..=training_part(DatasetName::Cifar10) as i64)?,
+        batch_size: fields.integer("batch_size", 64, 1..=DatasetName::Cifar10.training_part() as i64)?,
         optimizer: optimizer(fields.need("optimizer")?)?,
         schedule: fields.get("schedule").map_or(Ok(Schedule::Constant), schedule)?,
         warmup: fields.get("warmup").map_or(Ok(None), warmup)?,
@@ -93,7 +86,7 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
 
 /// What two keys must have in common.
 fn agree(config: &Config, fields: &Fields) -> Result<()> {
-    let images = config.data.train.unwrap_or(training_part(config.data.dataset) - config.data.val);
+    let images = config.data.training_images();
     if config.batch_size > images {
         let problem = format!("{} is more than the {images} images there are to train on", config.batch_size);
         return Err(fields.blame("batch_size", problem));
@@ -122,13 +115,13 @@ fn default_data() -> Data {
 }
 
 fn default_val(dataset: DatasetName) -> usize {
-    training_part(dataset) / 10
+    dataset.training_part() / 10
 }
 
 fn data(slot: Slot) -> Result<Data> {
     let mut fields = slot.object()?;
     let dataset = fields.choice("dataset", DatasetName::Cifar10, &DATASETS)?;
-    let largest = training_part(DatasetName::Cifar10) as i64;
+    let largest = DatasetName::Cifar10.training_part() as i64;
     let train = match fields.get("train") {
         Some(slot) if slot.node.text() == Some("all") => None,
         Some(slot) => Some(slot.integer(1..=largest)?),
@@ -148,7 +141,7 @@ fn data(slot: Slot) -> Result<Data> {
 
 /// Training and validation images must come from one training part, which `--dataset` may have made smaller.
 fn split_fits(data: &Data, slot: &Slot, fields: &Fields) -> Result<()> {
-    let there = training_part(data.dataset);
+    let there = data.dataset.training_part();
     let train = data.train.unwrap_or(1);
     if train + data.val <= there {
         return Ok(());

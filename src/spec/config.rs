@@ -51,6 +51,13 @@ pub struct Data {
     pub scale: Scale,
 }
 
+impl Data {
+    /// Images that a trial trains on.
+    pub fn training_images(&self) -> usize {
+        self.train.unwrap_or(self.dataset.training_part() - self.val)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DatasetName {
@@ -58,6 +65,24 @@ pub enum DatasetName {
     Cifar10,
     /// 5,000 training and 1,000 test images, drawn by this program. Results say so everywhere.
     Synthetic,
+}
+
+impl DatasetName {
+    /// As users write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DatasetName::Cifar10 => "cifar10",
+            DatasetName::Synthetic => "synthetic",
+        }
+    }
+
+    /// Images in the training part, before validation is split off.
+    pub fn training_part(self) -> usize {
+        match self {
+            DatasetName::Cifar10 => 50_000,
+            DatasetName::Synthetic => 5_000,
+        }
+    }
 }
 
 /// How the bytes of an image become floats, in float32.
@@ -106,7 +131,9 @@ pub enum Activation {
     Tanh,
     Relu,
     /// `nn.LeakyReLU(slope)`, slope default 0.01, 0..=1.
-    LeakyRelu { slope: f64 },
+    LeakyRelu {
+        slope: f64,
+    },
     Sigmoid,
     /// `nn.ELU()`, alpha 1.
     Elu,
@@ -159,18 +186,36 @@ pub enum Optimizer {
 pub enum Schedule {
     Constant,
     /// `StepLR(step_size=every, gamma=factor)`; factor default 0.1.
-    Step { every: usize, factor: f64 },
+    Step {
+        every: usize,
+        factor: f64,
+    },
     /// The stages' rates one after another; a fresh optimizer (no moments) at each stage. They must cover `epochs`.
-    Staged { stages: Vec<Stage> },
+    Staged {
+        stages: Vec<Stage>,
+    },
     /// `ExponentialLR(gamma=factor)`; factor default 0.95.
-    Exponential { factor: f64 },
+    Exponential {
+        factor: f64,
+    },
     /// `CosineAnnealingLR(T_max=epochs, eta_min=min_lr)`; min_lr default 0. With a warm-up, T_max = epochs - warm-up epochs.
-    Cosine { min_lr: f64 },
+    Cosine {
+        min_lr: f64,
+    },
     /// `OneCycleLR(max_lr, total_steps=every step, pct_start, div_factor, final_div_factor, cycle_momentum=False)`, stepped
     /// after every batch; max_lr is the optimizer's lr. Defaults 0.3, 25, 10,000.
-    OneCycle { pct_start: f64, div_factor: f64, final_div_factor: f64 },
+    OneCycle {
+        pct_start: f64,
+        div_factor: f64,
+        final_div_factor: f64,
+    },
     /// `ReduceLROnPlateau(mode="min", factor, patience, threshold, min_lr)` fed with the validation loss. Defaults 0.1, 10, 1e-4, 0.
-    Plateau { factor: f64, patience: usize, threshold: f64, min_lr: f64 },
+    Plateau {
+        factor: f64,
+        patience: usize,
+        threshold: f64,
+        min_lr: f64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -238,21 +238,26 @@ pub fn choices(given: &str, valid: &[&str]) -> String {
 
 /// Whether two different words are a slip of the keyboard apart: at most a third of the letters, and two, are wrong.
 fn is_close(given: &str, name: &str) -> bool {
-    let allowed = (name.len() / 3).clamp(1, 2);
+    let allowed = ((name.len() + 1) / 3).min(2);
     given != name && given.len().abs_diff(name.len()) <= allowed && edits(given, name) <= allowed
 }
 
-/// How many letters to insert, delete or replace (Levenshtein 1966).
+/// How many letters to insert, delete, replace or swap with their neighbour (Damerau 1964, each place edited once).
 fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, &to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = match (i, j) {
+                (0, _) | (_, 0) => i + j,
+                _ => {
+                    let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let swaps = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    let swapped = if swaps { table[i - 2][j - 2] + 1 } else { usize::MAX };
+                    replaced.min(swapped).min(table[i - 1][j] + 1).min(table[i][j - 1] + 1)
+                }
+            };
         }
     }
-    row[b.len()]
+    table[a.len()][b.len()]
 }

@@ -31,8 +31,15 @@ pub const MAX_KEYS: usize = 64;
 
 pub type Setting<'a> = (&'a Key, &'a Node);
 
-/// The settings of an object, whose keys must be among `valid` and must not set one thing twice.
+/// The settings that one object makes together: it must not set one thing twice.
 pub fn settings<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'a>>> {
+    let settings = alternatives(slot, valid)?;
+    refuse_shared(settings.iter().map(|(key, _)| *key), true)?;
+    Ok(settings)
+}
+
+/// Keys among `valid` with their values, which need not go together.
+pub fn alternatives<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'a>>> {
     let entries = slot.entries()?;
     if !(1..=MAX_KEYS).contains(&entries.len()) {
         return Err(slot.error(format!("expected 1 to {MAX_KEYS} keys, found {}", entries.len())));
@@ -40,9 +47,7 @@ pub fn settings<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'a>>>
     for (key, _) in entries {
         admit(key, valid)?;
     }
-    let settings: Vec<Setting> = entries.iter().map(|(key, node)| (key, node)).collect();
-    refuse_shared(settings.iter().map(|(key, _)| *key), true)?;
-    Ok(settings)
+    Ok(entries.iter().map(|(key, node)| (key, node)).collect())
 }
 
 /// Refuses a key that cannot be set in this place.

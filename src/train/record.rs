@@ -68,7 +68,7 @@ pub struct Outcome {
     pub epochs: usize,
     /// None unless `status` is `Done`.
     pub scores: Option<Scores>,
-    /// Training, validation and final evaluation over all attempts.
+    /// Training, validation and checkpoints of all epochs.
     pub seconds: f64,
     /// Training images over training seconds, all epochs.
     pub images_per_second: f64,

@@ -63,11 +63,25 @@ pub struct Step {
 
 pub enum Ended {
     /// All epochs, or as many as early stopping allowed. `best` is the selected epoch's state dict.
-    Done { scores: Box<Scores>, best: State, history: Vec<Epoch>, parameters: u64 },
+    Done { scores: Box<Scores>, best: State, history: Vec<Epoch> },
     /// A loss became NaN or infinite; `reason` says where.
     Diverged { reason: String, history: Vec<Epoch> },
     /// The observer stopped it at a checkpoint.
     Interrupted,
+}
+
+/// How far a checkpoint has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reached {
+    /// Finished epochs and steps.
+    pub epochs: usize,
+    pub steps: usize,
+}
+
+/// Reads how far the checkpoint in `bytes` has come.
+pub fn reached(bytes: &[u8]) -> Result<Reached> {
+    let progress: Progress = checkpoint::description(bytes)?.context("the checkpoint has no description")?;
+    Ok(Reached { epochs: progress.history.len(), steps: progress.position.step })
 }
 
 /// Trains `config` with `seed`, from `resume` (bytes that [`Observer::checkpoint`] got) if given.
@@ -346,8 +360,7 @@ impl<'a> Trainer<'a> {
         let all = self.sets.test.all();
         let (test, confusion) = evaluate(&self.network, &self.sets.test, &self.scaling, &all);
         let scores = Scores { best_epoch: self.progress.best_epoch, train, val, test, confusion };
-        let parameters = self.network.table().parameters() as u64;
-        Ok(Ended::Done { scores: Box::new(scores), best: self.best_state, history: self.progress.history, parameters })
+        Ok(Ended::Done { scores: Box::new(scores), best: self.best_state, history: self.progress.history })
     }
 }
 

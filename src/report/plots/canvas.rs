@@ -1,6 +1,6 @@
 //! A white page to draw on, in pixels of the finished image, and how it becomes a PNG.
 
-use super::theme::{FONT, LEADING, register};
+use super::theme::{LEADING, font};
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -45,8 +45,7 @@ impl Ink {
     }
 
     fn font(&self) -> FontDesc<'static> {
-        let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
-        FontDesc::new(FontFamily::Name(FONT), self.size * OVERSAMPLING as f64, style)
+        font(self.size * OVERSAMPLING as f64, self.bold)
     }
 
     pub fn width(&self, text: &str) -> f64 {
@@ -84,11 +83,11 @@ pub struct Canvas<'a> {
 
 /// The PNG of what `draw` draws on a white page.
 pub fn paint(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<u8>> {
-    register()?;
     let (width, height) = (width.round() as usize, height.round() as usize);
     let (wide, high) = (width * OVERSAMPLING, height * OVERSAMPLING);
     let mut pixels = vec![u8::MAX; wide * high * 3];
-    let canvas = Canvas { area: BitMapBackend::with_buffer(&mut pixels, (wide as u32, high as u32)).into_drawing_area() };
+    let canvas =
+        Canvas { area: BitMapBackend::with_buffer(&mut pixels, (wide as u32, high as u32)).into_drawing_area() };
     draw(&canvas)?;
     drop(canvas);
     encode(&shrink(&pixels, wide), width, height)
@@ -135,7 +134,8 @@ impl Canvas<'_> {
     /// Read from below; `(x, y)` is the middle of the text.
     pub fn vertical_text(&self, text: &str, (x, y): Point, ink: Ink) -> Result<()> {
         let left = x + (MIDDLE_TO_BASELINE - 0.5) * ink.size;
-        let style = ink.font().transform(FontTransform::Rotate270).color(&ink.color).pos(Pos::new(HPos::Left, VPos::Top));
+        let style =
+            ink.font().transform(FontTransform::Rotate270).color(&ink.color).pos(Pos::new(HPos::Left, VPos::Top));
         self.area.draw_text(text, &style, pixel(&(left, y + ink.width(text) / 2.0))).map_err(failed)
     }
 
@@ -211,14 +211,16 @@ fn shrink(pixels: &[u8], wide: usize) -> Vec<[u8; 3]> {
 /// With a palette of the most frequent colours; the rarer ones, blends at the edges of letters and lines, go to the nearest.
 fn encode(pixels: &[[u8; 3]], width: usize, height: usize) -> Result<Vec<u8>> {
     let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
-    for color in pixels {
-        *counts.entry(*color).or_default() += 1;
+    // By runs of one colour, because most of a plot is paper.
+    let runs = || pixels.chunk_by(|a, b| a == b);
+    for run in runs() {
+        *counts.entry(run[0]).or_default() += run.len();
     }
     let mut colors: Vec<([u8; 3], usize)> = counts.into_iter().collect();
     colors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     let palette: Vec<[u8; 3]> = colors.iter().take(PALETTE).map(|(color, _)| *color).collect();
     let index: HashMap<[u8; 3], u8> = colors.iter().map(|(color, _)| (*color, nearest(&palette, *color))).collect();
-    let indices: Vec<u8> = pixels.iter().map(|color| index[color]).collect();
+    let indices: Vec<u8> = runs().flat_map(|run| std::iter::repeat_n(index[&run[0]], run.len())).collect();
 
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
@@ -231,9 +233,8 @@ fn encode(pixels: &[[u8; 3]], width: usize, height: usize) -> Result<Vec<u8>> {
 }
 
 fn nearest(palette: &[[u8; 3]], color: [u8; 3]) -> u8 {
-    let distance = |other: &[u8; 3]| -> u32 {
-        other.iter().zip(color).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum()
-    };
+    let distance =
+        |other: &[u8; 3]| -> u32 { other.iter().zip(color).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum() };
     let closest = (0..palette.len()).min_by_key(|&i| distance(&palette[i]));
     closest.unwrap_or_default() as u8
 }

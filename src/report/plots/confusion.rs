@@ -18,7 +18,7 @@ pub fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>>
     let confusion = sum(row);
     let height = TOP + CELL.1 * CLASSES as f64 + MARGIN * 2.0 + SMALL * 2.0;
     let accuracy = words::percent(row.spread(Measure::TestAccuracy));
-    let title = format!("{} · {}: {accuracy}", study.title(block.block), row.variant.label);
+    let title = format!("{} · {}: test accuracy {accuracy}", study.title(block.block), row.variant.label);
     let caption = format!(
         "test images in % of the true class, number of images below · sum over {} · {} · {}",
         seeds_label(std::iter::once(row)),

@@ -13,8 +13,11 @@ use crate::report::{StoredTrial, Study};
 use crate::train::record::Epoch;
 use anyhow::Result;
 use plotters::style::RGBColor;
+use std::collections::HashSet;
 
-const LEGEND_WIDTH: f64 = 500.0;
+/// Of the names in the legend, at most.
+const NAME_WIDTH: f64 = 420.0;
+const MIN_NAME_WIDTH: f64 = 160.0;
 const SAMPLE_WIDTH: f64 = 70.0;
 const LEGEND_GAP: f64 = 14.0;
 const MIN_HEIGHT: f64 = 1000.0;
@@ -24,6 +27,8 @@ const DASH: (f64, f64) = (13.0, 9.0);
 const DOT: (f64, f64) = (4.0, 7.0);
 const MARKER_RADIUS: f64 = 9.0;
 const BAND_OPACITY: f64 = 0.13;
+/// The range around a single epoch.
+const ALONE: (f64, f64) = (0.0, 2.0);
 /// Markers along one curve; they move on by one epoch from series to series so that they do not hide each other.
 const MARKERS: usize = 6;
 /// How far beyond the central 96 % of the values the y-range may reach, in widths of those 96 %.
@@ -106,11 +111,12 @@ pub fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
 pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
     let legend: Vec<Entry> = content.rows.iter().map(|(number, row)| Entry::new(*number, row)).collect();
     let entries = legend.iter().map(Entry::height).sum::<f64>();
+    let names = legend.iter().map(Entry::width).fold(MIN_NAME_WIDTH, f64::max);
     let top = MARGIN + TITLE * 2.0;
     let height = (top + key_height() + entries + MARGIN * 3.0).max(MIN_HEIGHT);
     let frame = Frame {
         left: 170.0,
-        right: WIDTH - MARGIN - LEGEND_WIDTH - 30.0,
+        right: WIDTH - MARGIN - SAMPLE_WIDTH - LEGEND_GAP - names - 40.0,
         top,
         bottom: height - 190.0,
         x: epoch_range(content.block),
@@ -119,7 +125,7 @@ pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
     let title = format!("{}: {}{}", study.title(content.block.block), content.quantity.noun(), content.part);
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption(study, content))?;
-        frame.x_axis(canvas, "epoch", &whole_ticks(frame.x, 10))?;
+        frame.x_axis(canvas, "epoch", &epoch_ticks(frame.x))?;
         frame.y_axis(canvas, content.quantity.axis(), &ticks(frame.y, 7))?;
         for (number, row) in content.rows.iter().rev() {
             draw_row(canvas, &frame, content.quantity, *number, row)?;
@@ -134,18 +140,29 @@ fn caption(study: &Study, content: &Page) -> String {
     let several = content.rows.iter().any(|(_, row)| row.n() > 1);
     let what = if several { format!("mean ± std over {seeds}") } else { seeds };
     let diverged = content.rows.iter().any(|(_, row)| row.diverged().count() > 0);
-    let note = if diverged { " · dotted to ×: diverged, not in the mean" } else { "" };
-    format!("{what} · {} · {}{note}", study.data_label(), study.mode_label())
+    let lengths = |row: &Row| row.done().map(|trial| trial.history.len()).collect::<HashSet<_>>().len();
+    let mut text = format!("{what} · {} · {}", study.data_label(), study.mode_label());
+    if content.rows.iter().any(|(_, row)| lengths(row) > 1) {
+        text += " · thin lines: seeds still running when one had stopped early";
+    }
+    if diverged {
+        text += " · dotted line to ×: diverged trial, in no mean";
+    }
+    text
 }
 
 /// Of the whole block, so that its pages can be compared.
 fn epoch_range(block: &BlockSummary) -> (f64, f64) {
     let trials = block.rows.iter().flat_map(|row| row.done().chain(row.diverged()));
     let last = trials.map(|trial| trial.history.len()).max().unwrap_or(1).max(1) as f64;
-    if last == 1.0 { (0.0, 2.0) } else { (1.0, last) }
+    if last == 1.0 { ALONE } else { (1.0, last) }
 }
 
-/// Of the means and bands of the whole block; single wild values and diverged trials do not stretch it.
+fn epoch_ticks(range: (f64, f64)) -> Vec<(f64, String)> {
+    if range == ALONE { vec![(1.0, "1".to_owned())] } else { whole_ticks(range, 10) }
+}
+
+/// Of the means and bands of the whole block; single wild values do not stretch it.
 fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
     let mut values: Vec<f64> = Vec::new();
     for row in &block.rows {
@@ -154,7 +171,8 @@ fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
             values.extend(mean.upper().into_iter().chain(mean.lower()).map(|(_, y)| y));
         }
     }
-    if values.is_empty() {
+    // Accuracies are bounded, so diverged trials can be shown whole; losses are not.
+    if values.is_empty() || quantity == Quantity::Accuracy {
         let diverged = block.rows.iter().flat_map(|row| row.diverged()).flat_map(|trial| &trial.history);
         values.extend(diverged.map(|epoch| quantity.validation(epoch)));
     }
@@ -166,8 +184,8 @@ fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
     let reach = (high - low) * REACH;
     let (low, high) = (least.max(low - reach), most.min(high + reach));
     let pad = ((high - low) * 0.04).max(1e-3 * high.abs()).max(1e-6);
-    let top = if quantity == Quantity::Accuracy { 100.0 } else { f64::INFINITY };
-    ((low - pad).max(0.0), (high + pad).min(top))
+    let most_possible = if quantity == Quantity::Accuracy { 100.0 } else { f64::INFINITY };
+    ((low - pad).max(0.0), (high + pad).min(most_possible))
 }
 
 /// Mean and standard deviation over trials, epoch by epoch, for as long as all of them run.
@@ -211,6 +229,9 @@ fn draw_row(canvas: &Canvas, frame: &Frame, quantity: Quantity, number: usize, r
     for piece in frame.clip(&training.line()) {
         canvas.dashed(&piece, pale, THIN, DASH)?;
     }
+    if let [only] = training.line()[..] {
+        canvas.circle(frame.at(only), MARKER_RADIUS * 0.6, pale, 1.0)?;
+    }
     for trial in &done {
         // From the last epoch of the mean on.
         let rest = trial.history.iter().skip(validation.points.len().saturating_sub(1));
@@ -242,14 +263,23 @@ fn draw_markers(canvas: &Canvas, frame: &Frame, line: &[Point], number: usize) -
 }
 
 /// Up to its last finite value; where that lies outside the range, the × is at the edge.
-fn draw_diverged(canvas: &Canvas, frame: &Frame, quantity: Quantity, trial: &StoredTrial, color: RGBColor) -> Result<()> {
+fn draw_diverged(
+    canvas: &Canvas,
+    frame: &Frame,
+    quantity: Quantity,
+    trial: &StoredTrial,
+    color: RGBColor,
+) -> Result<()> {
     let points = trial.history.iter().map(|epoch| (epoch.epoch as f64, quantity.validation(epoch)));
     let points: Vec<Point> = points.take_while(|(_, y)| y.is_finite()).collect();
     for piece in frame.clip(&points) {
         canvas.dashed(&piece, color, THIN, DOT)?;
     }
     let Some(&(x, y)) = points.last() else { return Ok(()) };
-    let (x, y) = frame.at((x, y.clamp(frame.y.0, frame.y.1)));
+    draw_cross(canvas, frame.at((x, y.clamp(frame.y.0, frame.y.1))), color)
+}
+
+fn draw_cross(canvas: &Canvas, (x, y): Point, color: RGBColor) -> Result<()> {
     let arm = MARKER_RADIUS * 1.1;
     canvas.line(&[(x - arm, y - arm), (x + arm, y + arm)], color, THICK)?;
     canvas.line(&[(x - arm, y + arm), (x + arm, y - arm)], color, THICK)
@@ -277,18 +307,25 @@ struct Entry {
     number: usize,
     label: Vec<String>,
     count: Vec<String>,
-    complete: bool,
+    troubled: bool,
+    /// No curve but those of diverged trials.
+    only_diverged: bool,
 }
 
 impl Entry {
     fn new(number: usize, row: &Row) -> Entry {
-        let width = LEGEND_WIDTH - SAMPLE_WIDTH - LEGEND_GAP;
         Entry {
             number,
-            label: Ink::new(INK, TICK).wrap(&row.variant.label, width, 2),
-            count: Ink::new(QUIET, SMALL).wrap(&row.count_label(), width, 2),
-            complete: row.n() == row.variant.trial_ids.len(),
+            label: Ink::new(INK, TICK).wrap(&row.variant.label, NAME_WIDTH, 2),
+            count: Ink::new(QUIET, SMALL).wrap(&row.count_label(), NAME_WIDTH, 2),
+            troubled: row.troubled(),
+            only_diverged: row.n() == 0 && row.diverged().count() > 0,
         }
+    }
+
+    fn width(&self) -> f64 {
+        let label = self.label.iter().map(|line| Ink::new(INK, TICK).width(line));
+        label.chain(self.count.iter().map(|line| Ink::new(QUIET, SMALL).width(line))).fold(0.0, f64::max)
     }
 
     fn height(&self) -> f64 {
@@ -312,10 +349,15 @@ fn draw_legend(canvas: &Canvas, (x, top): Point, entries: &[Entry]) -> Result<()
     canvas.text("training", (text, y), Ink::new(INK, TICK))?;
     y = top + TICK / 2.0 + key_height();
     for entry in entries {
-        canvas.line(&sample(y), color(entry.number), THICK)?;
-        draw_marker(canvas, (x + SAMPLE_WIDTH / 2.0, y), entry.number)?;
+        if entry.only_diverged {
+            canvas.dashed(&sample(y), color(entry.number), THIN, DOT)?;
+            draw_cross(canvas, (x + SAMPLE_WIDTH - MARKER_RADIUS, y), color(entry.number))?;
+        } else {
+            canvas.line(&sample(y), color(entry.number), THICK)?;
+            draw_marker(canvas, (x + SAMPLE_WIDTH / 2.0, y), entry.number)?;
+        }
         let below = canvas.paragraph(&entry.label, (text, y), Ink::new(INK, TICK))?;
-        let count_color = if entry.complete { QUIET } else { VERMILION };
+        let count_color = if entry.troubled { VERMILION } else { QUIET };
         canvas.paragraph(&entry.count, (text, below), Ink::new(count_color, SMALL))?;
         y += entry.height();
     }

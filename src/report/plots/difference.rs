@@ -9,9 +9,11 @@ use crate::report::{Study, words};
 use anyhow::Result;
 use plotters::style::RGBColor;
 
-const ROW: f64 = 92.0;
-const LABEL_WIDTH: f64 = 480.0;
-const RESULT_WIDTH: f64 = 400.0;
+const ROW: f64 = 116.0;
+/// Of the settings' names, at most.
+const NAME_WIDTH: f64 = 480.0;
+const GAP: f64 = 24.0;
+const RESULT_WIDTH: f64 = 390.0;
 /// Whiskers may reach this many times as far as the dots before they are cut.
 const REACH: f64 = 1.6;
 
@@ -20,11 +22,13 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let top = MARGIN + TITLE * 3.4;
     let bottom = top + ROW * rows.len() as f64;
     let height = bottom + 200.0;
-    let (left, right) = (MARGIN + LABEL_WIDTH, WIDTH - MARGIN - RESULT_WIDTH);
+    let names = rows.iter().flat_map(|row| name(row)).map(|line| NAME.width(&line)).fold(0.0, f64::max);
+    let (left, right) = (MARGIN + names + GAP, WIDTH - MARGIN - RESULT_WIDTH);
     let frame = Frame { left, right, top, bottom, x: range(&rows), y: (rows.len() as f64, 0.0) };
     let Some(base) = block.base() else { anyhow::bail!("a block without a base") };
     let caption = format!(
-        "dots: seeds · bars: 95 % intervals of the mean (paired t) · {} · {} · {}",
+        "dots: seeds · diamonds and bars: mean and 95 % interval · p: paired t-test, adjusted after Holm · blue: better, \
+         orange: worse, grey: inconclusive · {} · {} · {}",
         seeds_label(block.rows.iter()),
         study.data_label(),
         study.mode_label()
@@ -62,25 +66,32 @@ fn range(rows: &[&Row]) -> (f64, f64) {
     (100.0 * (low - pad), 100.0 * (high + pad))
 }
 
+const NAME: Ink = Ink { color: INK, size: TICK, bold: false, align: Align::Right };
+
+fn name(row: &Row) -> Vec<String> {
+    NAME.wrap(&row.variant.label, NAME_WIDTH, 2)
+}
+
 fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<()> {
     let y = frame.down(position);
-    let ink = Ink::new(INK, TICK);
-    let lines = ink.wrap(&row.variant.label, LABEL_WIDTH - 40.0, 2);
-    let first = y - TICK * LEADING * (lines.len() - 1) as f64 / 2.0;
-    canvas.paragraph(&lines, (frame.left - 24.0, first), ink.align(Align::Right))?;
-    let (color, above, below) = match &row.difference {
-        Some(difference) => {
-            draw_difference(canvas, frame, y, difference)?;
-            let above = words::points(&difference.spread);
-            (verdict_color(difference.verdict), above, format!("{}, {}", verdict(difference), row.count_label()))
-        }
-        None => (QUIET, "no difference to give".to_owned(), row.count_label()),
+    let first_of = |lines: usize| y - TICK * LEADING * (lines - 1) as f64 / 2.0;
+    let name = name(row);
+    canvas.paragraph(&name, (frame.left - GAP, first_of(name.len())), NAME)?;
+    if let Some(difference) = &row.difference {
+        draw_difference(canvas, frame, y, difference)?;
+    }
+    let (color, numbers, verdict) = match &row.difference {
+        Some(difference) => (verdict_color(difference.verdict), words::points(&difference.spread), verdict(difference)),
+        None => (QUIET, "no difference".to_owned(), format!("n = {}", row.n())),
     };
-    let x = frame.right + 24.0;
-    canvas.text(&above, (x, y - 16.0), Ink::new(color, TICK).bold())?;
-    let ink = Ink::new(QUIET, SMALL);
-    let below = ink.wrap(&below, RESULT_WIDTH - 24.0, 1);
-    canvas.paragraph(&below, (x, y + 17.0), ink)?;
+    let missing = row.missing_label();
+    let x = frame.right + GAP;
+    let mut line = first_of(if missing.is_some() { 3 } else { 2 });
+    line = canvas.paragraph(&[numbers], (x, line), Ink::new(color, TICK).bold())?;
+    line = canvas.paragraph(&[verdict], (x, line), Ink::new(QUIET, SMALL))?;
+    let ink = Ink::new(if row.troubled() { VERMILION } else { QUIET }, SMALL);
+    let missing = missing.map_or(Vec::new(), |missing| ink.wrap(&missing, RESULT_WIDTH - GAP, 1));
+    canvas.paragraph(&missing, (x, line), ink)?;
     Ok(())
 }
 
@@ -119,9 +130,8 @@ fn verdict_color(verdict: Verdict) -> RGBColor {
     }
 }
 
+/// `better, p = 0.012, n = 3`
 fn verdict(difference: &Difference) -> String {
-    match difference.p_holm {
-        Some(p) => format!("{}, p {}", difference.verdict.word(), words::p_value(p)),
-        None => difference.verdict.word().to_owned(),
-    }
+    let p = difference.p_holm.map_or(String::new(), |p| format!(", p {}", words::p_value(p)));
+    format!("{}{p}, n = {}", difference.verdict.word(), difference.spread.n)
 }

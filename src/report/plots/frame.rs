@@ -96,7 +96,7 @@ impl Frame {
 
 /// About `count` round numbers in the range, with as many decimals as tell them apart.
 pub fn ticks((low, high): (f64, f64), count: usize) -> Vec<(f64, String)> {
-    let rough = (high - low) / count as f64;
+    let rough = (high - low).max(f64::MIN_POSITIVE) / count as f64;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
     let step = step.unwrap_or(rough);

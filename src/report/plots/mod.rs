@@ -1,10 +1,12 @@
 //! Which plots a study gets, and what all of them share: a title, a caption with n, data set and mode, and a palette.
 
 mod canvas;
+mod classes;
 mod confusion;
 mod curves;
 mod difference;
 mod frame;
+mod heatmap;
 mod theme;
 
 use super::Study;
@@ -26,6 +28,8 @@ pub struct Figure<'a> {
 enum Content<'a> {
     Curves(curves::Page<'a>),
     Difference(&'a BlockSummary<'a>),
+    Heatmap(heatmap::Grid<'a>),
+    Classes(&'a BlockSummary<'a>),
     Confusion(&'a BlockSummary<'a>, &'a Row<'a>),
 }
 
@@ -35,6 +39,8 @@ impl Figure<'_> {
         match &self.content {
             Content::Curves(page) => curves::render(study, page),
             Content::Difference(block) => difference::render(study, block),
+            Content::Heatmap(grid) => heatmap::render(study, grid),
+            Content::Classes(block) => classes::render(study, block),
             Content::Confusion(block, row) => confusion::render(study, block, row),
         }
     }
@@ -56,9 +62,17 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
             let description = format!("{title}: difference in test accuracy to the base, with 95 % intervals");
             figures.push(figure("difference".into(), description, Content::Difference(block)));
         }
+        if let Some(grid) = heatmap::grid(block) {
+            let description = format!("{title}: test accuracy by its two settings");
+            figures.push(figure("heatmap".into(), description, Content::Heatmap(grid)));
+        }
         for (name, page) in curves::pages(block) {
             let description = format!("{title}: {} over the epochs", page.quantity.noun());
             figures.push(figure(name, description, Content::Curves(page)));
+        }
+        if block.finished() {
+            let description = format!("{title}: precision, recall, specificity and F1 by class");
+            figures.push(figure("classes".into(), description, Content::Classes(block)));
         }
         for (name, row) in [("base", block.base()), ("best", block.best())] {
             // Blocks often share their base: its matrix is drawn once.

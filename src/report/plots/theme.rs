@@ -1,12 +1,11 @@
 //! How every plot looks: the font, the text sizes in pixels of the finished image, and colours that colour-blind readers and
 //! black-and-white printers can tell apart.
 
-use anyhow::{Result, anyhow};
-use plotters::style::{FontStyle, RGBColor, register_font};
-use std::sync::OnceLock;
+use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, register_font};
+use std::sync::Once;
 
 /// Our own name, so that no system font can stand in for it.
-pub const FONT: &str = "runner-roboto";
+const FONT: &str = "runner-roboto";
 static REGULAR: &[u8] = include_bytes!("../fonts/Roboto-Regular.ttf");
 static BOLD: &[u8] = include_bytes!("../fonts/Roboto-Bold.ttf");
 
@@ -52,11 +51,15 @@ pub fn mix(a: RGBColor, b: RGBColor, share: f64) -> RGBColor {
     RGBColor(part(a.0, b.0), part(a.1, b.1), part(a.2, b.2))
 }
 
-/// Makes `FONT` known to plotters, once.
-pub fn register() -> Result<()> {
-    static DONE: OnceLock<bool> = OnceLock::new();
-    let registered = DONE.get_or_init(|| {
-        register_font(FONT, FontStyle::Normal, REGULAR).is_ok() && register_font(FONT, FontStyle::Bold, BOLD).is_ok()
+/// Registered with plotters on first use, because measuring text comes before drawing it.
+pub fn font(size: f64, bold: bool) -> FontDesc<'static> {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        for (style, bytes) in [(FontStyle::Normal, REGULAR), (FontStyle::Bold, BOLD)] {
+            // The bytes are part of this program; were they bad, every drawing would fail with plotters' own error.
+            let _ = register_font(FONT, style, bytes);
+        }
     });
-    if *registered { Ok(()) } else { Err(anyhow!("the bundled Roboto cannot be read")) }
+    let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
+    FontDesc::new(FontFamily::Name(FONT), size, style)
 }

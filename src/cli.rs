@@ -1,0 +1,373 @@
+//! The command line: what can be asked, and one short function for each command.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+
+use crate::models::{self, INPUT_SHAPE};
+use crate::spec::config::{DatasetName, Mode};
+use crate::spec::{self, Experiment, Overrides, Trial};
+use crate::sweep::manifest::Manifest;
+use crate::sweep::store::Store;
+use crate::sweep::worker::Worker;
+use crate::sweep::{self, Options, Report, Rerun, device};
+use crate::{data, exit};
+
+/// Trains small CIFAR-10 networks with PyTorch's arithmetic and compares them in experiments.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every trial of an experiment that is not stored yet, then make its tables and plots
+    ///
+    /// The same command again goes on where it was stopped. Exit codes: 0 done, 1 some trials failed, 2 bad input,
+    /// 130 interrupted.
+    Sweep(SweepArguments),
+    /// Run an experiment's base configuration alone, one trial
+    Train(TrainArguments),
+    /// Make the tables and plots of a results folder anew from its stored trials
+    Report {
+        /// A folder that `runner sweep` made, such as results/quickstart
+        results: PathBuf,
+    },
+    /// List the networks, or one network's layers: shapes, parameters, multiply-adds
+    Models {
+        /// lenet5, lenet5_dropout, keras_cnn, leaky_cnn or resnet
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Get CIFAR-10, or check and describe the copy that is there
+    #[command(subcommand)]
+    Data(DataCommand),
+    #[command(name = sweep::WORKER_COMMAND, hide = true)]
+    Worker(WorkerArguments),
+}
+
+#[derive(Subcommand)]
+enum DataCommand {
+    /// Download the official archive with resume and checksum
+    Fetch(DataFolder),
+    /// Read everything and compare it with the official checksums
+    Verify(DataFolder),
+    /// Counts, classes, channel statistics and checksum
+    Info {
+        #[command(flatten)]
+        folder: DataFolder,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct DataFolder {
+    /// Where CIFAR-10 lies: a folder with either layout or either official archive [default: $RUNNER_DATA, else data/]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// What `sweep` and `train` have in common.
+#[derive(Args)]
+struct RunArguments {
+    /// The experiment file
+    experiment: PathBuf,
+    /// Results folder [default: results/<experiment name>, or results/<experiment name>-train for train]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    folder: DataFolder,
+    /// Use this data set instead of the experiment's
+    #[arg(long, value_parser = parse_dataset, value_name = "cifar10|synthetic")]
+    dataset: Option<DatasetName>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Change one key of the base configuration, such as epochs=2 or optimizer.lr=0.1
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// exact: PyTorch's arithmetic to the bit; fast: the quickest memory layout, within rounding of exact
+    #[arg(long, default_value = "exact", value_parser = parse_mode, value_name = "exact|fast")]
+    mode: Mode,
+    /// Also store every step's learning rate and loss in steps.csv
+    #[arg(long)]
+    trace: bool,
+    /// Run stored trials again: those that failed or diverged, or all
+    #[arg(long, value_enum, value_name = "failed|all")]
+    rerun: Option<Rerun>,
+    /// Kill and retry a trial that takes longer, such as 90s, 30m or 2h
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    timeout: Option<Duration>,
+    /// Plain lines instead of progress bars
+    #[arg(long)]
+    no_progress: bool,
+}
+
+#[derive(Args)]
+struct SweepArguments {
+    #[command(flatten)]
+    run: RunArguments,
+    /// Trials at a time [default: one a processor core; 1 on a GPU]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Show the trials and how many are new, and run nothing
+    #[arg(long)]
+    plan: bool,
+    /// Only these blocks or trial ids
+    #[arg(long, value_name = "BLOCK|ID")]
+    only: Vec<String>,
+    /// Stop after this many failed trials
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_failures: Option<u32>,
+}
+
+#[derive(Args)]
+struct TrainArguments {
+    #[command(flatten)]
+    run: RunArguments,
+    /// The trial's seed [default: the experiment's first]
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[derive(Args)]
+struct WorkerArguments {
+    #[arg(long)]
+    results: PathBuf,
+    #[arg(long)]
+    data: PathBuf,
+    #[arg(long)]
+    device: String,
+    #[arg(long)]
+    threads: usize,
+}
+
+/// Runs the command and returns the exit code; an error means that nothing was run.
+pub fn run(cli: Cli) -> Result<i32> {
+    match cli.command {
+        Command::Sweep(arguments) => run_sweep(&arguments),
+        Command::Train(arguments) => run_train(&arguments),
+        Command::Report { results } => run_report(&results),
+        Command::Models { name, json } => show_models(name.as_deref(), json),
+        Command::Data(command) => run_data(command),
+        Command::Worker(arguments) => run_worker(arguments),
+    }
+}
+
+fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
+    let run = &arguments.run;
+    let experiment = Experiment::load(&run.experiment, &overrides(run, None))?;
+    let trials = experiment.only(&arguments.only)?;
+    let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
+    if arguments.plan {
+        return show_plan(&experiment, &trials, &out);
+    }
+    let jobs = arguments.jobs.map(usize::from);
+    let max_failures = arguments.max_failures.map(|most| most as usize);
+    let options = Options { max_failures, ..options(run, out, jobs)? };
+    finish(sweep::run(&experiment, &trials, &options)?, &options)
+}
+
+fn run_train(arguments: &TrainArguments) -> Result<i32> {
+    let run = &arguments.run;
+    let mut experiment = Experiment::load(&run.experiment, &overrides(run, arguments.seed))?;
+    experiment.seeds.truncate(1);
+    experiment.blocks.clear();
+    let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(format!("{}-train", experiment.name)));
+    let options = options(run, out, Some(1))?;
+    finish(sweep::run(&experiment, &experiment.trials(), &options)?, &options)
+}
+
+fn overrides(run: &RunArguments, seed: Option<u64>) -> Overrides {
+    Overrides { set: run.set.clone(), dataset: run.dataset, mode: run.mode, seed }
+}
+
+fn options(run: &RunArguments, out: PathBuf, jobs: Option<usize>) -> Result<Options> {
+    let device = device::parse(&run.device)?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let jobs = jobs.unwrap_or(if device == tch::Device::Cpu { cores } else { 1 });
+    Ok(Options {
+        out,
+        data: data::directory(run.folder.data.as_deref()),
+        device,
+        jobs,
+        trace: run.trace,
+        max_failures: None,
+        timeout: run.timeout,
+        rerun: run.rerun.unwrap_or_default(),
+        progress: !run.no_progress,
+    })
+}
+
+/// Says how the sweep ended and where its results are.
+fn finish(report: Report, options: &Options) -> Result<i32> {
+    if !report.failures.is_empty() {
+        eprintln!("\nfailed trials:");
+        for (name, error, log) in &report.failures {
+            eprintln!("  {name}: {error}\n    log: {}", log.display());
+        }
+    }
+    let Report { done, diverged, .. } = report;
+    let failed = report.failures.len();
+    say(&format!("{done} done, {diverged} diverged, {failed} failed; results in {}", options.out.display()))?;
+    if report.interrupted {
+        eprintln!("interrupted; the same command goes on from here");
+        return Ok(exit::INTERRUPTED);
+    }
+    Ok(if failed > 0 { exit::FAILED } else { exit::DONE })
+}
+
+fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i32> {
+    let store = Store::open(out).ok();
+    let stored = |trial: &Trial| store.as_ref().is_some_and(|store| store.trial_dir(&trial.id).exists());
+    let mut lines = vec![];
+    for trial in trials {
+        let variants = experiment.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
+        let names: Vec<String> = variants
+            .filter(|(_, variant)| variant.config == trial.config)
+            .map(|(block, variant)| format!("{}: {}", block.id, variant.label))
+            .collect();
+        let names = if names.is_empty() { "base".to_owned() } else { names.join("; ") };
+        let state = if stored(trial) { "stored" } else { "new" };
+        lines.push(format!("{}  seed {:<4} {state:<6}  {names}", trial.id, trial.seed));
+    }
+    let new = trials.iter().filter(|trial| !stored(trial)).count();
+    lines.push(format!("{} trials, {new} new; results in {}", trials.len(), out.display()));
+    say(&lines.join("\n"))?;
+    Ok(exit::DONE)
+}
+
+fn run_report(results: &Path) -> Result<i32> {
+    let store = Store::open(results)?;
+    let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
+    let experiment = &manifest.experiment;
+    sweep::publish(&store, experiment, &sweep::note(&manifest, experiment), &mut Default::default())?;
+    say(&format!("tables and plots in {}", results.display()))?;
+    Ok(exit::DONE)
+}
+
+fn show_models(name: Option<&str>, json: bool) -> Result<i32> {
+    match name {
+        Some(name) => show_layers(&table_of(name)?, json),
+        None => show_networks(json),
+    }
+}
+
+fn show_networks(json: bool) -> Result<i32> {
+    let mut lines = vec![format!("{:<16}{:>12}{:>22}", "network", "parameters", "multiply-adds/image")];
+    let mut rows = vec![];
+    for name in spec::MODELS {
+        let table = table_of(name)?;
+        let (parameters, multiply_adds) = (table.parameters(), table.multiply_adds());
+        lines.push(format!("{name:<16}{:>12}{:>22}", grouped(parameters), grouped(multiply_adds)));
+        rows.push(serde_json::json!({"name": name, "parameters": parameters, "multiply_adds": multiply_adds}));
+    }
+    say(&if json { serde_json::to_string_pretty(&rows)? } else { lines.join("\n") })?;
+    Ok(exit::DONE)
+}
+
+fn show_layers(table: &models::Table, json: bool) -> Result<i32> {
+    let line = |name: &str, layer: &str, output: &str, parameters: &str, multiply_adds: &str| {
+        format!("{name:<8}{layer:<28}{output:<16}{parameters:>12}{multiply_adds:>16}")
+    };
+    let mut lines = vec![line("name", "layer", "output", "parameters", "multiply-adds")];
+    for row in &table.rows {
+        let shape: Vec<String> = row.output.iter().map(i64::to_string).collect();
+        let (parameters, multiply_adds) = (blank_zero(row.parameters), blank_zero(row.multiply_adds));
+        lines.push(line(&row.name, &row.operation, &shape.join("×"), &parameters, &multiply_adds));
+    }
+    lines.push(line("total", "", "", &grouped(table.parameters()), &grouped(table.multiply_adds())));
+    say(&if json { serde_json::to_string_pretty(table)? } else { lines.join("\n") })?;
+    Ok(exit::DONE)
+}
+
+/// The layers of the network called `name`, with its default widths.
+fn table_of(name: &str) -> Result<models::Table> {
+    let config = spec::defaults(name)?;
+    Ok(models::table(&models::layers(&config.model, config.regularization.dropout), INPUT_SHAPE))
+}
+
+fn blank_zero(number: i64) -> String {
+    if number == 0 { String::new() } else { grouped(number) }
+}
+
+/// `17,001,930`
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
+    groups.join(",")
+}
+
+fn run_data(command: DataCommand) -> Result<i32> {
+    match command {
+        DataCommand::Fetch(folder) => {
+            let set = data::fetch::fetch(&data::directory(folder.data.as_deref()), None)?;
+            say(&format!("CIFAR-10 is in {}", set.source))?;
+        }
+        DataCommand::Verify(folder) => {
+            say(&data::inspect::verify(&cifar(&folder)?).to_string())?;
+        }
+        DataCommand::Info { folder, json } => {
+            let info = data::inspect::info(&cifar(&folder)?);
+            say(&if json { serde_json::to_string_pretty(&info)? } else { info.to_string() })?;
+        }
+    }
+    Ok(exit::DONE)
+}
+
+fn cifar(folder: &DataFolder) -> Result<data::Dataset> {
+    data::load(DatasetName::Cifar10, &data::directory(folder.data.as_deref()))
+}
+
+fn run_worker(arguments: WorkerArguments) -> Result<i32> {
+    let WorkerArguments { results, data, device, threads } = arguments;
+    Worker { store: Store::open(&results)?, data, device: device::parse(&device)?, threads }.serve()?;
+    Ok(exit::DONE)
+}
+
+/// Prints for people or scripts; a reader that has gone away ends the program quietly.
+fn say(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(exit::DONE),
+        other => other.context("cannot print"),
+    }
+}
+
+fn parse_dataset(text: &str) -> Result<DatasetName> {
+    match text {
+        "cifar10" => Ok(DatasetName::Cifar10),
+        "synthetic" => Ok(DatasetName::Synthetic),
+        _ => bail!("valid: cifar10, synthetic"),
+    }
+}
+
+fn parse_mode(text: &str) -> Result<Mode> {
+    match text {
+        "exact" => Ok(Mode::Exact),
+        "fast" => Ok(Mode::Fast),
+        _ => bail!("valid: exact, fast"),
+    }
+}
+
+/// `90s`, `30m`, `2h`; a number alone is seconds.
+fn parse_duration(text: &str) -> Result<Duration> {
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, 's')) => (&text[..at], 1.0),
+        Some((at, 'm')) => (&text[..at], 60.0),
+        Some((at, 'h')) => (&text[..at], 3600.0),
+        _ => (text, 1.0),
+    };
+    let seconds = number.parse::<f64>().ok().map(|number| number * unit);
+    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+    ensure!(seconds.is_some(), "not a duration; write 90s, 30m or 2h");
+    Duration::try_from_secs_f64(seconds.unwrap_or_default()).context("too long")
+}

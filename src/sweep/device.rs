@@ -1,0 +1,31 @@
+//! Which device a user's word means, and what a device is called in results.
+
+use anyhow::{Result, bail};
+use tch::{Cuda, Device};
+
+/// `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes the first GPU that libtorch can use, else the CPU.
+pub fn parse(text: &str) -> Result<Device> {
+    let gpus = if Cuda::is_available() { Cuda::device_count() } else { 0 };
+    let index = match text {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" => return Ok(Device::cuda_if_available()),
+        "cuda" => 0,
+        _ => match text.strip_prefix("cuda:").and_then(|index| index.parse().ok()) {
+            Some(index) => index,
+            None => bail!("{text}: no such device; valid: auto, cpu, cuda, cuda:N"),
+        },
+    };
+    match gpus {
+        0 => bail!("{text}: libtorch sees no GPU here; valid: auto, cpu"),
+        _ if index as i64 >= gpus => bail!("{text}: libtorch sees {gpus} GPU(s) here: cuda:0 to cuda:{}", gpus - 1),
+        _ => Ok(Device::Cuda(index)),
+    }
+}
+
+/// `cpu` or `cuda:N`, as in results.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}

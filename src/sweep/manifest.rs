@@ -1,0 +1,86 @@
+//! `manifest.json`: what a results folder was made from, and the check that it is not continued with something else.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::store::Store;
+use crate::native;
+use crate::spec::Experiment;
+
+const FILE: &str = "manifest.json";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    pub runner: String,
+    /// The commit the program was built from.
+    pub git: String,
+    pub libtorch: String,
+    pub device: String,
+    pub threads_per_worker: usize,
+    pub processor: String,
+    /// SHA-256 of each data set's labels and pixels.
+    pub data: BTreeMap<String, DataSource>,
+    /// With every default filled in.
+    pub experiment: Experiment,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DataSource {
+    pub sha256: String,
+    pub source: String,
+    pub class_names: Vec<String>,
+}
+
+impl Manifest {
+    pub fn new(experiment: &Experiment, data: BTreeMap<String, DataSource>, device: String, threads: usize) -> Manifest {
+        Manifest {
+            runner: env!("CARGO_PKG_VERSION").to_owned(),
+            git: env!("RUNNER_GIT").to_owned(),
+            libtorch: native::libtorch_version().to_owned(),
+            device,
+            threads_per_worker: threads,
+            processor: processor(),
+            data,
+            experiment: experiment.clone(),
+        }
+    }
+
+    pub fn load(store: &Store) -> Result<Option<Manifest>> {
+        let Some(bytes) = store.read(FILE) else { return Ok(None) };
+        let path = store.root().join(FILE);
+        Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("{}: not a manifest", path.display()))?))
+    }
+
+    /// Refuses to mix trials of different images in one folder.
+    pub fn check_against(&self, earlier: &Manifest, store: &Store) -> Result<()> {
+        for (name, source) in &self.data {
+            let Some(before) = earlier.data.get(name) else { continue };
+            if before.sha256 != source.sha256 {
+                bail!(
+                    "{}: its trials were made from other {name} images (sha256 {} there, {} in {}); \
+                     use another --out, or the data of that time",
+                    store.root().display(),
+                    before.sha256,
+                    source.sha256,
+                    source.source
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub fn write(&self, store: &Store) -> Result<()> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        store.write(FILE, &bytes)
+    }
+}
+
+/// The processor's name where the system tells it.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    line.trim_start_matches([' ', '\t', ':']).to_owned()
+}

@@ -1,0 +1,45 @@
+//! What a sweep and its workers say to each other, one JSON line each.
+
+use serde::{Deserialize, Serialize};
+
+use super::store::Identity;
+use crate::train::record::{Epoch, Outcome};
+
+/// From the sweep to a worker's standard input. The end of input means: stop after the next checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Job {
+    pub trial: Identity,
+    /// 1 for the first try of this sweep.
+    pub attempt: usize,
+    /// Also write `steps.csv`.
+    pub trace: bool,
+}
+
+/// From a worker's standard output.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// `epoch` epochs were found finished in a checkpoint; `note` says why a checkpoint was refused.
+    Started { finished_epochs: usize, note: Option<String> },
+    /// Some times a second.
+    Progress(Progress),
+    Epoch(Epoch),
+    /// The trial is stored.
+    Ended { outcome: Box<Outcome> },
+    /// Another sweep runs this trial.
+    Busy,
+    /// The trial failed in a way that its worker survived.
+    Failed { error: String },
+    /// Stopped at a checkpoint as asked.
+    Interrupted,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    pub epoch: usize,
+    pub batch: usize,
+    pub batches: usize,
+    /// None where it is not finite.
+    pub loss: Option<f32>,
+    pub images_per_second: f64,
+}

@@ -1,0 +1,114 @@
+//! Runs an experiment's trials in worker processes and keeps the results folder's tables and plots up to date.
+
+pub mod device;
+mod estimate;
+pub mod manifest;
+pub mod message;
+mod pool;
+mod progress;
+mod publish;
+mod schedule;
+pub mod store;
+pub mod study;
+pub mod worker;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::data;
+use crate::spec::config::DatasetName;
+use crate::spec::{Experiment, Trial};
+use manifest::{DataSource, Manifest};
+use pool::Setup;
+pub use pool::WORKER_COMMAND;
+pub use progress::duration;
+pub use publish::{note, publish};
+use schedule::{Input, Sweep};
+use store::Store;
+
+/// How a sweep is to run; what it computes is the experiment's.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub out: PathBuf,
+    pub data: PathBuf,
+    pub device: tch::Device,
+    /// Worker processes.
+    pub jobs: usize,
+    pub trace: bool,
+    /// Stop starting trials after so many failed ones.
+    pub max_failures: Option<usize>,
+    /// For one attempt of one trial.
+    pub timeout: Option<Duration>,
+    pub rerun: Rerun,
+    /// Bars on a terminal.
+    pub progress: bool,
+}
+
+/// Which stored trials run again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rerun {
+    #[default]
+    #[value(skip)]
+    None,
+    /// Those that failed or diverged.
+    Failed,
+    All,
+}
+
+/// How a sweep ended.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub done: usize,
+    pub diverged: usize,
+    /// Each failed trial: its label, its error and the path of its log.
+    pub failures: Vec<(String, String, PathBuf)>,
+    pub interrupted: bool,
+}
+
+/// Threads a worker: results depend on it, and one thread a trial wastes least.
+pub const THREADS_PER_WORKER: usize = 1;
+
+/// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
+pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
+    let store = Store::create(&options.out)?;
+    let sources = data_sources(trials, &options.data)?;
+    let device = device::name(options.device);
+    let manifest = Manifest::new(experiment, sources, device.clone(), THREADS_PER_WORKER);
+    if let Some(earlier) = Manifest::load(&store)? {
+        manifest.check_against(&earlier, &store)?;
+    }
+    manifest.write(&store)?;
+    for trial in trials {
+        let stored = if options.rerun == Rerun::None { None } else { store.load(&trial.id)? };
+        if stored.is_some_and(|stored| options.rerun == Rerun::All || stored.outcome.scores.is_none()) {
+            store.forget(&trial.id)?;
+        }
+    }
+    let setup = Setup {
+        results: options.out.clone(),
+        data: options.data.clone(),
+        device,
+        threads: THREADS_PER_WORKER,
+    };
+    let publisher = publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment));
+    Sweep::new(experiment, trials, options, store, setup, publisher)?.run()
+}
+
+/// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs.
+fn data_sources(trials: &[Trial], folder: &Path) -> Result<BTreeMap<String, DataSource>> {
+    let mut names: Vec<DatasetName> = vec![];
+    for trial in trials {
+        if !names.contains(&trial.config.data.dataset) {
+            names.push(trial.config.data.dataset);
+        }
+    }
+    let read = |name: DatasetName| {
+        let set = data::load(name, folder)?;
+        let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
+        Ok((name.as_str().to_owned(), DataSource { sha256: set.sha256(), source: set.source, class_names }))
+    };
+    names.into_iter().map(read).collect()
+}

@@ -1,0 +1,100 @@
+//! Worker processes: this same binary, told what to do over its standard input and heard over its standard output.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::Sender;
+
+use anyhow::{Context, Result};
+
+use super::message::{Event, Job};
+
+/// The hidden subcommand that `cli.rs` hands to [`super::worker`].
+pub const WORKER_COMMAND: &str = "worker";
+
+/// What every worker of a sweep is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub results: PathBuf,
+    pub data: PathBuf,
+    pub device: String,
+    pub threads: usize,
+}
+
+/// What arrives from worker `slot`, started as its `generation`-th process.
+#[derive(Debug)]
+pub struct Message {
+    pub slot: usize,
+    pub generation: usize,
+    pub content: Content,
+}
+
+#[derive(Debug)]
+pub enum Content {
+    Event(Event),
+    /// The worker closed its output: it is about to be gone.
+    Gone,
+}
+
+pub struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Process {
+    pub fn start(setup: &Setup, slot: usize, generation: usize, messages: Sender<super::Input>) -> Result<Process> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut child = Command::new(&program)
+            .arg(WORKER_COMMAND)
+            .arg("--results")
+            .arg(&setup.results)
+            .arg("--data")
+            .arg(&setup.data)
+            .args(["--device", &setup.device, "--threads", &setup.threads.to_string()])
+            // The thread pools that libtorch does not size itself.
+            .env("OMP_NUM_THREADS", setup.threads.to_string())
+            .env("MKL_NUM_THREADS", setup.threads.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start a worker ({})", program.display()))?;
+        let input = child.stdin.take();
+        let output = child.stdout.take().expect("its output is piped");
+        std::thread::spawn(move || {
+            let send = |content| messages.send(super::Input::Worker(Message { slot, generation, content })).is_ok();
+            for line in BufReader::new(output).lines() {
+                let event = line.ok().and_then(|line| serde_json::from_str(&line).ok());
+                // Half a line is what a dying worker leaves; its end is reported next.
+                let Some(event) = event else { continue };
+                if !send(Content::Event(event)) {
+                    return;
+                }
+            }
+            send(Content::Gone);
+        });
+        Ok(Process { child, input })
+    }
+
+    /// A worker that cannot be written to is dying; its end is reported through the channel.
+    pub fn send(&mut self, job: &Job) {
+        let mut line = serde_json::to_string(job).expect("a job is plain data");
+        line.push('\n');
+        if let Some(input) = &mut self.input {
+            let _ = input.write_all(line.as_bytes()).and_then(|()| input.flush());
+        }
+    }
+
+    /// Asks for a checkpoint and the end.
+    pub fn stop(&mut self) {
+        self.input = None;
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
+    pub fn wait(mut self) -> std::io::Result<ExitStatus> {
+        self.input = None;
+        self.child.wait()
+    }
+}

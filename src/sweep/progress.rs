@@ -1,0 +1,137 @@
+//! What a sweep shows while it runs: on a terminal one line a worker and one for the whole, elsewhere plain lines.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::message::Progress;
+
+/// How often plain output says where the sweep stands.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(60);
+const BAR_STEPS: u64 = 1000;
+
+/// Where the whole sweep stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    pub done: usize,
+    pub failed: usize,
+    pub diverged: usize,
+    pub total: usize,
+    /// Share of the work, 0..=1, by estimated seconds.
+    pub share: f64,
+    /// None until an epoch has been measured.
+    pub seconds_left: Option<f64>,
+}
+
+pub struct Display {
+    bars: Option<Bars>,
+    last_plain: Instant,
+}
+
+struct Bars {
+    all: MultiProgress,
+    workers: Vec<ProgressBar>,
+    sweep: ProgressBar,
+}
+
+impl Display {
+    /// Bars if standard error is a terminal and `wanted`, else plain lines.
+    pub fn new(workers: usize, wanted: bool) -> Display {
+        let terminal = console_is_capable();
+        let bars = (wanted && terminal).then(|| Bars::new(workers));
+        Display { bars, last_plain: Instant::now() }
+    }
+
+    /// A line that stays.
+    pub fn say(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.all.println(line)),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    pub fn worker(&self, slot: usize, trial: &str, epochs: usize, progress: &Progress, accuracy: Option<f64>) {
+        let Some(bars) = &self.bars else { return };
+        let within = progress.batch as f64 / progress.batches as f64;
+        let share = (progress.epoch as f64 - 1.0 + within) / epochs as f64;
+        let loss = progress.loss.map_or("not finite".to_owned(), |loss| format!("{loss:.3}"));
+        let accuracy = accuracy.map_or(String::new(), |accuracy| format!(" · validation {:.1} %", 100.0 * accuracy));
+        let bar = &bars.workers[slot];
+        bar.set_position((share * BAR_STEPS as f64) as u64);
+        bar.set_message(format!(
+            "{trial} · epoch {}/{epochs} · loss {loss}{accuracy} · {:.0} images/s",
+            progress.epoch, progress.images_per_second
+        ));
+    }
+
+    pub fn idle(&self, slot: usize) {
+        if let Some(bars) = &self.bars {
+            bars.workers[slot].set_position(0);
+            bars.workers[slot].set_message("idle");
+        }
+    }
+
+    /// The whole sweep; plain output repeats it once a minute.
+    pub fn sweep(&mut self, standing: &Standing) {
+        match &self.bars {
+            Some(bars) => {
+                bars.sweep.set_position((standing.share * BAR_STEPS as f64) as u64);
+                bars.sweep.set_message(standing.to_string());
+            }
+            None if self.last_plain.elapsed() >= PLAIN_INTERVAL => {
+                self.last_plain = Instant::now();
+                eprintln!("{standing}");
+            }
+            None => {}
+        }
+    }
+
+    pub fn finish(&self) {
+        if let Some(bars) = &self.bars {
+            let _ = bars.all.clear();
+        }
+    }
+}
+
+impl Bars {
+    fn new(workers: usize) -> Bars {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+        let style = |template| ProgressStyle::with_template(template).expect("a fixed template").progress_chars("█▉▊▋▌▍▎▏ ");
+        let bar = |template| all.add(ProgressBar::new(BAR_STEPS).with_style(style(template)));
+        let workers: Vec<ProgressBar> = (0..workers).map(|_| bar("{bar:16.cyan} {wide_msg}")).collect();
+        let sweep = bar("{bar:16.green} {wide_msg}");
+        Bars { all, workers, sweep }
+    }
+}
+
+impl std::fmt::Display for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}/{} trials", self.done + self.failed + self.diverged, self.total)?;
+        if self.failed > 0 {
+            write!(f, ", {} failed", self.failed)?;
+        }
+        if self.diverged > 0 {
+            write!(f, ", {} diverged", self.diverged)?;
+        }
+        write!(f, " · {:.0} % of the work", 100.0 * self.share)?;
+        match self.seconds_left {
+            Some(seconds) => write!(f, " · about {} left", duration(seconds)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `48 s`, `12 min`, `3 h 05 min`.
+pub fn duration(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round() as u64;
+    match minutes {
+        _ if seconds < 90.0 => format!("{seconds:.0} s"),
+        0..=119 => format!("{minutes} min"),
+        _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
+    }
+}
+
+fn console_is_capable() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

@@ -1,0 +1,417 @@
+//! Gives trials to workers, hears from them, tries failed trials again, and stops in good order.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::estimate::Estimate;
+use super::message::{Event, Job, Progress};
+use super::pool::{Content, Message, Process, Setup};
+use super::progress::{Display, Standing, duration};
+use super::publish::Publisher;
+use super::store::{Identity, Store};
+use super::{Options, Report};
+use crate::native;
+use crate::spec::{Experiment, Trial};
+use crate::train::record::{Epoch, Outcome, Status};
+
+/// A trial that fails so often is given up.
+const MAX_ATTEMPTS: usize = 3;
+/// How often timeouts and the display are looked after.
+const TICK: Duration = Duration::from_millis(250);
+/// How long to wait before asking again for a trial that another sweep runs.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+
+/// What the scheduling loop waits for.
+#[derive(Debug)]
+pub enum Input {
+    Worker(Message),
+    /// SIGINT or SIGTERM.
+    Signal,
+}
+
+pub struct Sweep<'a> {
+    trials: &'a [Trial],
+    options: &'a Options,
+    store: Store,
+    setup: Setup,
+    publisher: Publisher,
+    display: Display,
+    labels: HashMap<String, String>,
+    queue: VecDeque<Pending>,
+    slots: Vec<Slot>,
+    inputs: Receiver<Input>,
+    sender: Sender<Input>,
+    estimate: Estimate,
+    /// Trials stored before this sweep or by another one beside it.
+    already_done: usize,
+    standing: Standing,
+    last_shown: Instant,
+    report: Report,
+    stopping: bool,
+}
+
+/// A trial that waits for a worker.
+struct Pending {
+    trial: usize,
+    /// 1 for its first try.
+    attempt: usize,
+    not_before: Instant,
+}
+
+/// A place for one worker, whose process is started when first needed and again when it died.
+#[derive(Default)]
+struct Slot {
+    process: Option<Process>,
+    generation: usize,
+    running: Option<Running>,
+}
+
+struct Running {
+    trial: usize,
+    attempt: usize,
+    since: Instant,
+    progress: Option<Progress>,
+    val_accuracy: Option<f64>,
+    /// Set when the sweep itself killed the worker, and why.
+    killed: Option<String>,
+}
+
+impl<'a> Sweep<'a> {
+    pub fn new(
+        experiment: &Experiment,
+        trials: &'a [Trial],
+        options: &'a Options,
+        store: Store,
+        setup: Setup,
+        publisher: Publisher,
+    ) -> Result<Sweep<'a>> {
+        let mut order: Vec<usize> = vec![];
+        for (index, trial) in trials.iter().enumerate() {
+            if store.load(&trial.id)?.is_none() {
+                order.push(index);
+            }
+        }
+        // Every configuration once before any a second time: the first tables then cover the whole study.
+        order.sort_by_key(|&index| experiment.seeds.iter().position(|&seed| seed == trials[index].seed));
+        let already_done = trials.len() - order.len();
+        let now = Instant::now();
+        let queue: VecDeque<_> =
+            order.into_iter().map(|trial| Pending { trial, attempt: 1, not_before: now }).collect();
+        let workers = options.jobs.min(queue.len());
+        let (sender, inputs) = channel();
+        Ok(Sweep {
+            trials,
+            options,
+            store,
+            setup,
+            publisher,
+            display: Display::new(workers, options.progress),
+            labels: labels(experiment, trials),
+            queue,
+            slots: (0..workers).map(|_| Slot::default()).collect(),
+            inputs,
+            sender,
+            estimate: Estimate::new(trials),
+            already_done,
+            standing: Standing { total: trials.len(), done: already_done, ..Standing::default() },
+            last_shown: now,
+            report: Report::default(),
+            stopping: false,
+        })
+    }
+
+    pub fn run(mut self) -> Result<Report> {
+        listen_for_signals(self.sender.clone())?;
+        if self.already_done > 0 {
+            self.display.say(&format!("{} of {} trials are stored already", self.already_done, self.trials.len()));
+        }
+        loop {
+            self.give_work()?;
+            let idle = self.slots.iter().all(|slot| slot.running.is_none());
+            if idle && (self.stopping || self.queue.is_empty()) {
+                break;
+            }
+            match self.inputs.recv_timeout(TICK) {
+                Ok(Input::Worker(message)) => self.hear(message)?,
+                Ok(Input::Signal) => self.signal(),
+                Err(RecvTimeoutError::Timeout) => self.kill_overdue(),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the sweep keeps a sender"),
+            }
+            self.show();
+        }
+        for slot in &mut self.slots {
+            if let Some(process) = slot.process.take() {
+                process.wait()?;
+            }
+        }
+        self.display.finish();
+        self.publisher.finish()?;
+        Ok(self.report)
+    }
+
+    fn give_work(&mut self) -> Result<()> {
+        for slot in 0..self.slots.len() {
+            if self.stopping || self.slots[slot].running.is_some() {
+                continue;
+            }
+            let now = Instant::now();
+            let Some(place) = self.queue.iter().position(|pending| pending.not_before <= now) else { return Ok(()) };
+            let pending = self.queue.remove(place).expect("just found");
+            self.start(slot, pending)?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, slot: usize, pending: Pending) -> Result<()> {
+        let place = &mut self.slots[slot];
+        if place.process.is_none() {
+            place.generation += 1;
+            place.process = Some(Process::start(&self.setup, slot, place.generation, self.sender.clone())?);
+        }
+        let trial = identity(&self.trials[pending.trial]);
+        let job = Job { trial, attempt: pending.attempt, trace: self.options.trace };
+        place.process.as_mut().expect("just started").send(&job);
+        place.running = Some(Running {
+            trial: pending.trial,
+            attempt: pending.attempt,
+            since: Instant::now(),
+            progress: None,
+            val_accuracy: None,
+            killed: None,
+        });
+        Ok(())
+    }
+
+    fn hear(&mut self, Message { slot, generation, content }: Message) -> Result<()> {
+        if self.slots[slot].generation != generation {
+            return Ok(());
+        }
+        match content {
+            Content::Event(event) => self.event(slot, event),
+            Content::Gone => self.gone(slot),
+        }
+    }
+
+    fn event(&mut self, slot: usize, event: Event) -> Result<()> {
+        let Some(running) = &mut self.slots[slot].running else { return Ok(()) };
+        let trial = running.trial;
+        match event {
+            Event::Started { finished_epochs, note } => {
+                let name = self.name(trial);
+                if let Some(note) = note {
+                    self.display.say(&format!("{name}: {note}"));
+                } else if finished_epochs > 0 {
+                    self.display.say(&format!("{name}: goes on after epoch {finished_epochs}"));
+                }
+            }
+            Event::Progress(progress) => {
+                running.progress = Some(progress);
+                let accuracy = running.val_accuracy;
+                let epochs = self.trials[trial].config.epochs;
+                self.display.worker(slot, &self.name(trial), epochs, &progress, accuracy);
+            }
+            Event::Epoch(epoch) => {
+                running.val_accuracy = Some(epoch.val_accuracy);
+                self.estimate.record(trial, epoch.seconds);
+            }
+            Event::Ended { outcome } => {
+                self.free(slot);
+                self.ended(trial, &outcome)?;
+            }
+            Event::Busy => {
+                let attempt = running.attempt;
+                self.free(slot);
+                self.busy(trial, attempt)?;
+            }
+            Event::Failed { error } => {
+                let attempt = running.attempt;
+                self.free(slot);
+                self.failed(trial, attempt, error)?;
+            }
+            Event::Interrupted => self.free(slot),
+        }
+        Ok(())
+    }
+
+    /// A worker's process has ended. If it was running a trial, that is one failed attempt.
+    fn gone(&mut self, slot: usize) -> Result<()> {
+        let Some(process) = self.slots[slot].process.take() else { return Ok(()) };
+        let status = process.wait().context("cannot learn how a worker ended")?;
+        let Some(running) = self.slots[slot].running.take() else { return Ok(()) };
+        self.display.idle(slot);
+        if self.stopping {
+            return Ok(());
+        }
+        let error = running.killed.unwrap_or_else(|| format!("its worker died: {status}"));
+        self.failed(running.trial, running.attempt, error)
+    }
+
+    fn free(&mut self, slot: usize) {
+        self.slots[slot].running = None;
+        self.display.idle(slot);
+    }
+
+    fn ended(&mut self, trial: usize, outcome: &Outcome) -> Result<()> {
+        let name = self.name(trial);
+        match (&outcome.scores, outcome.status) {
+            (Some(scores), _) => {
+                self.standing.done += 1;
+                self.report.done += 1;
+                self.display.say(&format!(
+                    "{name}: test accuracy {:.2} % (epoch {} of {}), {}",
+                    100.0 * scores.test.accuracy,
+                    scores.best_epoch,
+                    outcome.epochs,
+                    duration(outcome.seconds)
+                ));
+            }
+            (None, _) => {
+                self.standing.diverged += 1;
+                self.report.diverged += 1;
+                self.display.say(&format!("{name}: diverged: {}", outcome.error.as_deref().unwrap_or("")));
+            }
+        }
+        self.publisher.trial_stored()
+    }
+
+    /// Another sweep holds this trial, or has just stored it.
+    fn busy(&mut self, trial: usize, attempt: usize) -> Result<()> {
+        if self.store.load(&self.trials[trial].id)?.is_some() {
+            self.standing.done += 1;
+            self.already_done += 1;
+            return Ok(());
+        }
+        self.queue.push_back(Pending { trial, attempt, not_before: Instant::now() + BUSY_WAIT });
+        Ok(())
+    }
+
+    fn failed(&mut self, trial: usize, attempt: usize, error: String) -> Result<()> {
+        let name = self.name(trial);
+        if attempt < MAX_ATTEMPTS {
+            self.display.say(&format!("{name}: attempt {attempt} of {MAX_ATTEMPTS} failed: {error}"));
+            self.queue.push_front(Pending { trial, attempt: attempt + 1, not_before: Instant::now() });
+            return Ok(());
+        }
+        let log = self.store_failure(trial, &error)?;
+        self.display.say(&format!("{name}: failed after {attempt} attempts: {error} (log: {})", log.display()));
+        self.standing.failed += 1;
+        self.report.failures.push((name, error, log));
+        if self.options.max_failures.is_some_and(|most| self.report.failures.len() >= most) {
+            self.display.say("the most failures allowed are reached; the sweep stops");
+            self.stop();
+        }
+        self.publisher.trial_stored()
+    }
+
+    fn store_failure(&self, trial: usize, error: &str) -> Result<std::path::PathBuf> {
+        let trial = identity(&self.trials[trial]);
+        let outcome = Outcome {
+            status: Status::Failed,
+            attempts: MAX_ATTEMPTS,
+            error: Some(error.to_owned()),
+            epochs: 0,
+            scores: None,
+            seconds: 0.0,
+            images_per_second: 0.0,
+            peak_bytes: 0,
+            parameters: 0,
+            libtorch: native::libtorch_version().to_owned(),
+            device: self.setup.device.clone(),
+            threads: self.setup.threads,
+        };
+        if let Some(claim) = self.store.claim(&trial)? {
+            let history: Vec<Epoch> = claim.history();
+            claim.finish(&Outcome { epochs: history.len(), ..outcome }, &history, None)?;
+        }
+        Ok(self.store.log_path(&trial.id))
+    }
+
+    fn kill_overdue(&mut self) {
+        let Some(timeout) = self.options.timeout else { return };
+        for slot in &mut self.slots {
+            if let (Some(running), Some(process)) = (&mut slot.running, &mut slot.process)
+                && running.since.elapsed() > timeout
+                && running.killed.is_none()
+            {
+                running.killed = Some(format!("took longer than {}", duration(timeout.as_secs_f64())));
+                process.kill();
+            }
+        }
+    }
+
+    /// The first signal stops after checkpoints, the second at once.
+    fn signal(&mut self) {
+        self.report.interrupted = true;
+        if self.stopping {
+            self.display.finish();
+            self.slots.iter_mut().filter_map(|slot| slot.process.as_mut()).for_each(Process::kill);
+            eprintln!("stopped at once; the last checkpoints stand");
+            std::process::exit(crate::exit::INTERRUPTED);
+        }
+        self.display.say("stopping after a checkpoint of each running trial; once more stops at once");
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.slots.iter_mut().filter_map(|slot| slot.process.as_mut()).for_each(Process::stop);
+    }
+
+    /// Brings the line of the whole sweep up to date, at most once a tick.
+    fn show(&mut self) {
+        if self.last_shown.elapsed() < TICK {
+            return;
+        }
+        self.last_shown = Instant::now();
+        let seconds = |trial: usize, epochs: f64| self.estimate.epoch_seconds(trial) * epochs;
+        let whole = |trial: usize| seconds(trial, self.trials[trial].config.epochs as f64);
+        let mut left: f64 = self.queue.iter().map(|pending| whole(pending.trial)).sum();
+        for running in self.slots.iter().filter_map(|slot| slot.running.as_ref()) {
+            let done = running.progress.map_or(0.0, |progress| {
+                progress.epoch as f64 - 1.0 + progress.batch as f64 / progress.batches as f64
+            });
+            left += whole(running.trial) - seconds(running.trial, done);
+        }
+        let all: f64 = (0..self.trials.len()).map(whole).sum();
+        self.standing.share = 1.0 - left / all;
+        self.standing.seconds_left = self.estimate.is_measured().then(|| left / self.slots.len().max(1) as f64);
+        self.display.sweep(&self.standing);
+    }
+
+    fn name(&self, trial: usize) -> String {
+        let trial = &self.trials[trial];
+        self.labels.get(&trial.id).cloned().unwrap_or_else(|| trial.id.clone())
+    }
+}
+
+fn identity(trial: &Trial) -> Identity {
+    Identity { id: trial.id.clone(), seed: trial.seed, config: trial.config.clone() }
+}
+
+/// `block: label, seed 0 (id)` by trial id, from the first block that names the trial.
+fn labels(experiment: &Experiment, trials: &[Trial]) -> HashMap<String, String> {
+    let label = |trial: &Trial| {
+        let variant = experiment.blocks.iter().find_map(|block| {
+            let variant = block.variants.iter().find(|variant| variant.config == trial.config)?;
+            Some(if variant.settings.is_empty() { "base".into() } else { format!("{}: {}", block.id, variant.label) })
+        });
+        format!("{}, seed {} ({})", variant.unwrap_or("base".into()), trial.seed, trial.id)
+    };
+    trials.iter().map(|trial| (trial.id.clone(), label(trial))).collect()
+}
+
+fn listen_for_signals(sender: Sender<Input>) -> Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if sender.send(Input::Signal).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}

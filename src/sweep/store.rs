@@ -1,0 +1,354 @@
+//! The results folder: its layout, its locks, and the only code that writes into it.
+//!
+//! ```text
+//! trials/<id>/   a finished trial, complete or absent
+//! work/<id>/     a trial under way: its lock, its last checkpoint, its log; renamed to trials/<id> when it is whole
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::spec::config::Config;
+use crate::train::record::{Epoch, Outcome};
+
+const CONFIG: &str = "config.json";
+const HISTORY: &str = "history.csv";
+const RESULT: &str = "result.json";
+const LAST: &str = "last.safetensors";
+pub const BEST: &str = "best.safetensors";
+const STEPS: &str = "steps.csv";
+const LOG: &str = "log.txt";
+const LOCK: &str = "lock";
+const SCRATCH_PREFIX: &str = ".scratch-";
+
+/// A folder of results. Cheap to clone; holds no file open.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// What `config.json` of a trial says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Identity {
+    pub id: String,
+    pub seed: u64,
+    pub config: Config,
+}
+
+/// A finished trial as stored.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    pub identity: Identity,
+    pub history: Vec<Epoch>,
+    pub outcome: Outcome,
+}
+
+impl Store {
+    /// Makes the folder if it is not there, proves that it can be written, and removes scratch files of killed programs.
+    pub fn create(root: &Path) -> Result<Store> {
+        let store = Store { root: root.to_owned() };
+        for folder in [root.to_owned(), store.root.join("trials"), store.root.join("work"), store.root.join("plots")] {
+            fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            remove_scratch(&folder)?;
+        }
+        store.write(".writable", b"")?;
+        fs::remove_file(store.root.join(".writable"))?;
+        Ok(store)
+    }
+
+    /// An existing results folder, to read.
+    pub fn open(root: &Path) -> Result<Store> {
+        ensure!(root.join("trials").is_dir(), "{}: not a results folder (it has no trials/)", root.display());
+        Ok(Store { root: root.to_owned() })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn trial_dir(&self, id: &str) -> PathBuf {
+        self.root.join("trials").join(id)
+    }
+
+    pub fn log_path(&self, id: &str) -> PathBuf {
+        let finished = self.trial_dir(id).join(LOG);
+        if finished.exists() { finished } else { self.work_dir(id).join(LOG) }
+    }
+
+    fn work_dir(&self, id: &str) -> PathBuf {
+        self.root.join("work").join(id)
+    }
+
+    /// Replaces a file of the folder, `name` being relative to it. Leaves a file alone that already holds `bytes`.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.root.join(name);
+        if fs::read(&path).is_ok_and(|old| old == bytes) {
+            return Ok(());
+        }
+        write_atomically(&path, bytes)
+    }
+
+    pub fn read(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.root.join(name)).ok()
+    }
+
+    /// Removes plots that the current study no longer has.
+    pub fn keep_only_plots(&self, kept: &[&str]) -> Result<()> {
+        for entry in fs::read_dir(self.root.join("plots"))? {
+            let entry = entry?;
+            let name = format!("plots/{}", entry.file_name().to_string_lossy());
+            if name.ends_with(".png") && !kept.contains(&name.as_str()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stored trial, or None if it has not finished.
+    pub fn load(&self, id: &str) -> Result<Option<Finished>> {
+        let folder = self.trial_dir(id);
+        if !folder.join(RESULT).exists() {
+            return Ok(None);
+        }
+        let read = |name: &str| {
+            let path = folder.join(name);
+            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let broken = |name: &str| format!("{}: not what this program writes", folder.join(name).display());
+        let identity: Identity = serde_json::from_slice(&read(CONFIG)?).with_context(|| broken(CONFIG))?;
+        ensure!(identity.id == id, "{}: belongs to trial {}", folder.display(), identity.id);
+        let outcome: Outcome = serde_json::from_slice(&read(RESULT)?).with_context(|| broken(RESULT))?;
+        let history = parse_history(&read(HISTORY)?).with_context(|| broken(HISTORY))?;
+        Ok(Some(Finished { identity, history, outcome }))
+    }
+
+    /// The ids of all stored trials.
+    pub fn finished_ids(&self) -> Result<Vec<String>> {
+        let mut ids = vec![];
+        for entry in fs::read_dir(self.root.join("trials"))? {
+            ids.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Takes a stored trial away so that it runs again.
+    pub fn forget(&self, id: &str) -> Result<()> {
+        let folder = self.trial_dir(id);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Locks a trial for this process. None if another holds it or it has finished meanwhile.
+    pub fn claim(&self, identity: &Identity) -> Result<Option<Claim>> {
+        let folder = self.work_dir(&identity.id);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let path = folder.join(LOCK);
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+        let lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error).context(format!("cannot lock {}", path.display())),
+        }
+        // The holder before us may have finished between our look and our lock.
+        if self.trial_dir(&identity.id).join(RESULT).exists() {
+            let _ = fs::remove_dir_all(&folder);
+            return Ok(None);
+        }
+        remove_scratch(&folder)?;
+        let claim = Claim { store: self.clone(), folder, id: identity.id.clone(), _lock: lock };
+        claim.write(CONFIG, &pretty(identity)?)?;
+        Ok(Some(claim))
+    }
+}
+
+/// A trial that this process runs; the lock goes with it.
+pub struct Claim {
+    store: Store,
+    folder: PathBuf,
+    id: String,
+    _lock: File,
+}
+
+impl Claim {
+    pub fn write_checkpoint(&self, bytes: &[u8], history: &[Epoch]) -> Result<()> {
+        self.write(HISTORY, &history_csv(history)?)?;
+        self.write(LAST, bytes)
+    }
+
+    pub fn read_checkpoint(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(LAST)).ok()
+    }
+
+    pub fn discard_checkpoint(&self) -> Result<()> {
+        Ok(fs::remove_file(self.folder.join(LAST))?)
+    }
+
+    /// The finished epochs as far as they are stored.
+    pub fn history(&self) -> Vec<Epoch> {
+        fs::read(self.folder.join(HISTORY)).ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
+    }
+
+    pub fn write_steps(&self, bytes: &[u8]) -> Result<()> {
+        self.write(STEPS, bytes)
+    }
+
+    pub fn read_steps(&self) -> Vec<u8> {
+        fs::read(self.folder.join(STEPS)).unwrap_or_default()
+    }
+
+    /// The trial's log, to append to.
+    pub fn log(&self) -> Result<File> {
+        let path = self.folder.join(LOG);
+        OpenOptions::new().append(true).create(true).open(&path).with_context(|| format!("cannot open {}", path.display()))
+    }
+
+    /// Stores the outcome and moves the whole folder to its final place in one step.
+    pub fn finish(self, outcome: &Outcome, history: &[Epoch], best: Option<&[u8]>) -> Result<()> {
+        if let Some(best) = best {
+            self.write(BEST, best)?;
+        }
+        self.write(HISTORY, &history_csv(history)?)?;
+        self.write(RESULT, &pretty(outcome)?)?;
+        let target = self.store.trial_dir(&self.id);
+        fs::rename(&self.folder, &target).with_context(|| format!("cannot make {}", target.display()))?;
+        sync_folder(target.parent().expect("a trial's folder has a parent"))?;
+        // Only now: without its lock the folder in work/ could have been claimed a second time.
+        Ok(fs::remove_file(target.join(LOCK))?)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        write_atomically(&self.folder.join(name), bytes)
+    }
+}
+
+/// Writes a scratch file beside `path`, fsyncs it, renames it and fsyncs the folder: a reader sees the old file or the
+/// new one, whole. A failed fsync is not tried again, for the kernel may have dropped the pages.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().context("a file needs a folder")?;
+    let name = path.file_name().context("a file needs a name")?.to_string_lossy();
+    let scratch = folder.join(format!("{SCRATCH_PREFIX}{}-{name}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        // create_new follows no link and overwrites nothing.
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&scratch)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&scratch, path)
+    };
+    if let Err(error) = write() {
+        let _ = fs::remove_file(&scratch);
+        bail!("cannot write {}: {error}", path.display());
+    }
+    sync_folder(folder)
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    let sync = || File::open(folder)?.sync_all();
+    sync().with_context(|| format!("cannot fsync {}", folder.display()))
+}
+
+/// Scratch files whose writer is gone. Another live sweep's are left alone.
+fn remove_scratch(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(rest) = name.strip_prefix(SCRATCH_PREFIX) else { continue };
+        let writer: Option<i32> = rest.split('-').next().and_then(|pid| pid.parse().ok());
+        // SAFETY: signal 0 only asks whether the process is there.
+        let alive = writer.is_some_and(|pid| pid > 0 && unsafe { libc::kill(pid, 0) } == 0);
+        if !alive {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// One row an epoch; floats in the shortest form that reads back exactly.
+fn history_csv(history: &[Epoch]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(vec![]);
+    for epoch in history {
+        writer.serialize(epoch)?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+fn parse_history(bytes: &[u8]) -> Result<Vec<Epoch>> {
+    csv::Reader::from_reader(bytes).deserialize().map(|row| Ok(row?)).collect()
+}
+
+/// Reads a file of at most `limit` bytes.
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let mut bytes = vec![];
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(bytes.len() as u64 <= limit, "{}: larger than {limit} bytes", path.display());
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_the_file_and_leaves_no_scratch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_names_the_file_and_keeps_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plots");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("kept"), b"x").unwrap();
+        let error = write_atomically(&path, b"bytes").unwrap_err().to_string();
+        assert!(error.contains("cannot write") && error.contains("plots"), "{error}");
+        assert!(path.join("kept").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn history_survives_its_csv_exactly() {
+        let epoch = Epoch {
+            epoch: 1,
+            lr: 0.1 + 0.2,
+            train_loss: f64::NAN,
+            train_accuracy: 1.0 / 3.0,
+            penalty: f64::INFINITY,
+            val_loss: f64::MIN_POSITIVE,
+            val_accuracy: 0.0,
+            train_seconds: 1e300,
+            seconds: 5e-324,
+        };
+        let back = parse_history(&history_csv(std::slice::from_ref(&epoch)).unwrap()).unwrap();
+        assert_eq!(format!("{:?}", back), format!("{:?}", [epoch]));
+    }
+
+    #[test]
+    fn scratch_of_a_dead_process_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(format!("{SCRATCH_PREFIX}999999999-x")), b"").unwrap();
+        let own = folder.path().join(format!("{SCRATCH_PREFIX}{}-x", std::process::id()));
+        fs::write(&own, b"").unwrap();
+        remove_scratch(folder.path()).unwrap();
+        assert!(own.exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

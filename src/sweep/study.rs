@@ -1,0 +1,89 @@
+//! An experiment and what is stored of it, as the report wants it.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use super::store::Store;
+use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
+use crate::spec::{Experiment, Trial, flatten, trial_id};
+
+/// The data set as results name it.
+#[derive(Clone, Debug)]
+pub struct DataNote {
+    pub class_names: Vec<String>,
+    /// Such as `cifar10 (sha256 0ce1…)`.
+    pub text: String,
+}
+
+/// Every trial of the experiment with its stored outcome, if it has one. `known` spares reading a trial twice.
+pub fn study(
+    experiment: &Experiment,
+    trials: &[Trial],
+    note: &DataNote,
+    store: &Store,
+    known: &mut HashMap<String, StoredTrial>,
+) -> Result<Study> {
+    let mut stored = vec![];
+    for trial in trials {
+        if let Some(trial) = known.get(&trial.id) {
+            stored.push(trial.clone());
+            continue;
+        }
+        let row = stored_trial(trial, store)?;
+        if row.outcome.is_some() {
+            known.insert(trial.id.clone(), row.clone());
+        }
+        stored.push(row);
+    }
+    Ok(Study {
+        name: experiment.name.clone(),
+        description: experiment.description.clone(),
+        targets: experiment.targets.clone(),
+        class_names: note.class_names.clone(),
+        dataset: experiment.base.data.dataset,
+        dataset_note: note.text.clone(),
+        blocks: blocks(experiment),
+        trials: stored,
+    })
+}
+
+fn stored_trial(trial: &Trial, store: &Store) -> Result<StoredTrial> {
+    let finished = store.load(&trial.id)?;
+    let (history, outcome) = finished.map_or((vec![], None), |finished| (finished.history, Some(finished.outcome)));
+    Ok(StoredTrial {
+        id: trial.id.clone(),
+        seed: trial.seed,
+        blocks: trial.blocks.clone(),
+        config: trial.config.clone(),
+        keys: flatten(&trial.config),
+        history,
+        outcome,
+    })
+}
+
+/// An experiment without blocks is one block with only its base.
+fn blocks(experiment: &Experiment) -> Vec<StudyBlock> {
+    let ids = |config| experiment.seeds.iter().map(|&seed| trial_id(config, seed)).collect();
+    if experiment.blocks.is_empty() {
+        let base = StudyVariant { label: "base".into(), settings: vec![], trial_ids: ids(&experiment.base) };
+        return vec![StudyBlock { id: "base".into(), title: experiment.description.clone(), variants: vec![base] }];
+    }
+    experiment
+        .blocks
+        .iter()
+        .map(|block| StudyBlock {
+            id: block.id.clone(),
+            title: block.title.clone(),
+            variants: block
+                .variants
+                .iter()
+                .map(|variant| StudyVariant {
+                    label: variant.label.clone(),
+                    settings: variant.settings.clone(),
+                    trial_ids: ids(&variant.config),
+                })
+                .collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,270 @@
+//! A worker: runs the trials that its sweep sends, one after another, and reports events.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, Write};
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tch::Device;
+
+use super::device;
+use super::message::{Event, Job, Progress};
+use super::store::{Claim, Store};
+use crate::data::batches::Resident;
+use crate::spec::config::{Config, DatasetName};
+use crate::train::checkpoint;
+use crate::train::record::{Epoch, Outcome, Status};
+use crate::train::trial::{self, Ended, Observer, Reached, Sets, Step};
+use crate::{models, native};
+
+/// A checkpoint at least this often where epochs are longer.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How a worker is set up, for all its trials.
+pub struct Worker {
+    pub store: Store,
+    pub data: PathBuf,
+    pub device: Device,
+    pub threads: usize,
+}
+
+impl Worker {
+    /// Serves jobs from standard input until it ends, SIGTERM comes or a trial is interrupted.
+    pub fn serve(&self) -> Result<()> {
+        tch::set_num_threads(self.threads as i32);
+        let stop = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGTERM, stop.clone())?;
+        // A terminal's Ctrl-C reaches the whole group; the sweep decides what becomes of it.
+        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;
+        let jobs = read_jobs(stop.clone());
+        let mut sets = None;
+        while let Ok(job) = jobs.recv() {
+            let event = match self.run(&job, &mut sets, &stop) {
+                Ok(event) => event,
+                Err(error) => Event::Failed { error: format!("{error:#}") },
+            };
+            send(&event);
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, job: &Job, loaded: &mut Option<(DatasetName, Sets)>, stop: &AtomicBool) -> Result<Event> {
+        let Some(claim) = self.store.claim(&job.trial)? else { return Ok(Event::Busy) };
+        redirect_standard_error(&claim)?;
+        eprintln!("attempt {}, libtorch {}, {} thread(s)", job.attempt, native::libtorch_version(), self.threads);
+        let name = job.trial.config.data.dataset;
+        if loaded.as_ref().is_none_or(|(loaded, _)| *loaded != name) {
+            *loaded = Some((name, self.load(name)?));
+        }
+        let (_, sets) = loaded.as_ref().expect("just loaded");
+        let (resume, note) = self.checkpoint_to_resume(&claim)?;
+        let reached = resume.as_deref().map(trial::reached).transpose()?.unwrap_or_default();
+        let mut observer = Reporter::new(&claim, job.trace, stop, reached);
+        send(&Event::Started { finished_epochs: reached.epochs, note });
+        let (config, seed) = (&job.trial.config, job.trial.seed);
+        let trained = AssertUnwindSafe(|| trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer));
+        match catch_unwind(trained) {
+            Ok(ended) => self.store_outcome(claim, job, ended?),
+            Err(panic) => Ok(Event::Failed { error: panic_message(panic) }),
+        }
+    }
+
+    fn load(&self, name: DatasetName) -> Result<Sets> {
+        let set = crate::data::load(name, &self.data)?;
+        Ok(Sets { train: Resident::new(&set.train, self.device), test: Resident::new(&set.test, self.device) })
+    }
+
+    /// The stored checkpoint if it can be read; a damaged one is dropped and the trial starts afresh, with a note.
+    fn checkpoint_to_resume(&self, claim: &Claim) -> Result<(Option<Vec<u8>>, Option<String>)> {
+        let Some(bytes) = claim.read_checkpoint() else { return Ok((None, None)) };
+        match checkpoint::decode(&bytes) {
+            Ok(_) => Ok((Some(bytes), None)),
+            Err(error) => {
+                let note = format!("the checkpoint is damaged ({error:#}); the trial starts afresh");
+                eprintln!("{note}");
+                claim.discard_checkpoint()?;
+                Ok((None, Some(note)))
+            }
+        }
+    }
+
+    fn store_outcome(&self, claim: Claim, job: &Job, ended: Ended) -> Result<Event> {
+        let (status, error, scores, best, history) = match ended {
+            Ended::Interrupted => return Ok(Event::Interrupted),
+            Ended::Done { scores, best, history } => {
+                let best = checkpoint::encode(&best, &job.trial)?;
+                (Status::Done, None, Some(*scores), Some(best), history)
+            }
+            Ended::Diverged { reason, history } => (Status::Diverged, Some(reason), None, None, history),
+        };
+        let outcome = Outcome {
+            status,
+            attempts: job.attempt,
+            error,
+            epochs: history.len(),
+            scores,
+            seconds: history.iter().map(|epoch| epoch.seconds).sum(),
+            images_per_second: images_per_second(&job.trial.config, &history),
+            peak_bytes: peak_bytes(),
+            parameters: parameters(&job.trial.config),
+            libtorch: native::libtorch_version().to_owned(),
+            device: device::name(self.device),
+            threads: self.threads,
+        };
+        eprintln!("{status:?} after {} epochs", outcome.epochs);
+        claim.finish(&outcome, &history, best.as_deref())?;
+        Ok(Event::Ended { outcome: Box::new(outcome) })
+    }
+}
+
+/// Passes a trial's progress on and keeps its checkpoints.
+struct Reporter<'a> {
+    claim: &'a Claim,
+    /// The rows of `steps.csv` so far, where they are wanted.
+    trace: Option<String>,
+    stop: &'a AtomicBool,
+    finished_epochs: usize,
+    last_checkpoint: Instant,
+    last_progress: Instant,
+    /// Since the last progress event.
+    images: usize,
+}
+
+impl<'a> Reporter<'a> {
+    fn new(claim: &'a Claim, trace: bool, stop: &'a AtomicBool, reached: Reached) -> Reporter<'a> {
+        let now = Instant::now();
+        let trace = trace.then(|| steps_until(&claim.read_steps(), reached.steps));
+        let finished_epochs = reached.epochs;
+        Reporter { claim, trace, stop, finished_epochs, last_checkpoint: now, last_progress: now, images: 0 }
+    }
+}
+
+impl Observer for Reporter<'_> {
+    fn step(&mut self, step: &Step) {
+        if let Some(trace) = &mut self.trace {
+            writeln!(trace, "{},{:?},{},{:08x}", step.step, step.lr, step.loss, step.loss.to_bits())
+                .expect("writing to a string succeeds");
+        }
+        self.images += step.images;
+        let elapsed = self.last_progress.elapsed();
+        if elapsed >= PROGRESS_INTERVAL {
+            send(&Event::Progress(Progress {
+                epoch: step.epoch,
+                batch: step.batch,
+                batches: step.batches,
+                loss: step.loss.is_finite().then_some(step.loss),
+                images_per_second: self.images as f64 / elapsed.as_secs_f64(),
+            }));
+            self.images = 0;
+            self.last_progress = Instant::now();
+        }
+    }
+
+    fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
+        if let Some(trace) = &self.trace {
+            self.claim.write_steps(trace.as_bytes())?;
+        }
+        self.claim.write_checkpoint(&bytes, history)?;
+        self.last_checkpoint = Instant::now();
+        if let Some(epoch) = history.last().filter(|epoch| epoch.epoch > self.finished_epochs) {
+            self.finished_epochs = epoch.epoch;
+            eprintln!(
+                "epoch {}: training loss {:.4}, validation loss {:.4}, validation accuracy {:.2} %, {:.1} s",
+                epoch.epoch,
+                epoch.train_loss,
+                epoch.val_loss,
+                100.0 * epoch.val_accuracy,
+                epoch.seconds
+            );
+            send(&Event::Epoch(epoch.clone()));
+        }
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        self.wants_stop() || self.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+const STEPS_HEADER: &str = "step,lr,loss,loss_hex\n";
+
+/// The header and the rows of a stored `steps.csv` that a checkpoint after `steps` steps covers.
+fn steps_until(stored: &[u8], steps: usize) -> String {
+    let stored = String::from_utf8_lossy(stored);
+    let rows = stored.lines().skip(1).take(steps).map(|row| format!("{row}\n"));
+    std::iter::once(STEPS_HEADER.to_owned()).chain(rows).collect()
+}
+
+/// Reads jobs in the background, so that the end of input (the sweep is gone) stops a trial under way.
+fn read_jobs(stop: Arc<AtomicBool>) -> Receiver<Job> {
+    let (sender, jobs) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let job = line.ok().and_then(|line| serde_json::from_str(&line).ok());
+            if job.is_none_or(|job| sender.send(job).is_err()) {
+                break;
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    jobs
+}
+
+/// A sweep that is gone cannot be told anything; the end of input then stops this worker.
+fn send(event: &Event) {
+    let mut line = serde_json::to_string(event).expect("events are plain data");
+    line.push('\n');
+    let _ = std::io::stdout().lock().write_all(line.as_bytes());
+}
+
+/// From here on whatever this process prints on standard error, libtorch's warnings and panics included, is in the
+/// trial's log.
+fn redirect_standard_error(claim: &Claim) -> Result<()> {
+    let log = claim.log()?;
+    // SAFETY: both descriptors are open; dup2 leaves `log` to be closed by its owner.
+    if unsafe { libc::dup2(log.as_raw_fd(), libc::STDERR_FILENO) } < 0 {
+        return Err(std::io::Error::last_os_error()).context("cannot redirect standard error");
+    }
+    Ok(())
+}
+
+fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or("panicked".into())
+}
+
+fn images_per_second(config: &Config, history: &[Epoch]) -> f64 {
+    let seconds: f64 = history.iter().map(|epoch| epoch.train_seconds).sum();
+    let images = history.len() * config.data.training_images();
+    if seconds > 0.0 { images as f64 / seconds } else { 0.0 }
+}
+
+fn parameters(config: &Config) -> u64 {
+    models::table(&models::layers(&config.model, config.regularization.dropout), models::INPUT_SHAPE).parameters() as u64
+}
+
+/// The largest resident memory of this process so far.
+fn peak_bytes() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: getrusage fills the struct it is given; all zeros is a valid value of it.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    usage.ru_maxrss as u64 * unit
+}
