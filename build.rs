@@ -20,6 +20,7 @@ fn main() {
         .file("src/native/torch.cpp")
         .compile("runner_native");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.join("lib").display());
+    println!("cargo:rustc-env=RUNNER_LIBTORCH={}", libtorch.display());
     println!("cargo:rustc-env=RUNNER_GIT={}", git_state());
 }
 

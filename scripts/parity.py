@@ -5,8 +5,8 @@
     parity.py TRIAL/config.json --data data --out DIR              a stored trial's resolved configuration
     parity.py --cases CASES.jsonl --data data                      many trials in one process
 
-A line of CASES.jsonl is {"name": ..., "config": {...}, "seed": ..., "max_steps": null or N, "out": DIR}; "threads" and
-"channels_last" may be added.
+A line of CASES.jsonl is {"name": ..., "config": {...}, "seed": ..., "max_steps": null or N, "out": DIR}; "threads",
+"channels_last" and "test_images" (score only the first N of the test set) may be added.
 
 DIR receives
     steps.csv            step,lr,loss,loss_hex: each training batch's cross-entropy, without penalties
@@ -61,6 +61,7 @@ DATA = {"dataset": "cifar10", "train": None, "val": None, "split_seed": 0, "scal
 REGULARIZATION = {"l1": 0.0, "l2": 0.0, "on": "all", "dropout": None}
 AUGMENT = {"flip": False, "rotation": 0.0, "shift": 0.0, "crop": 0, "cutout": 0}
 OWN_VAL = {"cifar10": 5000, "synthetic": 500}
+COUNTS = {"cifar10": (50000, 10000), "synthetic": (5000, 1000)}    # training and test images
 OWN_DROPOUT = {"lenet5": 0.0, "lenet5_dropout": 0.2, "keras_cnn": 0.25, "leaky_cnn": 0.0, "resnet": 0.3}
 KEYS = {"mode", "data", "select", "model", "activation", "init", "epochs", "batch_size", "optimizer", "schedule",
         "warmup", "regularization", "augment", "label_smoothing", "clip", "early_stopping"}
@@ -159,16 +160,16 @@ class Images(Dataset):
 @functools.lru_cache(maxsize=2)
 def read_bytes(dataset, data_dir, dataset_file):
     """-> ((train labels, train pixels), (test labels, test pixels)), uint8 arrays."""
-    if dataset == "synthetic":
-        if dataset_file is None:
-            raise ValueError("the synthetic data set is drawn by runner: give its dump with --dataset-file")
+    if dataset_file is not None:
         raw, parts = np.fromfile(dataset_file, np.uint8), []
-        if len(raw) != 6000 * 3073:
-            raise ValueError(f"{dataset_file}: {len(raw)} bytes, expected {6000 * 3073}")
-        for count in (5000, 1000):
+        if len(raw) != sum(COUNTS[dataset]) * 3073:
+            raise ValueError(f"{dataset_file}: {len(raw)} bytes, expected {sum(COUNTS[dataset]) * 3073}")
+        for count in COUNTS[dataset]:
             parts.append((raw[:count], raw[count:count * 3073]))
             raw = raw[count * 3073:]
         return tuple(parts)
+    if dataset == "synthetic":
+        raise ValueError("the synthetic data set is drawn by runner: give its dump with --dataset-file")
 
     folder = pathlib.Path(data_dir) / "cifar-10-batches-bin"
 
@@ -525,7 +526,8 @@ class Diverged(Exception):
 class Trial:
     """One configuration trained with one seed; global state (threads, generator) belongs to it while it runs."""
 
-    def __init__(self, config, seed, data_dir, dataset_file=None, threads=1, device="cpu", channels_last=False):
+    def __init__(self, config, seed, data_dir, dataset_file=None, threads=1, device="cpu", channels_last=False,
+                 test_images=None):
         torch.set_num_threads(threads)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.config, self.placed = config, {"device": torch.device(device), "memory_format": layout}
@@ -534,6 +536,8 @@ class Trial:
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
         train, val, test = make_splits(config, data_dir, dataset_file)
+        if test_images is not None:
+            test = Subset(test, range(test_images))
         torch.manual_seed(seed)
         self.model = make_model(config)
         initialize(self.model, config)
@@ -703,7 +707,7 @@ def run_cases(path, options):
         if not line.strip():
             continue
         case = json.loads(line)
-        own = options | {key: case[key] for key in ("threads", "channels_last") if key in case}
+        own = options | {key: case[key] for key in ("threads", "channels_last", "test_images") if key in case}
         try:
             result = run(resolve(case["config"]), case["seed"], case["out"], case.get("max_steps"), **own)
             print(f"{case['name']}: {result['status']}, {result['steps']} steps", flush=True)
@@ -723,7 +727,8 @@ def main():
     parser.add_argument("--cases", metavar="JSONL", help="run many trials in this process instead")
     parser.add_argument("--seed", type=int, help="default: the trial's own, otherwise 0")
     parser.add_argument("--data", default="data", metavar="DIR", help="holds cifar-10-batches-bin/")
-    parser.add_argument("--dataset-file", metavar="FILE", help="dump of runner's synthetic data set")
+    parser.add_argument("--dataset-file", metavar="FILE",
+                        help="read this instead: labels, then pixels, of the training and then of the test images")
     parser.add_argument("--out", metavar="DIR")
     parser.add_argument("--max-steps", type=int, metavar="N")
     parser.add_argument("--threads", type=int, default=1)

@@ -7,6 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
+use crate::doctor;
+use crate::inference::evaluate::{self, SplitName};
+use crate::inference::load::{Loaded, load};
+use crate::inference::predict;
 use crate::models::{self, INPUT_SHAPE};
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial};
@@ -38,6 +42,42 @@ enum Command {
         /// A folder that `runner sweep` made, such as results/quickstart
         results: PathBuf,
     },
+    /// Score stored networks on a split: loss, accuracy, precision, recall, specificity, F1, confusion matrix
+    Evaluate {
+        /// Trial folders (results/NAME/trials/ID) or safetensors files
+        #[arg(required = true, value_name = "TRIAL_DIR|CHECKPOINT")]
+        checkpoints: Vec<PathBuf>,
+        #[arg(long, value_enum, default_value = "test")]
+        split: SplitName,
+        /// Whose base configuration describes the network, for a state dict that PyTorch saved
+        #[arg(long, value_name = "EXPERIMENT.yaml")]
+        experiment: Option<PathBuf>,
+        #[command(flatten)]
+        folder: DataFolder,
+        /// auto, cpu, cuda or cuda:N
+        #[arg(long, default_value = "auto")]
+        device: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Name the three most probable classes of image files; a folder gives CSV
+    Predict {
+        /// A trial folder or a safetensors file
+        #[arg(value_name = "TRIAL_DIR|CHECKPOINT")]
+        checkpoint: PathBuf,
+        /// PNG, JPEG, GIF, BMP, WebP or TIFF of any size, or folders of them
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<PathBuf>,
+        /// Whose base configuration describes the network, for a state dict that PyTorch saved
+        #[arg(long, value_name = "EXPERIMENT.yaml")]
+        experiment: Option<PathBuf>,
+        #[command(flatten)]
+        folder: DataFolder,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List the networks, or one network's layers: shapes, parameters, multiply-adds
     Models {
         /// lenet5, lenet5_dropout, keras_cnn, leaky_cnn or resnet
@@ -49,6 +89,14 @@ enum Command {
     /// Get CIFAR-10, or check and describe the copy that is there
     #[command(subcommand)]
     Data(DataCommand),
+    /// Say what of this machine is usable: libtorch, devices, data set, disk
+    Doctor {
+        #[command(flatten)]
+        folder: DataFolder,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     #[command(name = sweep::WORKER_COMMAND, hide = true)]
     Worker(WorkerArguments),
 }
@@ -157,6 +205,23 @@ pub fn run(cli: Cli) -> Result<i32> {
         Command::Sweep(arguments) => run_sweep(&arguments),
         Command::Train(arguments) => run_train(&arguments),
         Command::Report { results } => run_report(&results),
+        Command::Evaluate { checkpoints, split, experiment, folder, device, json } => {
+            let device = device::parse(&device)?;
+            let folder = data::directory(folder.data.as_deref());
+            let score = |path: &PathBuf| evaluate::run(&load(path, experiment.as_deref(), device)?, split, &folder, device);
+            let rows = checkpoints.iter().map(score).collect::<Result<Vec<_>>>()?;
+            say(&if json { serde_json::to_string_pretty(&rows)? } else { evaluate::describe(&rows) })?;
+            Ok(exit::DONE)
+        }
+        Command::Predict { checkpoint, images, experiment, folder, json } => {
+            let loaded = load(&checkpoint, experiment.as_deref(), tch::Device::Cpu)?;
+            run_predict(&loaded, &images, &data::directory(folder.data.as_deref()), json)
+        }
+        Command::Doctor { folder, json } => {
+            let findings = doctor::examine(&data::directory(folder.data.as_deref()));
+            say(&if json { serde_json::to_string_pretty(&findings)? } else { findings.to_string() })?;
+            Ok(exit::DONE)
+        }
         Command::Models { name, json } => show_models(name.as_deref(), json),
         Command::Data(command) => run_data(command),
         Command::Worker(arguments) => run_worker(arguments),
@@ -292,6 +357,7 @@ fn show_layers(table: &models::Table, json: bool) -> Result<i32> {
 
 /// The layers of the network called `name`, with its default widths.
 fn table_of(name: &str) -> Result<models::Table> {
+    ensure!(spec::MODELS.contains(&name), "{name}: no such network; valid: {}", spec::MODELS.join(", "));
     let config = spec::defaults(name)?;
     Ok(models::table(&models::layers(&config.model, config.regularization.dropout), INPUT_SHAPE))
 }
@@ -305,6 +371,33 @@ fn grouped(number: i64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
     groups.join(",")
+}
+
+/// Text for single images, CSV as soon as a folder is among them. A picture that cannot be read does not stop the others.
+fn run_predict(loaded: &Loaded, images: &[PathBuf], folder: &Path, json: bool) -> Result<i32> {
+    let device = tch::Device::Cpu;
+    let scaling = loaded.scaling(folder, device)?;
+    let class_names = data::class_names(loaded.config.data.dataset);
+    let csv = images.iter().any(|path| path.is_dir());
+    let mut code = exit::DONE;
+    if csv && !json {
+        say("image,first,first_probability,second,second_probability,third,third_probability")?;
+    }
+    let mut predictions = vec![];
+    for path in predict::files(images)? {
+        match predict::predict(loaded, &scaling, &class_names, &path, device) {
+            Ok(prediction) if json => predictions.push(prediction),
+            Ok(prediction) => say(&if csv { prediction.csv_row()? } else { prediction.to_string() })?,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                code = exit::FAILED;
+            }
+        }
+    }
+    if json {
+        say(&serde_json::to_string_pretty(&predictions)?)?;
+    }
+    Ok(code)
 }
 
 fn run_data(command: DataCommand) -> Result<i32> {

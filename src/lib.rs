@@ -1,12 +1,15 @@
 //! Trains five small CIFAR-10 networks on libtorch and runs experiment matrices over them.
 //!
 //! `spec` reads what a user wants, `train` computes one trial of it with `models` and `data`, `sweep` runs many in worker
-//! processes, and `report` turns what they stored into tables and plots.
+//! processes, and `report` turns what they stored into tables and plots. `parity` compares `train` with PyTorch.
 
 pub mod cli;
 pub mod data;
+pub mod doctor;
+pub mod inference;
 pub mod models;
 pub mod native;
+pub mod parity;
 pub mod report;
 pub mod spec;
 pub mod sweep;

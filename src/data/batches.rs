@@ -74,20 +74,28 @@ pub struct Scaling {
 impl Scaling {
     /// `standardize` uses the statistics of the images of `set` at `trained_on` (i64).
     pub fn new(scale: Scale, set: &Resident, trained_on: &Tensor) -> Scaling {
-        let device = set.images.device();
-        let column = |values: [f64; 3]| {
-            Tensor::from_slice(&values).to_kind(Kind::Float).view([1, 3, 1, 1]).to_device(device)
-        };
-        let normalization = match scale {
-            Scale::Unit => None,
-            Scale::Symmetric => Some((column([0.5; 3]), column([0.5; 3]))),
-            Scale::Standardize => {
-                let (images, _) = set.select(trained_on);
-                let statistics = [0, 1, 2].map(|channel| channel_statistics(&images.i((.., channel))));
-                Some((column(statistics.map(|(mean, _)| mean)), column(statistics.map(|(_, deviation)| deviation))))
-            }
-        };
-        Scaling { normalization }
+        if scale != Scale::Standardize {
+            return Scaling::fixed(scale, set.images.device());
+        }
+        let (images, _) = set.select(trained_on);
+        let statistics = [0, 1, 2].map(|channel| channel_statistics(&images.i((.., channel))));
+        let (mean, deviation) = (statistics.map(|(mean, _)| mean), statistics.map(|(_, deviation)| deviation));
+        Scaling::by(mean, deviation, set.images.device())
+    }
+
+    /// A scale that needs no statistics.
+    pub fn fixed(scale: Scale, device: Device) -> Scaling {
+        match scale {
+            Scale::Unit => Scaling { normalization: None },
+            Scale::Symmetric => Scaling::by([0.5; 3], [0.5; 3], device),
+            Scale::Standardize => unreachable!("standardize needs the training images"),
+        }
+    }
+
+    fn by(mean: [f64; 3], deviation: [f64; 3], device: Device) -> Scaling {
+        let column =
+            |values: [f64; 3]| Tensor::from_slice(&values).to_kind(Kind::Float).view([1, 3, 1, 1]).to_device(device);
+        Scaling { normalization: Some((column(mean), column(deviation))) }
     }
 
     /// u8 [n, 3, 32, 32] → float32 of the same shape.

@@ -94,6 +94,14 @@ pub fn load(name: DatasetName, dir: &Path) -> Result<Dataset> {
     }
 }
 
+/// The name of each class, in the order of the labels.
+pub fn class_names(name: DatasetName) -> [&'static str; CLASSES] {
+    match name {
+        DatasetName::Cifar10 => cifar::CLASS_NAMES,
+        DatasetName::Synthetic => synthetic::CLASS_NAMES,
+    }
+}
+
 /// Where data sets lie: `--data`, else the environment's `RUNNER_DATA`, else `data`.
 pub fn directory(flag: Option<&Path>) -> PathBuf {
     choose_directory(flag, std::env::var_os("RUNNER_DATA"))

@@ -233,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn resnet_costs_321_million_multiply_adds_an_image() {
+    fn resnet_costs_322_million_multiply_adds_an_image() {
         let resnet = Model::Resnet { channels: vec![64, 128, 256, 512, 512], dense: vec![1024, 1024, 256] };
         let table = table(&layers(&resnet, 0.3), INPUT_SHAPE);
-        assert_eq!(table.multiply_adds() / 1_000_000, 321);
+        assert_eq!(table.multiply_adds() / 1_000_000, 322);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What a confusion matrix says about each class, with scikit-learn's definitions and its `zero_division=0`.
 
+use serde::Serialize;
+
 use crate::train::record::{CLASSES, Confusion};
 
 /// Shares in 0..=1; 0 where the denominator is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct ClassScores {
     /// Test images of the class.
     pub support: u64,

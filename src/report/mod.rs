@@ -46,7 +46,7 @@ pub struct StudyBlock {
 #[derive(Clone, Debug)]
 pub struct StudyVariant {
     pub label: String,
-    /// What sets it apart from the base.
+    /// What sets it apart from the base; in a grid every axis, also for the base where it lies in the grid.
     pub settings: Vec<(String, String)>,
     pub trial_ids: Vec<String>,
 }

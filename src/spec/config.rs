@@ -124,6 +124,19 @@ pub enum Model {
     Resnet { channels: Vec<i64>, dense: Vec<i64> },
 }
 
+impl Model {
+    /// As users write it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Model::Lenet5 { .. } => "lenet5",
+            Model::Lenet5Dropout { .. } => "lenet5_dropout",
+            Model::KerasCnn { .. } => "keras_cnn",
+            Model::LeakyCnn { .. } => "leaky_cnn",
+            Model::Resnet { .. } => "resnet",
+        }
+    }
+}
+
 /// The nonlinearity after every convolution and hidden dense layer that has one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]

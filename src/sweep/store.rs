@@ -55,9 +55,17 @@ impl Store {
             fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
             remove_scratch(&folder)?;
         }
-        store.write(".writable", b"")?;
-        fs::remove_file(store.root.join(".writable"))?;
+        Store::writable(root)?;
         Ok(store)
+    }
+
+    /// Whether results could be written into `root`, which is made; the bytes that are free there.
+    pub fn writable(root: &Path) -> Result<u64> {
+        fs::create_dir_all(root).with_context(|| format!("cannot make the folder {}", root.display()))?;
+        let probe = root.join(".writable");
+        write_atomically(&probe, b"")?;
+        fs::remove_file(&probe)?;
+        free_bytes(root)
     }
 
     /// An existing results folder, to read.
@@ -268,6 +276,17 @@ fn remove_scratch(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn free_bytes(folder: &Path) -> Result<u64> {
+    let path = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
+    let mut answer = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the path is a C string and statvfs fills the struct it is given.
+    let answer = unsafe {
+        ensure!(libc::statvfs(path.as_ptr(), answer.as_mut_ptr()) == 0, std::io::Error::last_os_error());
+        answer.assume_init()
+    };
+    Ok(answer.f_bavail * answer.f_frsize)
 }
 
 fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::store::Store;
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
-use crate::spec::{Experiment, Trial, flatten, trial_id};
+use crate::spec::{BlockMode, Experiment, Trial, flatten, trial_id};
 
 /// The data set as results name it.
 #[derive(Clone, Debug)]
@@ -80,7 +80,11 @@ fn blocks(experiment: &Experiment) -> Vec<StudyBlock> {
                 .iter()
                 .map(|variant| StudyVariant {
                     label: variant.label.clone(),
-                    settings: variant.settings.clone(),
+                    settings: match block.mode {
+                        BlockMode::Ablate => variant.settings.clone(),
+                        // A grid's cells need both coordinates, the base's too.
+                        BlockMode::Grid => block.keys.iter().cloned().zip(variant.values.iter().cloned()).collect(),
+                    },
                     trial_ids: ids(&variant.config),
                 })
                 .collect(),

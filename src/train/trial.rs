@@ -109,6 +109,18 @@ pub fn run(
     trainer.score()
 }
 
+/// The weights that [`run`] starts from. Reseeds the default generator.
+pub fn initial_state(config: &Config, seed: u64) -> State {
+    untrained(config, seed).state()
+}
+
+fn untrained(config: &Config, seed: u64) -> Network {
+    tch::manual_seed(seed as i64);
+    let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
+    initialize(&mut network, config.init, config.activation);
+    network
+}
+
 enum Flow {
     Continue,
     Stop,
@@ -164,9 +176,7 @@ impl<'a> Trainer<'a> {
     fn new(config: &'a Config, seed: u64, sets: &'a Sets, device: Device) -> Result<Trainer<'a>> {
         let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
         let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
-        tch::manual_seed(seed as i64);
-        let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
-        initialize(&mut network, config.init, config.activation);
+        let mut network = untrained(config, seed);
         network.move_to(device, config.mode == Mode::Fast);
         let mut optimizer = Optimizer::new(config.optimizer, &network.parameters());
         let rate = LearningRate::new(config, (split.train.size()[0] as usize).div_ceil(config.batch_size))?;

@@ -21,7 +21,7 @@ const SCORES: [Score; 4] = [
     ("F1", |class| class.f1),
 ];
 const NAMES: f64 = 190.0;
-const GAP: f64 = 44.0;
+const GAP: f64 = 70.0;
 const LINE: f64 = 74.0;
 const BAR: f64 = 26.0;
 const SWATCH: f64 = 26.0;

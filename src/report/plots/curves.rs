@@ -1,12 +1,12 @@
-//! Accuracy or loss over the epochs: the mean over a configuration's seeds, with a band of one standard deviation.
+//! Accuracy, loss or learning rate over the epochs: the mean over a configuration's seeds, with a band of one standard deviation.
 //!
 //! A mean whose members change would jump for no reason of training. So it ends with the shortest of its trials, and what early
 //! stopping let the others go on for is drawn seed by seed. Diverged trials are in no mean; each is a dotted line that ends in ×.
 
 use super::canvas::{Canvas, Ink, Point, paint};
-use super::frame::{Frame, ticks, whole_ticks};
+use super::frame::{Frame, log_ticks, ticks, whole_ticks};
 use super::theme::{BASE, INK, LEADING, MARGIN, PAPER, QUIET, SERIES, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
-use super::{page, seeds_label};
+use super::{MAX_SETTINGS, leading, page, seeds_label};
 use crate::report::statistics::spread;
 use crate::report::summary::{BlockSummary, Row};
 use crate::report::{StoredTrial, Study};
@@ -38,6 +38,8 @@ const REACH: f64 = 0.5;
 pub enum Quantity {
     Accuracy,
     Loss,
+    /// In powers of ten.
+    LearningRate,
 }
 
 impl Quantity {
@@ -45,6 +47,7 @@ impl Quantity {
         match self {
             Quantity::Accuracy => "accuracy",
             Quantity::Loss => "loss",
+            Quantity::LearningRate => "learning rate",
         }
     }
 
@@ -52,6 +55,7 @@ impl Quantity {
         match self {
             Quantity::Accuracy => "accuracy (%)",
             Quantity::Loss => "cross-entropy loss",
+            Quantity::LearningRate => "learning rate (log scale)",
         }
     }
 
@@ -59,6 +63,7 @@ impl Quantity {
         match self {
             Quantity::Accuracy => 100.0 * epoch.val_accuracy,
             Quantity::Loss => epoch.val_loss,
+            Quantity::LearningRate => epoch.lr.log10(),
         }
     }
 
@@ -66,7 +71,26 @@ impl Quantity {
         match self {
             Quantity::Accuracy => 100.0 * epoch.train_accuracy,
             Quantity::Loss => epoch.train_loss,
+            Quantity::LearningRate => epoch.lr.log10(),
         }
+    }
+
+    /// What no value can be beyond.
+    fn bounds(self) -> (f64, f64) {
+        match self {
+            Quantity::Accuracy => (0.0, 100.0),
+            Quantity::Loss => (0.0, f64::INFINITY),
+            Quantity::LearningRate => (f64::NEG_INFINITY, f64::INFINITY),
+        }
+    }
+
+    /// Whether training and validation have a curve of their own.
+    fn is_measured(self) -> bool {
+        self != Quantity::LearningRate
+    }
+
+    fn ticks(self, range: (f64, f64)) -> Vec<(f64, String)> {
+        if self.is_measured() { ticks(range, 7) } else { log_ticks(range) }
     }
 }
 
@@ -87,25 +111,34 @@ pub fn shown(row: &Row) -> bool {
 
 /// Accuracy and loss, over several pages of equal size where one would not be legible; the base is on each.
 pub fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
-    let others: Vec<&Row> = block.rows.iter().skip(1).filter(|row| shown(row)).collect();
+    let all: Vec<&Row> = block.rows.iter().skip(1).filter(|row| shown(row)).collect();
+    let cut = if all.len() > MAX_SETTINGS { format!(", best {MAX_SETTINGS} of {}", all.len()) } else { String::new() };
+    let others = leading(all, MAX_SETTINGS);
     let count = others.len().div_ceil(SERIES.len()).max(1);
     let chunks: Vec<&[&Row]> = others.chunks(others.len().div_ceil(count).max(1)).collect();
     let mut pages = Vec::new();
-    for quantity in [Quantity::Accuracy, Quantity::Loss] {
+    let rates = scheduled(block).then_some(Quantity::LearningRate);
+    for quantity in [Quantity::Accuracy, Quantity::Loss].into_iter().chain(rates) {
         for index in 0..count {
             let base = block.rows.iter().take(1).filter(|row| shown(row)).map(|row| (0, row));
             let chunk = chunks.get(index).copied().unwrap_or_default();
             let others = chunk.iter().enumerate().map(|(number, row)| (number + 1, *row));
             let (suffix, part) = match (index, count) {
                 (_, 1) => (String::new(), String::new()),
-                (0, _) => (String::new(), format!(" (1 of {count})")),
-                _ => (format!("_{}", index + 1), format!(" ({} of {count})", index + 1)),
+                (0, _) => (String::new(), format!(" (1 of {count}{cut})")),
+                _ => (format!("_{}", index + 1), format!(" ({} of {count}{cut})", index + 1)),
             };
             let page = Page { block, quantity, rows: base.chain(others).collect(), part };
-            pages.push((format!("{}{suffix}", quantity.noun()), page));
+            pages.push((format!("{}{suffix}", quantity.noun().replace(' ', "_")), page));
         }
     }
     pages
+}
+
+/// Whether any trial's learning rate moves.
+fn scheduled(block: &BlockSummary) -> bool {
+    let mut trials = block.rows.iter().flat_map(|row| row.done());
+    trials.any(|trial| trial.history.windows(2).any(|pair| pair[0].lr != pair[1].lr))
 }
 
 pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
@@ -126,12 +159,12 @@ pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption(study, content))?;
         frame.x_axis(canvas, "epoch", &epoch_ticks(frame.x))?;
-        frame.y_axis(canvas, content.quantity.axis(), &ticks(frame.y, 7))?;
+        frame.y_axis(canvas, content.quantity.axis(), &content.quantity.ticks(frame.y))?;
         for (number, row) in content.rows.iter().rev() {
             draw_row(canvas, &frame, content.quantity, *number, row)?;
         }
         frame.edges(canvas)?;
-        draw_legend(canvas, (frame.right + 40.0, top), &legend)
+        draw_legend(canvas, (frame.right + 40.0, top), content.quantity, &legend)
     })
 }
 
@@ -184,8 +217,8 @@ fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
     let reach = (high - low) * REACH;
     let (low, high) = (least.max(low - reach), most.min(high + reach));
     let pad = ((high - low) * 0.04).max(1e-3 * high.abs()).max(1e-6);
-    let most_possible = if quantity == Quantity::Accuracy { 100.0 } else { f64::INFINITY };
-    ((low - pad).max(0.0), (high + pad).min(most_possible))
+    let (least, most) = quantity.bounds();
+    ((low - pad).max(least), (high + pad).min(most))
 }
 
 /// Mean and standard deviation over trials, epoch by epoch, for as long as all of them run.
@@ -226,8 +259,10 @@ fn draw_row(canvas: &Canvas, frame: &Frame, quantity: Quantity, number: usize, r
     if done.len() > 1 {
         draw_band(canvas, frame, &validation, color)?;
     }
-    for piece in frame.clip(&training.line()) {
-        canvas.dashed(&piece, pale, THIN, DASH)?;
+    if quantity.is_measured() {
+        for piece in frame.clip(&training.line()) {
+            canvas.dashed(&piece, pale, THIN, DASH)?;
+        }
     }
     if let [only] = training.line()[..] {
         canvas.circle(frame.at(only), MARKER_RADIUS * 0.6, pale, 1.0)?;
@@ -338,16 +373,18 @@ fn key_height() -> f64 {
 }
 
 /// First what solid and dashed mean, then the series.
-fn draw_legend(canvas: &Canvas, (x, top): Point, entries: &[Entry]) -> Result<()> {
+fn draw_legend(canvas: &Canvas, (x, top): Point, quantity: Quantity, entries: &[Entry]) -> Result<()> {
     let text = x + SAMPLE_WIDTH + LEGEND_GAP;
     let sample = |y: f64| [(x, y), (x + SAMPLE_WIDTH, y)];
     let mut y = top + TICK / 2.0;
-    canvas.line(&sample(y), QUIET, THICK)?;
-    canvas.text("validation", (text, y), Ink::new(INK, TICK))?;
-    y += TICK * LEADING;
-    canvas.dashed(&sample(y), QUIET, THIN, DASH)?;
-    canvas.text("training", (text, y), Ink::new(INK, TICK))?;
-    y = top + TICK / 2.0 + key_height();
+    if quantity.is_measured() {
+        canvas.line(&sample(y), QUIET, THICK)?;
+        canvas.text("validation", (text, y), Ink::new(INK, TICK))?;
+        let below = y + TICK * LEADING;
+        canvas.dashed(&sample(below), QUIET, THIN, DASH)?;
+        canvas.text("training", (text, below), Ink::new(INK, TICK))?;
+        y += key_height();
+    }
     for entry in entries {
         if entry.only_diverged {
             canvas.dashed(&sample(y), color(entry.number), THIN, DOT)?;

@@ -3,13 +3,15 @@
 use super::canvas::{Align, Canvas, Ink, paint};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
-use super::{curves, page, seeds_label};
+use super::{MAX_SETTINGS, curves, leading, page, seeds_label};
 use crate::report::summary::{BlockSummary, Difference, Measure, Row, Verdict};
 use crate::report::{Study, words};
 use anyhow::Result;
 use plotters::style::RGBColor;
 
-const ROW: f64 = 116.0;
+const ROW: f64 = 86.0;
+/// Where a row has a third line, for the trials it misses.
+const HIGH_ROW: f64 = 116.0;
 /// Of the settings' names, at most.
 const NAME_WIDTH: f64 = 480.0;
 const GAP: f64 = 24.0;
@@ -20,7 +22,8 @@ const REACH: f64 = 1.6;
 pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let rows = sorted(block);
     let top = MARGIN + TITLE * 3.4;
-    let bottom = top + ROW * rows.len() as f64;
+    let row_height = if rows.iter().any(|row| row.missing_label().is_some()) { HIGH_ROW } else { ROW };
+    let bottom = top + row_height * rows.len() as f64;
     let height = bottom + 200.0;
     let names = rows.iter().flat_map(|row| name(row)).map(|line| NAME.width(&line)).fold(0.0, f64::max);
     let (left, right) = (MARGIN + names + GAP, WIDTH - MARGIN - RESULT_WIDTH);
@@ -33,9 +36,15 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
         study.data_label(),
         study.mode_label()
     );
-    let base_line = format!("base: {}, {}", base.variant.label, words::percent(base.spread(Measure::TestAccuracy)));
+    let base_name = base.variant.label.trim_start_matches("base").trim_start_matches([' ', ':', ',']);
+    let separator = if base_name.is_empty() { "" } else { ", " };
+    let accuracy = words::percent(base.spread(Measure::TestAccuracy));
+    let base_line = format!("base: {base_name}{separator}{accuracy}");
+    let all = block.rows.iter().skip(1).filter(|row| curves::shown(row)).count();
+    let cut = if all > rows.len() { format!(" (best {} of {all})", rows.len()) } else { String::new() };
+    let title = format!("{}: test accuracy against the base{cut}", study.title(block.block));
     paint(WIDTH, height, |canvas| {
-        page(canvas, height, &format!("{}: test accuracy against the base", study.title(block.block)), &caption)?;
+        page(canvas, height, &title, &caption)?;
         let ink = Ink::new(INK, LABEL);
         let base_line = ink.wrap(&base_line, WIDTH - 2.0 * MARGIN, 1);
         canvas.paragraph(&base_line, (MARGIN, MARGIN + TITLE * 1.9), ink)?;
@@ -47,7 +56,8 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
 
 /// Best first; rows without a difference last. What has not started yet is left out.
 fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
-    let mut rows: Vec<&Row> = block.rows.iter().skip(1).filter(|row| curves::shown(row)).collect();
+    let rows = block.rows.iter().skip(1).filter(|row| curves::shown(row)).collect();
+    let mut rows = leading(rows, MAX_SETTINGS);
     let mean = |row: &Row| row.difference.as_ref().map_or(f64::NEG_INFINITY, |difference| difference.spread.mean);
     rows.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
     rows

@@ -112,6 +112,18 @@ pub fn whole_ticks((low, high): (f64, f64), count: usize) -> Vec<(f64, String)> 
     ticks((low, high), count).into_iter().filter(whole).map(|(value, _)| (value, format!("{value:.0}"))).collect()
 }
 
+/// One, two and five times the powers of ten, for a range in powers of ten; only the powers where those are many.
+pub fn log_ticks((low, high): (f64, f64)) -> Vec<(f64, String)> {
+    let factors: &[i32] = if high - low > 3.0 { &[1] } else { &[1, 2, 5] };
+    let powers = (low.floor() as i32)..=(high.floor() as i32);
+    // Through text, because 5 · 10⁻⁴ computed is not quite 0.0005.
+    let values =
+        powers.flat_map(|power| factors.iter().filter_map(move |f| format!("{f}e{power}").parse::<f64>().ok()));
+    let inside = |value: &f64| (low..=high).contains(&value.log10());
+    let text = |value: f64| if value < 1e-3 { format!("{value:e}") } else { value.to_string() };
+    values.filter(inside).map(|value| (value.log10(), text(value))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +137,7 @@ mod tests {
         assert_eq!(texts(&ticks((-0.013, 0.021), 4)), ["−0.01", "0.00", "0.01", "0.02"]);
         assert_eq!(texts(&ticks((12.0, 63.0), 5)), ["20", "40", "60"]);
         assert_eq!(texts(&whole_ticks((1.0, 3.0), 8)), ["1", "2", "3"]);
+        assert_eq!(texts(&log_ticks((-3.4, -1.9))), ["5e-4", "0.001", "0.002", "0.005", "0.01"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, shade};
-use super::{page, seeds_label};
+use super::{MAX_SETTINGS, page, seeds_label};
 use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};
 use anyhow::Result;
@@ -57,6 +57,7 @@ pub fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
     }
     let fits = across.values.len() >= 2 && across.values.len() as f64 <= (WIDTH - LEFT - MARGIN) / MIN_CELL_WIDTH;
     let crowded = cells.len() > across.values.len() + down.values.len() - 1;
+    let fits = fits && down.values.len() <= MAX_SETTINGS;
     (fits && crowded).then_some(Grid { block, across, down, cells })
 }
 

@@ -10,10 +10,13 @@ mod heatmap;
 mod theme;
 
 use super::Study;
-use super::summary::{BlockSummary, Row};
+use super::summary::{BlockSummary, Measure, Row};
 use anyhow::Result;
 use canvas::{Canvas, Ink};
 use std::collections::HashSet;
+
+/// Settings of one block that are plotted; a larger block shows its best, and says so.
+const MAX_SETTINGS: usize = 36;
 
 /// A plot that can be drawn, and its place below the results folder.
 pub struct Figure<'a> {
@@ -82,6 +85,16 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
         }
     }
     figures
+}
+
+/// The `limit` rows with the highest mean test accuracy, in the block's order; rows without one come last in the choice.
+fn leading<'a>(rows: Vec<&'a Row<'a>>, limit: usize) -> Vec<&'a Row<'a>> {
+    let mean = |row: &Row| row.spread(Measure::TestAccuracy).map_or(f64::NEG_INFINITY, |spread| spread.mean);
+    let mut order: Vec<(usize, f64)> = rows.iter().map(|row| mean(row)).enumerate().collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1));
+    order.truncate(limit);
+    order.sort_by_key(|(index, _)| *index);
+    order.into_iter().map(|(index, _)| rows[index]).collect()
 }
 
 /// Title on top, caption at the bottom.

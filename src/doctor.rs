@@ -1,0 +1,59 @@
+//! `runner doctor`: what of this machine the program can use.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+use tch::Cuda;
+
+use crate::data;
+use crate::native;
+use crate::spec::config::DatasetName;
+use crate::sweep::store::Store;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Findings {
+    pub runner: &'static str,
+    pub git: &'static str,
+    pub libtorch: String,
+    pub gpus: i64,
+    pub cores: usize,
+    /// Where CIFAR-10 was found, or why it was not.
+    pub cifar10: Result<String, String>,
+    /// Whether results can be written below the current folder, and the bytes free there.
+    pub results: Result<u64, String>,
+}
+
+/// Looks at everything and changes nothing but an empty `results` folder.
+pub fn examine(data_folder: &Path) -> Findings {
+    let cifar10 = data::load(DatasetName::Cifar10, data_folder).map(|set| set.source);
+    Findings {
+        runner: env!("CARGO_PKG_VERSION"),
+        git: env!("RUNNER_GIT"),
+        libtorch: native::libtorch_version().to_owned(),
+        gpus: if Cuda::is_available() { Cuda::device_count() } else { 0 },
+        cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        cifar10: cifar10.map_err(|error| format!("{error:#}")),
+        results: Store::writable(Path::new("results")).map_err(|error| format!("{error:#}")),
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "runner      {} (built from {})", self.runner, self.git)?;
+        writeln!(f, "libtorch    {}", self.libtorch)?;
+        match self.gpus {
+            0 => writeln!(f, "GPU         none that libtorch can use: --device auto takes the CPU")?,
+            count => writeln!(f, "GPU         {count}: --device auto takes cuda:0")?,
+        }
+        writeln!(f, "processor   {} cores: a sweep runs so many trials at a time, one thread each", self.cores)?;
+        match &self.cifar10 {
+            Ok(source) => writeln!(f, "CIFAR-10    {source}")?,
+            Err(reason) => writeln!(f, "CIFAR-10    {reason}")?,
+        }
+        match &self.results {
+            Ok(bytes) => write!(f, "results/    can be written, {:.1} GB free", *bytes as f64 / 1e9),
+            Err(reason) => write!(f, "results/    {reason}"),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Trained networks at work: scores on a split, and the classes of image files.
+
+pub mod evaluate;
+pub mod load;
+pub mod predict;
