@@ -9,7 +9,8 @@ A line of CASES.jsonl is {"name": ..., "config": {...}, "seed": ..., "max_steps"
 "channels_last" and "test_images" (score only the first N of the test set) may be added.
 
 DIR receives
-    steps.csv            step,lr,loss,loss_hex: each training batch's cross-entropy, without penalties
+    steps.csv            step,lr,loss,loss_hex,weights: each training batch's cross-entropy, without penalties, and the
+                         digest of the state dict after the step
     history.csv          epoch,lr,train_loss,train_accuracy,penalty,val_loss,val_accuracy
     initial.safetensors  the state dict before the first step; final, after the last; best, of the selected epoch
     result.json          best epoch; losses and accuracies there; the test set's confusion matrix (rows: true classes)
@@ -20,6 +21,8 @@ A run cut short by --max-steps validates only the epochs it finished. Written fo
 import argparse
 import csv
 import functools
+import hashlib
+import itertools
 import json
 import math
 import pathlib
@@ -519,6 +522,14 @@ def penalties(kernels, l1, l2):
 
 # ---- Training --------------------------------------------------------------------------------------------------------
 
+def digest(state):
+    """The SHA-256 of all tensors' bytes, row-major, in the order of their names; its first 16 hex digits."""
+    sha256 = hashlib.sha256()
+    for _, tensor in sorted(state.items()):
+        sha256.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha256.hexdigest()[:16]
+
+
 class Diverged(Exception):
     """A loss is NaN or infinite."""
 
@@ -552,7 +563,8 @@ class Trial:
         if config["regularization"]["l1"] > 0 or config["regularization"]["l2"] > 0:
             self.kernels = penalized_kernels(self.model, config["regularization"]["on"])
 
-        self.steps = []      # (step, lr, loss)
+        self.steps = []      # (step, lr, loss, loss_hex)
+        self.digests = []    # of the weights after each step
         self.history = []    # (epoch, lr, train_loss, train_accuracy, penalty, val_loss, val_accuracy)
         self.best_epoch = self.best_state = None
 
@@ -570,7 +582,7 @@ class Trial:
         for term in terms:
             total = total + term
 
-        self.steps.append((len(self.steps) + 1, self.lr(), loss.item()))
+        self.steps.append((len(self.steps) + 1, self.lr(), loss.item(), struct.pack(">f", loss.item()).hex()))
         if not math.isfinite(total.item()):
             raise Diverged(f"step {len(self.steps)}: the training loss is {total.item()}")
         total.backward()
@@ -579,6 +591,7 @@ class Trial:
         if "value" in clip:
             nn.utils.clip_grad_value_(self.model.parameters(), clip["value"])
         self.optimizer.step()
+        self.digests.append(digest(self.model.state_dict()))
         if isinstance(self.scheduler, lr_scheduler.OneCycleLR):
             self.scheduler.step()
 
@@ -678,8 +691,8 @@ def run(config, seed, out, max_steps=None, **options):
             result[f"{split}_loss"], result[f"{split}_accuracy"], confusion = trial.evaluate(split)
         result["confusion"] = confusion
 
-    write_csv(out / "steps.csv", ["step", "lr", "loss", "loss_hex"],
-              [(step, lr, loss, struct.pack(">f", loss).hex()) for step, lr, loss in trial.steps])
+    write_csv(out / "steps.csv", ["step", "lr", "loss", "loss_hex", "weights"],
+              [(*step, weights) for step, weights in itertools.zip_longest(trial.steps, trial.digests, fillvalue="")])
     write_csv(out / "history.csv",
               ["epoch", "lr", "train_loss", "train_accuracy", "penalty", "val_loss", "val_accuracy"], trial.history)
     write_json(out / "result.json", result)

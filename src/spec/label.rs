@@ -29,7 +29,7 @@ fn is_named(key: &str) -> bool {
     key.ends_with(".name") || ["activation", "model", "optimizer", "schedule"].contains(&key)
 }
 
-/// `adam, lr 0.001`, `leaky_relu 0.1`, `augment flip, crop 4`.
+/// `adam, lr 0.001`, `leaky_relu 0.1`, `l2 0.001`, `augment flip, crop 4`.
 fn object(key: &str, fields: &[(Key, Node)]) -> String {
     let name = fields.iter().find(|(field, _)| field.name == "name");
     let options: Vec<&(Key, Node)> = fields.iter().filter(|(field, _)| field.name != "name").collect();
@@ -37,6 +37,7 @@ fn object(key: &str, fields: &[(Key, Node)]) -> String {
         (Some((_, name)), []) => name.to_string(),
         (Some((_, name)), [(_, only)]) if key == "activation" => format!("{name} {only}"),
         (Some((_, name)), options) => format!("{name}, {}", listed(options)),
+        (None, options) if key == "regularization" => listed(options),
         (None, options) => format!("{key} {}", listed(options)),
     }
 }

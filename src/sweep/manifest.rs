@@ -29,6 +29,8 @@ pub struct Manifest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DataSource {
     pub sha256: String,
+    /// Whether these are the published pixels; an invented set has none to differ from.
+    pub official: bool,
     pub source: String,
     pub class_names: Vec<String>,
 }

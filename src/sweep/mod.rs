@@ -8,6 +8,7 @@ mod pool;
 mod progress;
 mod publish;
 mod schedule;
+pub mod seal;
 pub mod store;
 pub mod study;
 pub mod worker;
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::data;
 use crate::spec::config::DatasetName;
@@ -58,7 +59,7 @@ pub enum Rerun {
     All,
 }
 
-/// How a sweep ended.
+/// How a sweep ended: all its trials, those included that were stored before.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub done: usize,
@@ -68,13 +69,23 @@ pub struct Report {
     pub interrupted: bool,
 }
 
+/// The context of an error that ended a sweep after it had begun.
+#[derive(Debug)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("the sweep stopped; what is stored stands, and the same command goes on from here")
+    }
+}
+
 /// Threads a worker: results depend on it, and one thread a trial wastes least.
 pub const THREADS_PER_WORKER: usize = 1;
 
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
-    let store = Store::create(&options.out)?;
     let sources = data_sources(trials, &options.data)?;
+    let store = Store::create(&options.out)?;
     let device = device::name(options.device);
     let manifest = Manifest::new(experiment, sources, device.clone(), THREADS_PER_WORKER);
     if let Some(earlier) = Manifest::load(&store)? {
@@ -94,7 +105,7 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
         threads: THREADS_PER_WORKER,
     };
     let publisher = publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment));
-    Sweep::new(experiment, trials, options, store, setup, publisher)?.run()
+    Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
 }
 
 /// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs.
@@ -108,7 +119,9 @@ fn data_sources(trials: &[Trial], folder: &Path) -> Result<BTreeMap<String, Data
     let read = |name: DatasetName| {
         let set = data::load(name, folder)?;
         let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
-        Ok((name.as_str().to_owned(), DataSource { sha256: set.sha256(), source: set.source, class_names }))
+        let official = name != DatasetName::Cifar10 || data::inspect::verify(&set).is_official();
+        let source = DataSource { sha256: set.sha256(), official, source: set.source, class_names };
+        Ok((name.as_str().to_owned(), source))
     };
     names.into_iter().map(read).collect()
 }

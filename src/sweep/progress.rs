@@ -1,5 +1,6 @@
 //! What a sweep shows while it runs: on a terminal one line a worker and one for the whole, elsewhere plain lines.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -46,7 +47,7 @@ impl Display {
     pub fn say(&self, line: &str) {
         match &self.bars {
             Some(bars) => drop(bars.all.println(line)),
-            None => eprintln!("{line}"),
+            None => print(line),
         }
     }
 
@@ -55,11 +56,12 @@ impl Display {
         let within = progress.batch as f64 / progress.batches as f64;
         let share = (progress.epoch as f64 - 1.0 + within) / epochs as f64;
         let loss = progress.loss.map_or("not finite".to_owned(), |loss| format!("{loss:.3}"));
-        let accuracy = accuracy.map_or(String::new(), |accuracy| format!(" · validation {:.1} %", 100.0 * accuracy));
+        let accuracy = accuracy.map_or(String::new(), |accuracy| format!(" · val {:.1} %", 100.0 * accuracy));
         let bar = &bars.workers[slot];
         bar.set_position((share * BAR_STEPS as f64) as u64);
+        // The name last: it is the longest, and what a narrow terminal cuts off.
         bar.set_message(format!(
-            "{trial} · epoch {}/{epochs} · loss {loss}{accuracy} · {:.0} images/s",
+            "epoch {}/{epochs} · loss {loss}{accuracy} · {:.0} images/s · {trial}",
             progress.epoch, progress.images_per_second
         ));
     }
@@ -80,7 +82,7 @@ impl Display {
             }
             None if self.last_plain.elapsed() >= PLAIN_INTERVAL => {
                 self.last_plain = Instant::now();
-                eprintln!("{standing}");
+                print(&standing.to_string());
             }
             None => {}
         }
@@ -129,6 +131,11 @@ pub fn duration(seconds: f64) -> String {
         0..=119 => format!("{minutes} min"),
         _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
     }
+}
+
+/// A reader that has gone away (`2>&1 | head`) does not end the sweep.
+pub fn print(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn console_is_capable() -> bool {

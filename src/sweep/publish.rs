@@ -24,6 +24,7 @@ pub fn publish(
     note: &DataNote,
     known: &mut HashMap<String, StoredTrial>,
 ) -> Result<()> {
+    let _turn = store.turn_to_publish()?;
     let study = study(experiment, &experiment.trials(), note, store, known)?;
     let files = render_all(&study)?;
     for (name, bytes) in &files {
@@ -40,7 +41,8 @@ pub fn note(manifest: &Manifest, experiment: &Experiment) -> DataNote {
     let class_names = source.map_or_else(|| (0..10).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
     let digest = source.map_or("unknown", |source| &source.sha256[..DIGEST_SHOWN.min(source.sha256.len())]);
     let text = match name {
-        DatasetName::Cifar10 => format!("cifar10 (sha256 {digest}…)"),
+        DatasetName::Cifar10 if source.is_some_and(|source| source.official) => format!("cifar10 (sha256 {digest}…)"),
+        DatasetName::Cifar10 => format!("cifar10, but not the official pixels (sha256 {digest}…)"),
         DatasetName::Synthetic => format!("SYNTHETIC data (sha256 {digest}…)"),
     };
     DataNote { class_names, text }

@@ -9,20 +9,24 @@ use anyhow::{Context, Result};
 use super::estimate::Estimate;
 use super::message::{Event, Job, Progress};
 use super::pool::{Content, Message, Process, Setup};
-use super::progress::{Display, Standing, duration};
+use super::progress::{Display, Standing, duration, print};
 use super::publish::Publisher;
 use super::store::{Identity, Store};
 use super::{Options, Report};
 use crate::native;
-use crate::spec::{Experiment, Trial};
+use crate::spec::{Experiment, Trial, trial_id};
 use crate::train::record::{Epoch, Outcome, Status};
 
 /// A trial that fails so often is given up.
 const MAX_ATTEMPTS: usize = 3;
+/// What a trial of the base configuration is called.
+const BASE: &str = "base";
 /// How often timeouts and the display are looked after.
 const TICK: Duration = Duration::from_millis(250);
 /// How long to wait before asking again for a trial that another sweep runs.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// How long the second signal may take to end a sweep in good order.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the scheduling loop waits for.
 #[derive(Debug)]
@@ -45,12 +49,14 @@ pub struct Sweep<'a> {
     inputs: Receiver<Input>,
     sender: Sender<Input>,
     estimate: Estimate,
-    /// Trials stored before this sweep or by another one beside it.
-    already_done: usize,
-    standing: Standing,
-    last_shown: Instant,
+    last_tick: Instant,
+    /// All trials that have ended so far, whoever ran them.
     report: Report,
+    /// Of those, how many failed in this sweep.
+    new_failures: usize,
     stopping: bool,
+    /// Whether it has been said that another sweep runs trials of this one.
+    said_busy: bool,
 }
 
 /// A trial that waits for a worker.
@@ -88,59 +94,49 @@ impl<'a> Sweep<'a> {
         setup: Setup,
         publisher: Publisher,
     ) -> Result<Sweep<'a>> {
-        let mut order: Vec<usize> = vec![];
+        let (mut order, mut stored): (Vec<usize>, Vec<(usize, Outcome)>) = (vec![], vec![]);
         for (index, trial) in trials.iter().enumerate() {
-            if store.load(&trial.id)?.is_none() {
-                order.push(index);
+            match store.load(&trial.id)? {
+                Some(finished) => stored.push((index, finished.outcome)),
+                None => order.push(index),
             }
         }
         // Every configuration once before any a second time: the first tables then cover the whole study.
         order.sort_by_key(|&index| experiment.seeds.iter().position(|&seed| seed == trials[index].seed));
-        let already_done = trials.len() - order.len();
         let now = Instant::now();
         let queue: VecDeque<_> =
             order.into_iter().map(|trial| Pending { trial, attempt: 1, not_before: now }).collect();
         let workers = options.jobs.min(queue.len());
         let (sender, inputs) = channel();
-        Ok(Sweep {
+        let mut sweep = Sweep {
             trials,
             options,
             store,
             setup,
             publisher,
             display: Display::new(workers, options.progress),
-            labels: labels(experiment, trials),
+            labels: labels(experiment),
             queue,
             slots: (0..workers).map(|_| Slot::default()).collect(),
             inputs,
             sender,
             estimate: Estimate::new(trials),
-            already_done,
-            standing: Standing { total: trials.len(), done: already_done, ..Standing::default() },
-            last_shown: now,
+            last_tick: now,
             report: Report::default(),
+            new_failures: 0,
             stopping: false,
-        })
+            said_busy: false,
+        };
+        stored.iter().for_each(|(trial, outcome)| sweep.count(*trial, outcome));
+        Ok(sweep)
     }
 
     pub fn run(mut self) -> Result<Report> {
         listen_for_signals(self.sender.clone())?;
-        if self.already_done > 0 {
-            self.display.say(&format!("{} of {} trials are stored already", self.already_done, self.trials.len()));
-        }
-        loop {
-            self.give_work()?;
-            let idle = self.slots.iter().all(|slot| slot.running.is_none());
-            if idle && (self.stopping || self.queue.is_empty()) {
-                break;
-            }
-            match self.inputs.recv_timeout(TICK) {
-                Ok(Input::Worker(message)) => self.hear(message)?,
-                Ok(Input::Signal) => self.signal(),
-                Err(RecvTimeoutError::Timeout) => self.kill_overdue(),
-                Err(RecvTimeoutError::Disconnected) => unreachable!("the sweep keeps a sender"),
-            }
-            self.show();
+        self.say_stored();
+        let result = self.work();
+        if result.is_err() {
+            self.stop();
         }
         for slot in &mut self.slots {
             if let Some(process) = slot.process.take() {
@@ -148,8 +144,42 @@ impl<'a> Sweep<'a> {
             }
         }
         self.display.finish();
+        result?;
         self.publisher.finish()?;
         Ok(self.report)
+    }
+
+    fn say_stored(&self) {
+        let stored = self.trials.len() - self.queue.len();
+        if stored > 0 {
+            self.display.say(&format!("{stored} of {} trials are stored already", self.trials.len()));
+        }
+        let failed = self.report.failures.len();
+        if failed > 0 {
+            self.display.say(&format!("{failed} of them failed; --rerun failed runs them again"));
+        }
+    }
+
+    fn work(&mut self) -> Result<()> {
+        loop {
+            self.give_work()?;
+            let idle = self.slots.iter().all(|slot| slot.running.is_none());
+            if idle && (self.stopping || self.queue.is_empty()) {
+                return Ok(());
+            }
+            match self.inputs.recv_timeout(TICK) {
+                Ok(Input::Worker(message)) => self.hear(message)?,
+                Ok(Input::Signal) => self.signal(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the sweep keeps a sender"),
+            }
+            // Not only when nothing is heard: busy workers are heard all the time.
+            if self.last_tick.elapsed() >= TICK {
+                self.last_tick = Instant::now();
+                self.kill_overdue();
+                self.show();
+            }
+        }
     }
 
     fn give_work(&mut self) -> Result<()> {
@@ -218,20 +248,20 @@ impl<'a> Sweep<'a> {
                 self.estimate.record(trial, epoch.seconds);
             }
             Event::Ended { outcome } => {
-                self.free(slot);
-                self.ended(trial, &outcome)?;
+                self.free(slot)?;
+                self.ended(trial, &outcome);
             }
             Event::Busy => {
                 let attempt = running.attempt;
-                self.free(slot);
+                self.free(slot)?;
                 self.busy(trial, attempt)?;
             }
             Event::Failed { error } => {
                 let attempt = running.attempt;
-                self.free(slot);
+                self.free(slot)?;
                 self.failed(trial, attempt, error)?;
             }
-            Event::Interrupted => self.free(slot),
+            Event::Interrupted => self.free(slot)?,
         }
         Ok(())
     }
@@ -249,40 +279,62 @@ impl<'a> Sweep<'a> {
         self.failed(running.trial, running.attempt, error)
     }
 
-    fn free(&mut self, slot: usize) {
-        self.slots[slot].running = None;
+    fn free(&mut self, slot: usize) -> Result<()> {
         self.display.idle(slot);
+        let place = &mut self.slots[slot];
+        let running = place.running.take();
+        if running.is_some_and(|running| running.killed.is_some())
+            && let Some(process) = place.process.take()
+        {
+            // It finished just before the kill reached it; the next trial must not go to a dying worker.
+            process.wait()?;
+        }
+        Ok(())
     }
 
-    fn ended(&mut self, trial: usize, outcome: &Outcome) -> Result<()> {
+    fn ended(&mut self, trial: usize, outcome: &Outcome) {
         let name = self.name(trial);
-        match (&outcome.scores, outcome.status) {
-            (Some(scores), _) => {
-                self.standing.done += 1;
-                self.report.done += 1;
-                self.display.say(&format!(
-                    "{name}: test accuracy {:.2} % (epoch {} of {}), {}",
-                    100.0 * scores.test.accuracy,
-                    scores.best_epoch,
-                    outcome.epochs,
-                    duration(outcome.seconds)
-                ));
-            }
-            (None, _) => {
-                self.standing.diverged += 1;
-                self.report.diverged += 1;
-                self.display.say(&format!("{name}: diverged: {}", outcome.error.as_deref().unwrap_or("")));
+        match &outcome.scores {
+            Some(scores) => self.display.say(&format!(
+                "{name}: test accuracy {:.2} % (epoch {} of {}), {}",
+                100.0 * scores.test.accuracy,
+                scores.best_epoch,
+                outcome.epochs,
+                duration(outcome.seconds)
+            )),
+            None => self.display.say(&format!("{name}: diverged: {}", outcome.error.as_deref().unwrap_or(""))),
+        }
+        self.count(trial, outcome);
+        self.publish();
+    }
+
+    fn count(&mut self, trial: usize, outcome: &Outcome) {
+        match outcome.status {
+            Status::Done => self.report.done += 1,
+            Status::Diverged => self.report.diverged += 1,
+            Status::Failed => {
+                let error = outcome.error.clone().unwrap_or_default();
+                self.report.failures.push((self.name(trial), error, self.store.log_path(&self.trials[trial].id)));
             }
         }
-        self.publisher.trial_stored()
+    }
+
+    /// Tables can wait: what keeps them from being written now is an error only at the end.
+    fn publish(&mut self) {
+        if let Err(error) = self.publisher.trial_stored() {
+            self.display.say(&format!("warning: {error:#}; the sweep goes on"));
+        }
     }
 
     /// Another sweep holds this trial, or has just stored it.
     fn busy(&mut self, trial: usize, attempt: usize) -> Result<()> {
-        if self.store.load(&self.trials[trial].id)?.is_some() {
-            self.standing.done += 1;
-            self.already_done += 1;
+        if let Some(finished) = self.store.load(&self.trials[trial].id)? {
+            self.count(trial, &finished.outcome);
             return Ok(());
+        }
+        if !self.said_busy {
+            self.said_busy = true;
+            self.display.say("another sweep on this folder runs some of the trials; waiting for those");
         }
         self.queue.push_back(Pending { trial, attempt, not_before: Instant::now() + BUSY_WAIT });
         Ok(())
@@ -297,13 +349,14 @@ impl<'a> Sweep<'a> {
         }
         let log = self.store_failure(trial, &error)?;
         self.display.say(&format!("{name}: failed after {attempt} attempts: {error} (log: {})", log.display()));
-        self.standing.failed += 1;
+        self.new_failures += 1;
         self.report.failures.push((name, error, log));
-        if self.options.max_failures.is_some_and(|most| self.report.failures.len() >= most) {
+        if self.options.max_failures.is_some_and(|most| self.new_failures >= most) {
             self.display.say("the most failures allowed are reached; the sweep stops");
             self.stop();
         }
-        self.publisher.trial_stored()
+        self.publish();
+        Ok(())
     }
 
     fn store_failure(&self, trial: usize, error: &str) -> Result<std::path::PathBuf> {
@@ -347,8 +400,13 @@ impl<'a> Sweep<'a> {
         self.report.interrupted = true;
         if self.stopping {
             self.display.finish();
-            self.slots.iter_mut().filter_map(|slot| slot.process.as_mut()).for_each(Process::kill);
-            eprintln!("stopped at once; the last checkpoints stand");
+            print("stopped at once; the last checkpoints stand");
+            for process in self.slots.iter_mut().filter_map(|slot| slot.process.as_mut()) {
+                process.kill();
+            }
+            for process in self.slots.iter_mut().filter_map(|slot| slot.process.take()) {
+                let _ = process.wait();
+            }
             std::process::exit(crate::exit::INTERRUPTED);
         }
         self.display.say("stopping after a checkpoint of each running trial; once more stops at once");
@@ -360,12 +418,8 @@ impl<'a> Sweep<'a> {
         self.slots.iter_mut().filter_map(|slot| slot.process.as_mut()).for_each(Process::stop);
     }
 
-    /// Brings the line of the whole sweep up to date, at most once a tick.
+    /// Brings the line of the whole sweep up to date.
     fn show(&mut self) {
-        if self.last_shown.elapsed() < TICK {
-            return;
-        }
-        self.last_shown = Instant::now();
         let seconds = |trial: usize, epochs: f64| self.estimate.epoch_seconds(trial) * epochs;
         let whole = |trial: usize| seconds(trial, self.trials[trial].config.epochs as f64);
         let mut left: f64 = self.queue.iter().map(|pending| whole(pending.trial)).sum();
@@ -376,14 +430,19 @@ impl<'a> Sweep<'a> {
             left += whole(running.trial) - seconds(running.trial, done);
         }
         let all: f64 = (0..self.trials.len()).map(whole).sum();
-        self.standing.share = 1.0 - left / all;
-        self.standing.seconds_left = self.estimate.is_measured().then(|| left / self.slots.len().max(1) as f64);
-        self.display.sweep(&self.standing);
+        self.display.sweep(&Standing {
+            done: self.report.done,
+            failed: self.report.failures.len(),
+            diverged: self.report.diverged,
+            total: self.trials.len(),
+            share: 1.0 - left / all,
+            seconds_left: self.estimate.is_measured().then(|| left / self.slots.len().max(1) as f64),
+        });
     }
 
     fn name(&self, trial: usize) -> String {
-        let trial = &self.trials[trial];
-        self.labels.get(&trial.id).cloned().unwrap_or_else(|| trial.id.clone())
+        let Trial { id, seed, .. } = &self.trials[trial];
+        format!("{}, seed {seed} ({id})", self.labels.get(id).map_or(BASE, String::as_str))
     }
 }
 
@@ -391,25 +450,31 @@ fn identity(trial: &Trial) -> Identity {
     Identity { id: trial.id.clone(), seed: trial.seed, config: trial.config.clone() }
 }
 
-/// `block: label, seed 0 (id)` by trial id, from the first block that names the trial.
-fn labels(experiment: &Experiment, trials: &[Trial]) -> HashMap<String, String> {
-    let label = |trial: &Trial| {
-        let variant = experiment.blocks.iter().find_map(|block| {
-            let variant = block.variants.iter().find(|variant| variant.config == trial.config)?;
-            Some(if variant.settings.is_empty() { "base".into() } else { format!("{}: {}", block.id, variant.label) })
-        });
-        format!("{}, seed {} ({})", variant.unwrap_or("base".into()), trial.seed, trial.id)
-    };
-    trials.iter().map(|trial| (trial.id.clone(), label(trial))).collect()
+/// `block: label` by trial id, from the first block that names the trial.
+fn labels(experiment: &Experiment) -> HashMap<String, String> {
+    let mut labels = HashMap::new();
+    for block in &experiment.blocks {
+        for variant in &block.variants {
+            for &seed in &experiment.seeds {
+                let label = if variant.settings.is_empty() { BASE.into() } else { format!("{}: {}", block.id, variant.label) };
+                labels.entry(trial_id(&variant.config, seed)).or_insert(label);
+            }
+        }
+    }
+    labels
 }
 
+/// The first signal is for the loop. The second is too, but a loop that does not hear it, because it waits for a worker
+/// or makes the last tables, is not waited for.
 fn listen_for_signals(sender: Sender<Input>) -> Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     std::thread::spawn(move || {
-        for _ in signals.forever() {
-            if sender.send(Input::Signal).is_err() {
-                return;
+        for (earlier, _) in signals.forever().enumerate() {
+            let _ = sender.send(Input::Signal);
+            if earlier > 0 {
+                std::thread::sleep(LAST_WORDS);
+                std::process::exit(crate::exit::INTERRUPTED);
             }
         }
     });

@@ -6,12 +6,15 @@
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::seal::seal;
 use crate::spec::config::Config;
 use crate::train::record::{Epoch, Outcome};
 
@@ -23,7 +26,11 @@ pub const BEST: &str = "best.safetensors";
 const STEPS: &str = "steps.csv";
 const LOG: &str = "log.txt";
 const LOCK: &str = "lock";
+/// In `work/`; held while tables and plots are made.
+const PUBLISH_LOCK: &str = "publish.lock";
 const SCRATCH_PREFIX: &str = ".scratch-";
+/// Each try fails only if another process has moved the folder away meanwhile.
+const MAX_LOCK_TRIES: usize = 1000;
 
 /// A folder of results. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]
@@ -53,7 +60,7 @@ impl Store {
         let store = Store { root: root.to_owned() };
         for folder in [root.to_owned(), store.root.join("trials"), store.root.join("work"), store.root.join("plots")] {
             fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-            remove_scratch(&folder)?;
+            remove_scratch(&folder, is_other_process)?;
         }
         Store::writable(root)?;
         Ok(store)
@@ -62,8 +69,9 @@ impl Store {
     /// Whether results could be written into `root`, which is made; the bytes that are free there.
     pub fn writable(root: &Path) -> Result<u64> {
         fs::create_dir_all(root).with_context(|| format!("cannot make the folder {}", root.display()))?;
-        let probe = root.join(".writable");
-        write_atomically(&probe, b"")?;
+        let probe = scratch_beside(&root.join("probe"))?;
+        let made = OpenOptions::new().write(true).create_new(true).open(&probe);
+        made.with_context(|| format!("cannot write into {}", root.display()))?;
         fs::remove_file(&probe)?;
         free_bytes(root)
     }
@@ -134,43 +142,33 @@ impl Store {
         Ok(Some(Finished { identity, history, outcome }))
     }
 
-    /// The ids of all stored trials.
-    pub fn finished_ids(&self) -> Result<Vec<String>> {
-        let mut ids = vec![];
-        for entry in fs::read_dir(self.root.join("trials"))? {
-            ids.push(entry?.file_name().to_string_lossy().into_owned());
-        }
-        ids.sort();
-        Ok(ids)
-    }
-
     /// Takes a stored trial away so that it runs again.
     pub fn forget(&self, id: &str) -> Result<()> {
-        let folder = self.trial_dir(id);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        remove_folder(&self.trial_dir(id))
+    }
+
+    /// Waits until no other sweep publishes here, so that older tables never replace newer ones. The file is the turn.
+    pub fn turn_to_publish(&self) -> Result<File> {
+        for folder in ["work", "plots"] {
+            let folder = self.root.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        Ok(())
+        let path = self.root.join("work").join(PUBLISH_LOCK);
+        let lock = open_lock(&path).and_then(|lock| lock.lock().map(|()| lock));
+        lock.with_context(|| format!("cannot lock {}", path.display()))
     }
 
     /// Locks a trial for this process. None if another holds it or it has finished meanwhile.
     pub fn claim(&self, identity: &Identity) -> Result<Option<Claim>> {
         let folder = self.work_dir(&identity.id);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let path = folder.join(LOCK);
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-        let lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error).context(format!("cannot lock {}", path.display())),
-        }
+        let Some(lock) = lock_folder(&folder)? else { return Ok(None) };
         // The holder before us may have finished between our look and our lock.
         if self.trial_dir(&identity.id).join(RESULT).exists() {
-            let _ = fs::remove_dir_all(&folder);
+            remove_folder(&folder)?;
             return Ok(None);
         }
-        remove_scratch(&folder)?;
+        // Whoever wrote here held the lock.
+        remove_scratch(&folder, |_| false)?;
         let claim = Claim { store: self.clone(), folder, id: identity.id.clone(), _lock: lock };
         claim.write(CONFIG, &pretty(identity)?)?;
         Ok(Some(claim))
@@ -188,11 +186,16 @@ pub struct Claim {
 impl Claim {
     pub fn write_checkpoint(&self, bytes: &[u8], history: &[Epoch]) -> Result<()> {
         self.write(HISTORY, &history_csv(history)?)?;
-        self.write(LAST, bytes)
+        self.write(LAST, &seal(bytes)?)
     }
 
-    pub fn read_checkpoint(&self) -> Option<Vec<u8>> {
-        fs::read(self.folder.join(LAST)).ok()
+    /// As stored: [`super::seal::check`] tells whether it is whole.
+    pub fn read_checkpoint(&self) -> Result<Option<Vec<u8>>> {
+        let path = self.folder.join(LAST);
+        match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            read => Ok(Some(read.with_context(|| format!("cannot read {}", path.display()))?)),
+        }
     }
 
     pub fn discard_checkpoint(&self) -> Result<()> {
@@ -215,17 +218,22 @@ impl Claim {
     /// The trial's log, to append to.
     pub fn log(&self) -> Result<File> {
         let path = self.folder.join(LOG);
-        OpenOptions::new().append(true).create(true).open(&path).with_context(|| format!("cannot open {}", path.display()))
+        let log = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(&path);
+        log.with_context(|| format!("cannot open {}", path.display()))
     }
 
     /// Stores the outcome and moves the whole folder to its final place in one step.
     pub fn finish(self, outcome: &Outcome, history: &[Epoch], best: Option<&[u8]>) -> Result<()> {
         if let Some(best) = best {
-            self.write(BEST, best)?;
+            self.write(BEST, &seal(best)?)?;
         }
         self.write(HISTORY, &history_csv(history)?)?;
         self.write(RESULT, &pretty(outcome)?)?;
         let target = self.store.trial_dir(&self.id);
+        if !target.join(RESULT).exists() {
+            // Without its result it is no stored trial, whoever made it.
+            remove_folder(&target)?;
+        }
         fs::rename(&self.folder, &target).with_context(|| format!("cannot make {}", target.display()))?;
         sync_folder(target.parent().expect("a trial's folder has a parent"))?;
         // Only now: without its lock the folder in work/ could have been claimed a second time.
@@ -240,9 +248,7 @@ impl Claim {
 /// Writes a scratch file beside `path`, fsyncs it, renames it and fsyncs the folder: a reader sees the old file or the
 /// new one, whole. A failed fsync is not tried again, for the kernel may have dropped the pages.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().context("a file needs a folder")?;
-    let name = path.file_name().context("a file needs a name")?.to_string_lossy();
-    let scratch = folder.join(format!("{SCRATCH_PREFIX}{}-{name}", std::process::id()));
+    let scratch = scratch_beside(path)?;
     let write = || -> std::io::Result<()> {
         // create_new follows no link and overwrites nothing.
         let mut file = OpenOptions::new().write(true).create_new(true).open(&scratch)?;
@@ -254,7 +260,54 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&scratch);
         bail!("cannot write {}: {error}", path.display());
     }
-    sync_folder(folder)
+    sync_folder(path.parent().context("a file needs a folder")?)
+}
+
+/// A new name beside `path` that says which process uses it. The counter keeps threads apart, the time programs that
+/// have the same number on two machines or one after the other.
+fn scratch_beside(path: &Path) -> Result<PathBuf> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().context("a file needs a name")?.to_string_lossy();
+    let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    Ok(path.with_file_name(format!("{SCRATCH_PREFIX}{}-{nanoseconds:x}-{count}-{name}", std::process::id())))
+}
+
+/// Takes a folder away in one step, if it is there, and then empties it.
+fn remove_folder(folder: &Path) -> Result<()> {
+    let scratch = scratch_beside(folder)?;
+    match fs::rename(folder, &scratch) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        moved => moved.and_then(|()| fs::remove_dir_all(&scratch)).with_context(|| format!("cannot remove {}", folder.display())),
+    }
+}
+
+fn open_lock(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
+/// Makes the folder of a trial under way and locks it; None if another process holds it.
+///
+/// Who finishes moves the folder away with its lock, so a lock counts only if it is still the one in the folder.
+fn lock_folder(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join(LOCK);
+    for _ in 0..MAX_LOCK_TRIES {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let lock = match open_lock(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.with_context(|| format!("cannot open {}", path.display()))?,
+        };
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error).context(format!("cannot lock {}", path.display())),
+        }
+        let held = lock.metadata()?;
+        if fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
+            return Ok(Some(lock));
+        }
+    }
+    bail!("cannot lock {}: it keeps disappearing", path.display())
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {
@@ -262,20 +315,33 @@ fn sync_folder(folder: &Path) -> Result<()> {
     sync().with_context(|| format!("cannot fsync {}", folder.display()))
 }
 
-/// Scratch files whose writer is gone. Another live sweep's are left alone.
-fn remove_scratch(folder: &Path) -> Result<()> {
+/// Scratch files and folders except those whose writer is `kept`.
+fn remove_scratch(folder: &Path, kept: fn(i32) -> bool) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(rest) = name.strip_prefix(SCRATCH_PREFIX) else { continue };
         let writer: Option<i32> = rest.split('-').next().and_then(|pid| pid.parse().ok());
-        // SAFETY: signal 0 only asks whether the process is there.
-        let alive = writer.is_some_and(|pid| pid > 0 && unsafe { libc::kill(pid, 0) } == 0);
-        if !alive {
-            fs::remove_file(entry.path())?;
+        if writer.is_some_and(kept) {
+            continue;
+        }
+        let path = entry.path();
+        let removed = if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        match removed {
+            // Another sweep was quicker.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => other.with_context(|| format!("cannot remove {}", path.display()))?,
         }
     }
     Ok(())
+}
+
+/// Whether `pid` is alive and not this program, which may have the number of one that was killed.
+fn is_other_process(pid: i32) -> bool {
+    // SAFETY: signal 0 only asks whether the process is there.
+    let answer = || unsafe { libc::kill(pid, 0) };
+    let is_there = || answer() == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM);
+    pid > 0 && pid as u32 != std::process::id() && is_there()
 }
 
 fn free_bytes(folder: &Path) -> Result<u64> {
@@ -363,11 +429,95 @@ mod tests {
     #[test]
     fn scratch_of_a_dead_process_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(format!("{SCRATCH_PREFIX}999999999-x")), b"").unwrap();
-        let own = folder.path().join(format!("{SCRATCH_PREFIX}{}-x", std::process::id()));
-        fs::write(&own, b"").unwrap();
-        remove_scratch(folder.path()).unwrap();
-        assert!(own.exists());
+        // A killed program's number may be ours now.
+        for pid in [999_999_999, std::process::id()] {
+            fs::write(folder.path().join(format!("{SCRATCH_PREFIX}{pid}-x")), b"").unwrap();
+            fs::create_dir(folder.path().join(format!("{SCRATCH_PREFIX}{pid}-folder"))).unwrap();
+        }
+        let parent = folder.path().join(format!("{SCRATCH_PREFIX}{}-x", std::os::unix::process::parent_id()));
+        fs::write(&parent, b"").unwrap();
+        remove_scratch(folder.path(), is_other_process).unwrap();
+        assert!(parent.exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    fn identity() -> Identity {
+        let config = crate::spec::defaults("lenet5").unwrap();
+        Identity { id: crate::spec::trial_id(&config, 0), seed: 0, config }
+    }
+
+    fn outcome() -> Outcome {
+        Outcome {
+            status: crate::train::record::Status::Diverged,
+            attempts: 1,
+            error: None,
+            epochs: 0,
+            scores: None,
+            seconds: 0.0,
+            images_per_second: 0.0,
+            peak_bytes: 0,
+            parameters: 0,
+            libtorch: String::new(),
+            device: String::new(),
+            threads: 1,
+        }
+    }
+
+    #[test]
+    fn a_trial_is_claimed_once_and_never_after_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let claim = store.claim(&identity()).unwrap().unwrap();
+        assert!(store.claim(&identity()).unwrap().is_none());
+        claim.finish(&outcome(), &[], None).unwrap();
+        assert!(store.claim(&identity()).unwrap().is_none());
+        assert!(!store.work_dir(&identity().id).exists());
+        store.forget(&identity().id).unwrap();
+        assert!(store.claim(&identity()).unwrap().is_some());
+    }
+
+    #[test]
+    fn many_threads_finish_a_trial_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        for _ in 0..30 {
+            let try_once = || match store.claim(&identity()).unwrap() {
+                Some(claim) => claim.finish(&outcome(), &[], None).map(|()| 1).unwrap(),
+                None => 0,
+            };
+            let finished: usize = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(try_once)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(finished, 1);
+            store.forget(&identity().id).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_result_is_no_stored_trial() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let torn = store.trial_dir(&identity().id);
+        fs::create_dir(&torn).unwrap();
+        fs::write(torn.join(HISTORY), b"half").unwrap();
+        assert!(store.load(&identity().id).unwrap().is_none());
+        store.claim(&identity()).unwrap().unwrap().finish(&outcome(), &[], None).unwrap();
+        assert!(store.load(&identity().id).unwrap().is_some());
+    }
+
+    #[test]
+    fn no_link_in_a_trial_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let (work, victim) = (store.work_dir(&identity().id), folder.path().join("victim"));
+        fs::create_dir(&work).unwrap();
+        for name in [LOCK, LOG, CONFIG] {
+            std::os::unix::fs::symlink(&victim, work.join(name)).unwrap();
+        }
+        assert!(store.claim(&identity()).is_err());
+        fs::remove_file(work.join(LOCK)).unwrap();
+        assert!(store.claim(&identity()).unwrap().unwrap().log().is_err());
+        assert!(!victim.exists());
     }
 }

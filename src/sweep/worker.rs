@@ -1,11 +1,12 @@
 //! A worker: runs the trials that its sweep sends, one after another, and reports events.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{BufRead, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use tch::Device;
 
 use super::device;
 use super::message::{Event, Job, Progress};
+use super::progress::print;
+use super::seal;
 use super::store::{Claim, Store};
 use crate::data::batches::Resident;
 use crate::spec::config::{Config, DatasetName};
@@ -38,6 +41,7 @@ pub struct Worker {
 impl Worker {
     /// Serves jobs from standard input until it ends, SIGTERM comes or a trial is interrupted.
     pub fn serve(&self) -> Result<()> {
+        take_standard_output()?;
         tch::set_num_threads(self.threads as i32);
         let stop = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGTERM, stop.clone())?;
@@ -60,21 +64,23 @@ impl Worker {
 
     fn run(&self, job: &Job, loaded: &mut Option<(DatasetName, Sets)>, stop: &AtomicBool) -> Result<Event> {
         let Some(claim) = self.store.claim(&job.trial)? else { return Ok(Event::Busy) };
-        redirect_standard_error(&claim)?;
-        eprintln!("attempt {}, libtorch {}, {} thread(s)", job.attempt, native::libtorch_version(), self.threads);
+        log_output(&claim)?;
+        print(&format!("attempt {}, libtorch {}, {} thread(s)", job.attempt, native::libtorch_version(), self.threads));
         let name = job.trial.config.data.dataset;
         if loaded.as_ref().is_none_or(|(loaded, _)| *loaded != name) {
             *loaded = Some((name, self.load(name)?));
         }
         let (_, sets) = loaded.as_ref().expect("just loaded");
-        let (resume, note) = self.checkpoint_to_resume(&claim)?;
-        let reached = resume.as_deref().map(trial::reached).transpose()?.unwrap_or_default();
+        let (resume, reached, note) = self.checkpoint_to_resume(&claim)?;
         let mut observer = Reporter::new(&claim, job.trace, stop, reached);
         send(&Event::Started { finished_epochs: reached.epochs, note });
         let (config, seed) = (&job.trial.config, job.trial.seed);
         let trained = AssertUnwindSafe(|| trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer));
         match catch_unwind(trained) {
-            Ok(ended) => self.store_outcome(claim, job, ended?),
+            Ok(ended) => {
+                observer.store_trace()?;
+                self.store_outcome(claim, job, ended?)
+            }
             Err(panic) => Ok(Event::Failed { error: panic_message(panic) }),
         }
     }
@@ -85,15 +91,15 @@ impl Worker {
     }
 
     /// The stored checkpoint if it can be read; a damaged one is dropped and the trial starts afresh, with a note.
-    fn checkpoint_to_resume(&self, claim: &Claim) -> Result<(Option<Vec<u8>>, Option<String>)> {
-        let Some(bytes) = claim.read_checkpoint() else { return Ok((None, None)) };
-        match checkpoint::decode(&bytes) {
-            Ok(_) => Ok((Some(bytes), None)),
+    fn checkpoint_to_resume(&self, claim: &Claim) -> Result<(Option<Vec<u8>>, Reached, Option<String>)> {
+        let Some(bytes) = claim.read_checkpoint()? else { return Ok((None, Reached::default(), None)) };
+        match seal::check(&bytes).and_then(|()| trial::reached(&bytes)) {
+            Ok(reached) => Ok((Some(bytes), reached, None)),
             Err(error) => {
                 let note = format!("the checkpoint is damaged ({error:#}); the trial starts afresh");
-                eprintln!("{note}");
+                print(&note);
                 claim.discard_checkpoint()?;
-                Ok((None, Some(note)))
+                Ok((None, Reached::default(), Some(note)))
             }
         }
     }
@@ -121,7 +127,7 @@ impl Worker {
             device: device::name(self.device),
             threads: self.threads,
         };
-        eprintln!("{status:?} after {} epochs", outcome.epochs);
+        print(&format!("{status:?} after {} epochs", outcome.epochs));
         claim.finish(&outcome, &history, best.as_deref())?;
         Ok(Event::Ended { outcome: Box::new(outcome) })
     }
@@ -147,6 +153,11 @@ impl<'a> Reporter<'a> {
         let finished_epochs = reached.epochs;
         Reporter { claim, trace, stop, finished_epochs, last_checkpoint: now, last_progress: now, images: 0 }
     }
+
+    /// A trial that diverges has steps after its last checkpoint.
+    fn store_trace(&self) -> Result<()> {
+        self.trace.as_ref().map_or(Ok(()), |trace| self.claim.write_steps(trace.as_bytes()))
+    }
 }
 
 impl Observer for Reporter<'_> {
@@ -171,21 +182,19 @@ impl Observer for Reporter<'_> {
     }
 
     fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
-        if let Some(trace) = &self.trace {
-            self.claim.write_steps(trace.as_bytes())?;
-        }
+        self.store_trace()?;
         self.claim.write_checkpoint(&bytes, history)?;
         self.last_checkpoint = Instant::now();
         if let Some(epoch) = history.last().filter(|epoch| epoch.epoch > self.finished_epochs) {
             self.finished_epochs = epoch.epoch;
-            eprintln!(
+            print(&format!(
                 "epoch {}: training loss {:.4}, validation loss {:.4}, validation accuracy {:.2} %, {:.1} s",
                 epoch.epoch,
                 epoch.train_loss,
                 epoch.val_loss,
                 100.0 * epoch.val_accuracy,
                 epoch.seconds
-            );
+            ));
             send(&Event::Epoch(epoch.clone()));
         }
         Ok(())
@@ -224,20 +233,34 @@ fn read_jobs(stop: Arc<AtomicBool>) -> Receiver<Job> {
     jobs
 }
 
+/// Where events go.
+static EVENTS: OnceLock<File> = OnceLock::new();
+
+/// Keeps standard output for events: what libraries print there would break a line of them, so it goes to standard error.
+fn take_standard_output() -> Result<()> {
+    let events = std::io::stdout().as_fd().try_clone_to_owned()?;
+    EVENTS.get_or_init(|| events.into());
+    redirect(libc::STDERR_FILENO, libc::STDOUT_FILENO)
+}
+
 /// A sweep that is gone cannot be told anything; the end of input then stops this worker.
 fn send(event: &Event) {
     let mut line = serde_json::to_string(event).expect("events are plain data");
     line.push('\n');
-    let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    let _ = EVENTS.get().map(|mut events| events.write_all(line.as_bytes()));
 }
 
-/// From here on whatever this process prints on standard error, libtorch's warnings and panics included, is in the
-/// trial's log.
-fn redirect_standard_error(claim: &Claim) -> Result<()> {
+/// From here on whatever this process prints, libtorch's warnings and panics included, is in the trial's log.
+fn log_output(claim: &Claim) -> Result<()> {
     let log = claim.log()?;
-    // SAFETY: both descriptors are open; dup2 leaves `log` to be closed by its owner.
-    if unsafe { libc::dup2(log.as_raw_fd(), libc::STDERR_FILENO) } < 0 {
-        return Err(std::io::Error::last_os_error()).context("cannot redirect standard error");
+    redirect(log.as_raw_fd(), libc::STDERR_FILENO)?;
+    redirect(log.as_raw_fd(), libc::STDOUT_FILENO)
+}
+
+fn redirect(from: i32, to: i32) -> Result<()> {
+    // SAFETY: both descriptors are open; dup2 leaves `from` to be closed by its owner.
+    if unsafe { libc::dup2(from, to) } < 0 {
+        return Err(std::io::Error::last_os_error()).context("cannot redirect output");
     }
     Ok(())
 }

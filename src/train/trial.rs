@@ -23,7 +23,7 @@ use crate::spec::config::{Config, Mode, Select};
 const CHECKPOINT_FORMAT: u32 = 1;
 
 /// Where each kind of tensor stands in a checkpoint.
-const MODEL: &str = "model.";
+pub const MODEL: &str = "model.";
 const BEST: &str = "best.";
 const OPTIMIZER: &str = "optimizer.";
 const GENERATOR: &str = "generator";
@@ -82,6 +82,12 @@ pub struct Reached {
 pub fn reached(bytes: &[u8]) -> Result<Reached> {
     let progress: Progress = checkpoint::description(bytes)?.context("the checkpoint has no description")?;
     Ok(Reached { epochs: progress.history.len(), steps: progress.position.step })
+}
+
+/// The weights in a checkpoint: the current ones and those of the selected epoch, none before the first epoch's end.
+pub fn stored_states(bytes: &[u8]) -> Result<(State, State)> {
+    let state = checkpoint::decode(bytes)?;
+    Ok((part(MODEL, &state), part(BEST, &state)))
 }
 
 /// Trains `config` with `seed`, from `resume` (bytes that [`Observer::checkpoint`] got) if given.
