@@ -276,19 +276,26 @@ fn options(run: &RunArguments, out: PathBuf, jobs: Option<usize>) -> Result<Opti
 /// Says how the sweep ended and where its results are.
 fn finish(report: Report, options: &Options) -> Result<i32> {
     if !report.failures.is_empty() {
-        eprintln!("\nfailed trials:");
+        sweep::print("\nfailed trials:");
         for (name, error, log) in &report.failures {
-            eprintln!("  {name}: {error}\n    log: {}", log.display());
+            sweep::print(&format!("  {name}: {error}\n    log: {}", log.display()));
         }
+        sweep::print("`--rerun failed` tries them again");
     }
     let Report { done, diverged, .. } = report;
     let failed = report.failures.len();
-    say(&format!("{done} done, {diverged} diverged, {failed} failed; results in {}", options.out.display()))?;
+    let code = match (report.interrupted, failed) {
+        (true, _) => exit::INTERRUPTED,
+        (false, 0) => exit::DONE,
+        (false, _) => exit::FAILED,
+    };
+    // The code stands even where nobody reads the line.
+    let line = format!("{done} done, {diverged} diverged, {failed} failed; results in {}", options.out.display());
+    let _ = writeln!(std::io::stdout(), "{line}");
     if report.interrupted {
-        eprintln!("interrupted; the same command goes on from here");
-        return Ok(exit::INTERRUPTED);
+        sweep::print("interrupted; the same command goes on from here");
     }
-    Ok(if failed > 0 { exit::FAILED } else { exit::DONE })
+    Ok(code)
 }
 
 fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i32> {
@@ -389,7 +396,7 @@ fn run_predict(loaded: &Loaded, images: &[PathBuf], folder: &Path, json: bool) -
             Ok(prediction) if json => predictions.push(prediction),
             Ok(prediction) => say(&if csv { prediction.csv_row()? } else { prediction.to_string() })?,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                sweep::print(&format!("error: {error:#}"));
                 code = exit::FAILED;
             }
         }

@@ -1,14 +1,14 @@
 //! Command line in, exit code out.
 
 use clap::Parser;
-use runner::{cli, exit};
+use runner::{cli, exit, sweep};
 
 fn main() {
     let code = match cli::run(cli::Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            exit::BAD_INPUT
+            sweep::print(&format!("error: {error:#}"));
+            if error.is::<sweep::Stopped>() { exit::FAILED } else { exit::BAD_INPUT }
         }
     };
     std::process::exit(code);

@@ -111,4 +111,18 @@ mod tests {
         // Another start of the weights costs the same as the base.
         assert_eq!(estimate.epoch_seconds(2), estimate.epoch_seconds(0));
     }
+
+    #[test]
+    fn after_a_tenth_of_the_work_the_rest_is_known_within_a_quarter() {
+        let text = "schema: 1\nname: a\nbase: {model: lenet5, optimizer: sgd, epochs: 5}\nseeds: [0, 1]\n\
+                    blocks: [{id: b, axes: {init: [orthogonal, keras, xavier_normal, kaiming_normal]}}]";
+        let trials = Experiment::parse("a", text, &Overrides::default()).unwrap().trials();
+        let mut estimate = Estimate::new(&trials);
+        // The first epoch of a worker is slow, and others come and go by a tenth.
+        let seconds = [4.4, 2.8, 3.3, 3.0, 2.7];
+        seconds.iter().for_each(|&seconds| estimate.record(0, seconds));
+        let left: f64 = (1..trials.len()).map(|trial| 5.0 * estimate.epoch_seconds(trial)).sum();
+        let truth = (trials.len() - 1) as f64 * 15.2;
+        assert!((left / truth - 1.0).abs() < 0.25, "{left} s estimated, {truth} s true");
+    }
 }

@@ -36,7 +36,12 @@ pub struct DataSource {
 }
 
 impl Manifest {
-    pub fn new(experiment: &Experiment, data: BTreeMap<String, DataSource>, device: String, threads: usize) -> Manifest {
+    pub fn new(
+        experiment: &Experiment,
+        data: BTreeMap<String, DataSource>,
+        device: String,
+        threads: usize,
+    ) -> Manifest {
         Manifest {
             runner: env!("CARGO_PKG_VERSION").to_owned(),
             git: env!("RUNNER_GIT").to_owned(),

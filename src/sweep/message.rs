@@ -20,16 +20,23 @@ pub struct Job {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// `epoch` epochs were found finished in a checkpoint; `note` says why a checkpoint was refused.
-    Started { finished_epochs: usize, note: Option<String> },
+    Started {
+        finished_epochs: usize,
+        note: Option<String>,
+    },
     /// Some times a second.
     Progress(Progress),
     Epoch(Epoch),
     /// The trial is stored.
-    Ended { outcome: Box<Outcome> },
+    Ended {
+        outcome: Box<Outcome>,
+    },
     /// Another sweep runs this trial.
     Busy,
     /// The trial failed in a way that its worker survived.
-    Failed { error: String },
+    Failed {
+        error: String,
+    },
     /// Stopped at a checkpoint as asked.
     Interrupted,
 }

@@ -13,7 +13,7 @@ pub mod store;
 pub mod study;
 pub mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::spec::{Experiment, Trial};
 use manifest::{DataSource, Manifest};
 use pool::Setup;
 pub use pool::WORKER_COMMAND;
-pub use progress::duration;
+pub use progress::{duration, print};
 pub use publish::{note, publish};
 use schedule::{Input, Sweep};
 use store::Store;
@@ -84,6 +84,7 @@ pub const THREADS_PER_WORKER: usize = 1;
 
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
+    outlive_the_file_size_limit();
     let sources = data_sources(trials, &options.data)?;
     let store = Store::create(&options.out)?;
     let device = device::name(options.device);
@@ -92,20 +93,36 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
         manifest.check_against(&earlier, &store)?;
     }
     manifest.write(&store)?;
+    say_dropped(experiment, &store)?;
     for trial in trials {
         let stored = if options.rerun == Rerun::None { None } else { store.load(&trial.id)? };
         if stored.is_some_and(|stored| options.rerun == Rerun::All || stored.outcome.scores.is_none()) {
             store.forget(&trial.id)?;
         }
     }
-    let setup = Setup {
-        results: options.out.clone(),
-        data: options.data.clone(),
-        device,
-        threads: THREADS_PER_WORKER,
-    };
+    let setup = Setup { results: options.out.clone(), data: options.data.clone(), device, threads: THREADS_PER_WORKER };
     let publisher = publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment));
     Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
+}
+
+/// An edited experiment may not name all that it once did.
+fn say_dropped(experiment: &Experiment, store: &Store) -> Result<()> {
+    let named: HashSet<String> = experiment.trials().into_iter().map(|trial| trial.id).collect();
+    let dropped = store.stored_ids()?.iter().filter(|id| !named.contains(*id)).count();
+    if dropped > 0 {
+        print(&format!(
+            "{dropped} stored trials are not in this experiment; they stay in {}/trials and out of its tables",
+            store.root().display()
+        ));
+    }
+    Ok(())
+}
+
+/// A file that grows beyond the limit (`ulimit -f`) is an error with its name, not the death of the process; workers
+/// inherit this.
+fn outlive_the_file_size_limit() {
+    // SAFETY: to ignore a signal needs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs.

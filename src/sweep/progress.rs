@@ -98,7 +98,8 @@ impl Display {
 impl Bars {
     fn new(workers: usize) -> Bars {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        let style = |template| ProgressStyle::with_template(template).expect("a fixed template").progress_chars("█▉▊▋▌▍▎▏ ");
+        let style =
+            |template| ProgressStyle::with_template(template).expect("a fixed template").progress_chars("█▉▊▋▌▍▎▏ ");
         let bar = |template| all.add(ProgressBar::new(BAR_STEPS).with_style(style(template)));
         let workers: Vec<ProgressBar> = (0..workers).map(|_| bar("{bar:16.cyan} {wide_msg}")).collect();
         let sweep = bar("{bar:16.green} {wide_msg}");

@@ -38,7 +38,8 @@ pub fn publish(
 pub fn note(manifest: &Manifest, experiment: &Experiment) -> DataNote {
     let name = experiment.base.data.dataset;
     let source = manifest.data.get(name.as_str());
-    let class_names = source.map_or_else(|| (0..10).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
+    let class_names =
+        source.map_or_else(|| (0..10).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
     let digest = source.map_or("unknown", |source| &source.sha256[..DIGEST_SHOWN.min(source.sha256.len())]);
     let text = match name {
         DatasetName::Cifar10 if source.is_some_and(|source| source.official) => format!("cifar10 (sha256 {digest}…)"),

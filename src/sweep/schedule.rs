@@ -424,9 +424,9 @@ impl<'a> Sweep<'a> {
         let whole = |trial: usize| seconds(trial, self.trials[trial].config.epochs as f64);
         let mut left: f64 = self.queue.iter().map(|pending| whole(pending.trial)).sum();
         for running in self.slots.iter().filter_map(|slot| slot.running.as_ref()) {
-            let done = running.progress.map_or(0.0, |progress| {
-                progress.epoch as f64 - 1.0 + progress.batch as f64 / progress.batches as f64
-            });
+            let done = running
+                .progress
+                .map_or(0.0, |progress| progress.epoch as f64 - 1.0 + progress.batch as f64 / progress.batches as f64);
             left += whole(running.trial) - seconds(running.trial, done);
         }
         let all: f64 = (0..self.trials.len()).map(whole).sum();
@@ -456,7 +456,8 @@ fn labels(experiment: &Experiment) -> HashMap<String, String> {
     for block in &experiment.blocks {
         for variant in &block.variants {
             for &seed in &experiment.seeds {
-                let label = if variant.settings.is_empty() { BASE.into() } else { format!("{}: {}", block.id, variant.label) };
+                let label =
+                    if variant.settings.is_empty() { BASE.into() } else { format!("{}: {}", block.id, variant.label) };
                 labels.entry(trial_id(&variant.config, seed)).or_insert(label);
             }
         }

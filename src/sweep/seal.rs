@@ -55,7 +55,8 @@ mod tests {
     use tch::Tensor;
 
     fn sealed() -> Vec<u8> {
-        let state = vec![("weight".to_owned(), Tensor::from_slice(&[1.0f32, -2.0, 3.5])), ("n".to_owned(), Tensor::from(7i64))];
+        let state =
+            vec![("weight".to_owned(), Tensor::from_slice(&[1.0f32, -2.0, 3.5])), ("n".to_owned(), Tensor::from(7i64))];
         seal(&checkpoint::encode(&state, &"a \"description\" µ").unwrap()).unwrap()
     }
 

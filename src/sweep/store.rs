@@ -142,6 +142,13 @@ impl Store {
         Ok(Some(Finished { identity, history, outcome }))
     }
 
+    /// The ids of all stored trials.
+    pub fn stored_ids(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(self.root.join("trials"))?.collect::<std::io::Result<Vec<_>>>()?;
+        let stored = entries.into_iter().filter(|entry| entry.path().join(RESULT).exists());
+        Ok(stored.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    }
+
     /// Takes a stored trial away so that it runs again.
     pub fn forget(&self, id: &str) -> Result<()> {
         remove_folder(&self.trial_dir(id))
@@ -278,7 +285,9 @@ fn remove_folder(folder: &Path) -> Result<()> {
     let scratch = scratch_beside(folder)?;
     match fs::rename(folder, &scratch) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        moved => moved.and_then(|()| fs::remove_dir_all(&scratch)).with_context(|| format!("cannot remove {}", folder.display())),
+        moved => moved
+            .and_then(|()| fs::remove_dir_all(&scratch))
+            .with_context(|| format!("cannot remove {}", folder.display())),
     }
 }
 
@@ -292,7 +301,11 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
 fn lock_folder(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
     for _ in 0..MAX_LOCK_TRIES {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            // A results folder that is gone is not made again: it would lack all that was in it.
+            made => made.with_context(|| format!("cannot make {}", folder.display()))?,
+        }
         let lock = match open_lock(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             opened => opened.with_context(|| format!("cannot open {}", path.display()))?,

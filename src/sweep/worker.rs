@@ -6,9 +6,9 @@ use std::io::{BufRead, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -75,7 +75,8 @@ impl Worker {
         let mut observer = Reporter::new(&claim, job.trace, stop, reached);
         send(&Event::Started { finished_epochs: reached.epochs, note });
         let (config, seed) = (&job.trial.config, job.trial.seed);
-        let trained = AssertUnwindSafe(|| trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer));
+        let trained =
+            AssertUnwindSafe(|| trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer));
         match catch_unwind(trained) {
             Ok(ended) => {
                 observer.store_trace()?;
@@ -277,7 +278,8 @@ fn images_per_second(config: &Config, history: &[Epoch]) -> f64 {
 }
 
 fn parameters(config: &Config) -> u64 {
-    models::table(&models::layers(&config.model, config.regularization.dropout), models::INPUT_SHAPE).parameters() as u64
+    models::table(&models::layers(&config.model, config.regularization.dropout), models::INPUT_SHAPE).parameters()
+        as u64
 }
 
 /// The largest resident memory of this process so far.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
@@ -51,11 +51,14 @@ pub fn description<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<T>> {
 }
 
 fn open(bytes: &[u8]) -> Result<SafeTensors<'_>> {
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80\x02") {
-        bail!("this is a Python pickle, which could run code; convert it with scripts/convert.py IN.pt OUT.safetensors");
-    }
     ensure!(!bytes.is_empty(), "the file is empty");
-    SafeTensors::deserialize(bytes).context("not a whole safetensors file")
+    // Looks for a pickle only in what is not safetensors: a header of 640 bytes makes a file start as pickles do.
+    SafeTensors::deserialize(bytes).map_err(|error| match bytes {
+        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => anyhow!(
+            "this is a Python pickle, which could run code; convert it with scripts/convert.py IN.pt OUT.safetensors"
+        ),
+        _ => anyhow!(error).context("not a whole safetensors file"),
+    })
 }
 
 struct Stored {
@@ -85,5 +88,29 @@ fn kind(dtype: Dtype) -> Option<Kind> {
         Dtype::I64 => Some(Kind::Int64),
         Dtype::U8 => Some(Kind::Uint8),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_of_any_length_is_no_pickle() {
+        let state = vec![("fc1.bias".to_owned(), Tensor::from_slice(&[1.0f32]))];
+        let mut lengths = vec![];
+        for padding in 0..800 {
+            let bytes = encode(&state, &"x".repeat(padding)).unwrap();
+            lengths.push([bytes[0], bytes[1]]);
+            assert_eq!(decode(&bytes).unwrap()[0].0, "fc1.bias");
+        }
+        assert!(lengths.contains(&[0x80, 2]), "a header of 640 bytes was among them");
+    }
+
+    #[test]
+    fn pickles_are_named() {
+        for pickle in [&b"PK\x03\x04 and so on"[..], b"\x80\x02}q\x00.", b"\x80\x05]\x94."] {
+            assert!(decode(pickle).unwrap_err().to_string().contains("convert.py"));
+        }
     }
 }

@@ -1,0 +1,229 @@
+//! Two traces of one trial, compared to the last bit. Nothing here knows which side is which.
+
+use std::fmt;
+
+use tch::{Kind, Tensor};
+
+use super::trace::Trace;
+use crate::models::State;
+use crate::train::record::{Epoch, Scores};
+
+/// How far two traces agree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// Steps that both sides took.
+    pub steps: usize,
+    /// The first thing that differs, in the order in which a trial computes; None where every bit is the same.
+    pub first: Option<Place>,
+    /// Largest absolute difference of a step's loss, and of a weight or buffer at the end.
+    pub loss_gap: f64,
+    pub weight_gap: f64,
+}
+
+/// Where two traces differ.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Place {
+    InitialWeights(String),
+    /// Counted from 1; `lr` and `loss` are of before the step, `weights` of after it.
+    Step {
+        step: usize,
+        what: &'static str,
+    },
+    StepCount(usize, usize),
+    Epoch {
+        epoch: usize,
+        what: &'static str,
+    },
+    EpochCount(usize, usize),
+    /// Only one side diverged.
+    Divergence,
+    LastWeights(String),
+    SelectedWeights(String),
+    Score(&'static str),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Place::InitialWeights(name) => write!(f, "initial weights: {name}"),
+            Place::Step { step, what } => write!(f, "step {step}: {what}"),
+            Place::StepCount(ours, theirs) => write!(f, "{ours} steps against {theirs}"),
+            Place::Epoch { epoch, what } => write!(f, "epoch {epoch}: {what}"),
+            Place::EpochCount(ours, theirs) => write!(f, "{ours} epochs against {theirs}"),
+            Place::Divergence => write!(f, "only one diverged"),
+            Place::LastWeights(name) => write!(f, "last weights: {name}"),
+            Place::SelectedWeights(name) => write!(f, "selected weights: {name}"),
+            Place::Score(what) => write!(f, "selected epoch: {what}"),
+        }
+    }
+}
+
+pub fn compare(ours: &Trace, theirs: &Trace) -> Comparison {
+    let first = states(&ours.initial, &theirs.initial)
+        .map(Place::InitialWeights)
+        .or_else(|| steps(ours, theirs))
+        .or_else(|| epochs(&ours.history, &theirs.history))
+        .or_else(|| (ours.diverged != theirs.diverged).then_some(Place::Divergence))
+        .or_else(|| optional_states(&ours.last, &theirs.last).map(Place::LastWeights))
+        .or_else(|| optional_states(&ours.best, &theirs.best).map(Place::SelectedWeights))
+        .or_else(|| scores(ours.scores.as_ref(), theirs.scores.as_ref()).map(Place::Score));
+    Comparison {
+        steps: ours.steps.len().min(theirs.steps.len()),
+        first,
+        loss_gap: loss_gap(ours, theirs),
+        weight_gap: weight_gap(&ours.last, &theirs.last),
+    }
+}
+
+fn steps(ours: &Trace, theirs: &Trace) -> Option<Place> {
+    for (step, (ours, theirs)) in (1..).zip(ours.steps.iter().zip(&theirs.steps)) {
+        let what = match () {
+            _ if !same(ours.lr, theirs.lr) => "lr",
+            _ if !same(ours.loss.into(), theirs.loss.into()) => "loss",
+            _ if ours.weights.as_ref().zip(theirs.weights.as_ref()).is_some_and(|(a, b)| a != b) => "weights",
+            _ => continue,
+        };
+        return Some(Place::Step { step, what });
+    }
+    let (ours, theirs) = (ours.steps.len(), theirs.steps.len());
+    (ours != theirs).then_some(Place::StepCount(ours, theirs))
+}
+
+fn epochs(ours: &[Epoch], theirs: &[Epoch]) -> Option<Place> {
+    for (epoch, (ours, theirs)) in (1..).zip(ours.iter().zip(theirs)) {
+        for ((what, ours), (_, theirs)) in columns(ours).into_iter().zip(columns(theirs)) {
+            if !same(ours, theirs) {
+                return Some(Place::Epoch { epoch, what });
+            }
+        }
+    }
+    (ours.len() != theirs.len()).then_some(Place::EpochCount(ours.len(), theirs.len()))
+}
+
+/// All of an epoch but its wall time.
+fn columns(epoch: &Epoch) -> [(&'static str, f64); 6] {
+    [
+        ("lr", epoch.lr),
+        ("train_loss", epoch.train_loss),
+        ("train_accuracy", epoch.train_accuracy),
+        ("penalty", epoch.penalty),
+        ("val_loss", epoch.val_loss),
+        ("val_accuracy", epoch.val_accuracy),
+    ]
+}
+
+/// A trial that was cut short may have scores on one side only: Python gives those of the epochs so far.
+fn scores(ours: Option<&Scores>, theirs: Option<&Scores>) -> Option<&'static str> {
+    let (ours, theirs) = ours.zip(theirs)?;
+    let differs = |left: f64, right: f64| !same(left, right);
+    [
+        ("its number", ours.best_epoch != theirs.best_epoch),
+        ("train_loss", differs(ours.train.loss, theirs.train.loss)),
+        ("train_accuracy", differs(ours.train.accuracy, theirs.train.accuracy)),
+        ("val_loss", differs(ours.val.loss, theirs.val.loss)),
+        ("val_accuracy", differs(ours.val.accuracy, theirs.val.accuracy)),
+        ("test_loss", differs(ours.test.loss, theirs.test.loss)),
+        ("test_accuracy", differs(ours.test.accuracy, theirs.test.accuracy)),
+        ("confusion matrix", ours.confusion != theirs.confusion),
+    ]
+    .into_iter()
+    .find_map(|(what, differs)| differs.then_some(what))
+}
+
+/// The same bits. A NaN is a NaN: its sign and payload do not survive being written as a decimal.
+fn same(left: f64, right: f64) -> bool {
+    left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan())
+}
+
+fn optional_states(ours: &Option<State>, theirs: &Option<State>) -> Option<String> {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => states(ours, theirs),
+        (None, None) => None,
+        _ => Some("on one side only".to_owned()),
+    }
+}
+
+/// The first name whose tensor is not the same bits on both sides, or is on one side only.
+pub fn states(ours: &State, theirs: &State) -> Option<String> {
+    let same = |(name, tensor): &&(String, Tensor)| find(theirs, name).is_some_and(|other| same_bits(tensor, other));
+    let differing = ours.iter().find(|entry| !same(entry));
+    let stray = || theirs.iter().find(|(name, _)| find(ours, name).is_none());
+    differing.or_else(stray).map(|(name, _)| name.clone())
+}
+
+fn find<'a>(state: &'a State, name: &str) -> Option<&'a Tensor> {
+    state.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor)
+}
+
+/// Unlike `==`, tells 0.0 from -0.0 and takes a NaN for itself.
+pub fn same_bits(left: &Tensor, right: &Tensor) -> bool {
+    let bits = |tensor: &Tensor| match tensor.kind() {
+        Kind::Float => tensor.contiguous().view_dtype(Kind::Int),
+        _ => tensor.shallow_clone(),
+    };
+    left.kind() == right.kind() && left.size() == right.size() && bits(left).equal(&bits(right))
+}
+
+fn loss_gap(ours: &Trace, theirs: &Trace) -> f64 {
+    let gaps = ours.steps.iter().zip(&theirs.steps).map(|(ours, theirs)| f64::from(ours.loss) - f64::from(theirs.loss));
+    gaps.map(f64::abs).fold(0.0, f64::max)
+}
+
+fn weight_gap(ours: &Option<State>, theirs: &Option<State>) -> f64 {
+    let (Some(ours), Some(theirs)) = (ours, theirs) else { return 0.0 };
+    let gap = |(name, tensor): &(String, Tensor)| {
+        let other = find(theirs, name).filter(|other| other.size() == tensor.size() && tensor.numel() > 0)?;
+        Some((tensor.to_kind(Kind::Double) - other).abs().max().double_value(&[]))
+    };
+    ours.iter().filter_map(gap).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parity::trace::StepTrace;
+
+    fn trace(losses: &[f32]) -> Trace {
+        let step = |&loss: &f32| StepTrace { lr: 0.1, loss, weights: None };
+        let weights = || vec![("fc1.bias".to_owned(), Tensor::from_slice(&[1.0f32, 0.0]))];
+        Trace {
+            initial: weights(),
+            steps: losses.iter().map(step).collect(),
+            history: vec![],
+            diverged: false,
+            last: Some(weights()),
+            best: None,
+            scores: None,
+        }
+    }
+
+    #[test]
+    fn equal_traces_are_identical() {
+        let (ours, theirs) = (trace(&[2.0, f32::NAN]), trace(&[2.0, f32::NAN]));
+        assert_eq!(compare(&ours, &theirs), Comparison { steps: 2, first: None, loss_gap: 0.0, weight_gap: 0.0 });
+    }
+
+    #[test]
+    fn one_bit_of_a_loss_is_found() {
+        let comparison = compare(&trace(&[2.0, 1.0]), &trace(&[2.0, f32::from_bits(1.0f32.to_bits() + 1)]));
+        assert_eq!(comparison.first, Some(Place::Step { step: 2, what: "loss" }));
+        assert_eq!(comparison.loss_gap, f64::from(f32::EPSILON));
+    }
+
+    #[test]
+    fn the_sign_of_zero_is_found() {
+        let mut theirs = trace(&[2.0]);
+        theirs.last = Some(vec![("fc1.bias".to_owned(), Tensor::from_slice(&[1.0f32, -0.0]))]);
+        let comparison = compare(&trace(&[2.0]), &theirs);
+        assert_eq!(comparison.first, Some(Place::LastWeights("fc1.bias".to_owned())));
+        assert_eq!(comparison.weight_gap, 0.0);
+    }
+
+    #[test]
+    fn missing_and_further_things_are_found() {
+        assert_eq!(compare(&trace(&[2.0]), &trace(&[2.0, 1.0])).first, Some(Place::StepCount(1, 2)));
+        let mut theirs = trace(&[2.0]);
+        theirs.initial.push(("fc2.bias".to_owned(), Tensor::from_slice(&[1.0f32])));
+        assert_eq!(compare(&trace(&[2.0]), &theirs).first, Some(Place::InitialWeights("fc2.bias".to_owned())));
+    }
+}

@@ -1,0 +1,257 @@
+//! The other side: `scripts/parity.py` in a Python process of its own, one for all cases.
+
+use std::fs;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::cases::{Case, Otherwise};
+use super::trace::{StepTrace, Trace};
+use crate::data::Dataset;
+use crate::spec::config::DatasetName;
+use crate::train::checkpoint;
+use crate::train::record::{Confusion, Epoch, Scores, SplitScore};
+
+const SCRIPT: &str = include_str!("../../scripts/parity.py");
+const VARIABLE: &str = "RUNNER_PYTHON";
+/// Lines of Python's error output that a failure shows.
+const SHOWN_ERROR_LINES: usize = 12;
+
+/// The Python that has torch: `RUNNER_PYTHON`, else that of the environment whose libtorch this program was built with.
+pub fn find() -> Result<PathBuf> {
+    if let Some(python) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+        return Ok(python.into());
+    }
+    // <environment>/lib/python3.x/site-packages/torch
+    let libtorch = Path::new(env!("RUNNER_LIBTORCH"));
+    let python = libtorch.ancestors().nth(4).map(|environment| environment.join("bin/python"));
+    python.filter(|python| python.is_file()).with_context(|| {
+        format!(
+            "no Python beside libtorch ({}); set {VARIABLE} to a Python that has scripts/requirements.txt installed",
+            libtorch.display()
+        )
+    })
+}
+
+/// What one Python process is given.
+pub struct Job<'a> {
+    pub python: &'a Path,
+    /// Empty, for the script, the images and the results.
+    pub folder: &'a Path,
+    pub dataset: &'a Dataset,
+    /// Where CIFAR-10 lies.
+    pub data: &'a Path,
+    pub threads: usize,
+    /// A script that is run instead of `parity.py`, which lies beside it and can be imported.
+    pub wrapper: Option<&'a str>,
+}
+
+/// A Python process at work on its cases; ended when dropped.
+pub struct Theirs {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    folder: PathBuf,
+    next: usize,
+}
+
+impl Theirs {
+    pub fn start(job: &Job, cases: &[Case]) -> Result<Theirs> {
+        let folder = job.folder;
+        fs::write(folder.join("parity.py"), SCRIPT)?;
+        fs::write(folder.join("wrapper.py"), job.wrapper.unwrap_or_default())?;
+        let lines: Vec<String> = (0..).zip(cases).map(|(number, case)| line(job, number, case)).collect();
+        fs::write(folder.join("cases.jsonl"), lines.concat())?;
+        let mut command = Command::new(job.python);
+        command.arg(folder.join(if job.wrapper.is_some() { "wrapper.py" } else { "parity.py" }));
+        command.arg("--cases").arg(folder.join("cases.jsonl")).args(images(job)?);
+        command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(fs::File::create(errors_file(folder))?);
+        let mut child = command.spawn().with_context(|| format!("cannot run {}", job.python.display()))?;
+        let lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
+        Ok(Theirs { child, lines, folder: folder.to_owned(), next: 0 })
+    }
+
+    /// Waits for the next case, in the order in which they were given. The inner error is the case's own.
+    pub fn next(&mut self, case: &Case) -> Result<Result<Finished>> {
+        let Some(line) = self.lines.next().transpose()? else {
+            bail!("Python ended before the case `{}`:\n{}", case.name, self.last_errors());
+        };
+        ensure!(line.starts_with(&case.name), "Python reports `{line}` instead of the case `{}`", case.name);
+        let out = results_folder(&self.folder, self.next);
+        self.next += 1;
+        let finished = read(&out);
+        fs::remove_dir_all(&out)?;
+        Ok(finished)
+    }
+
+    fn last_errors(&self) -> String {
+        let text = fs::read_to_string(errors_file(&self.folder)).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(SHOWN_ERROR_LINES)..].join("\n")
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        // It has ended already, unless this side failed; neither call can then do harm.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn errors_file(folder: &Path) -> PathBuf {
+    folder.join("errors.txt")
+}
+
+fn results_folder(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("case-{number}"))
+}
+
+/// A line of `cases.jsonl`.
+fn line(job: &Job, number: usize, case: &Case) -> String {
+    let threads = match case.otherwise {
+        Some(Otherwise::Threads(threads)) => threads,
+        _ => job.threads,
+    };
+    let line = json!({
+        "name": case.name,
+        "config": case.config,
+        "seed": case.seed,
+        "max_steps": case.max_steps,
+        "test_images": case.test_images,
+        "threads": threads,
+        "channels_last": case.otherwise == Some(Otherwise::ChannelsLast),
+        "out": results_folder(job.folder, number),
+    });
+    format!("{line}\n")
+}
+
+/// The arguments that say where the images are. Python reads the official binary files itself, where they are; of
+/// anything else it gets a dump.
+fn images(job: &Job) -> Result<[PathBuf; 2]> {
+    if job.dataset.name == DatasetName::Cifar10 && job.data.join("cifar-10-batches-bin/data_batch_1.bin").is_file() {
+        return Ok(["--data".into(), job.data.to_owned()]);
+    }
+    let path = job.folder.join("images.bin");
+    let mut file = BufWriter::new(fs::File::create(&path)?);
+    for part in [&job.dataset.train, &job.dataset.test] {
+        file.write_all(&part.labels)?;
+        file.write_all(&part.pixels)?;
+    }
+    file.into_inner()?.sync_all()?;
+    Ok(["--dataset-file".into(), path])
+}
+
+/// One case as Python saw it.
+pub struct Finished {
+    pub trace: Trace,
+    /// `torch.__version__`
+    pub torch: String,
+}
+
+/// `result.json`. The scores are there if an epoch was finished.
+#[derive(Deserialize)]
+struct Outcome {
+    status: String,
+    error: Option<String>,
+    #[serde(default)]
+    torch: String,
+    best_epoch: Option<usize>,
+    #[serde(flatten)]
+    scores: Option<PythonScores>,
+}
+
+#[derive(Deserialize)]
+struct PythonScores {
+    train_loss: f64,
+    train_accuracy: f64,
+    val_loss: f64,
+    val_accuracy: f64,
+    test_loss: f64,
+    test_accuracy: f64,
+    confusion: Confusion,
+}
+
+fn read(out: &Path) -> Result<Finished> {
+    let outcome: Outcome = serde_json::from_slice(&fs::read(out.join("result.json"))?)?;
+    if outcome.status == "failed" {
+        bail!("Python: {}", outcome.error.unwrap_or_default());
+    }
+    let diverged = outcome.status == "diverged";
+    let state = |name: &str| checkpoint::decode(&fs::read(out.join(name))?).with_context(|| name.to_owned());
+    let when_sound = |name| if diverged { Ok(None) } else { state(name).map(Some) };
+    let trace = Trace {
+        initial: state("initial.safetensors")?,
+        steps: csv_rows::<StepRow>(&out.join("steps.csv"))?.into_iter().map(StepRow::trace).collect::<Result<_>>()?,
+        history: csv_rows::<EpochRow>(&out.join("history.csv"))?.into_iter().map(EpochRow::epoch).collect(),
+        diverged,
+        last: when_sound("final.safetensors")?,
+        best: if outcome.best_epoch.is_some() { when_sound("best.safetensors")? } else { None },
+        scores: outcome.best_epoch.zip(outcome.scores).filter(|_| !diverged).map(scores),
+    };
+    Ok(Finished { trace, torch: outcome.torch })
+}
+
+fn scores((best_epoch, scores): (usize, PythonScores)) -> Scores {
+    Scores {
+        best_epoch,
+        train: SplitScore { loss: scores.train_loss, accuracy: scores.train_accuracy },
+        val: SplitScore { loss: scores.val_loss, accuracy: scores.val_accuracy },
+        test: SplitScore { loss: scores.test_loss, accuracy: scores.test_accuracy },
+        confusion: scores.confusion,
+    }
+}
+
+fn csv_rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
+    let about = || path.display().to_string();
+    let mut reader = csv::Reader::from_path(path).with_context(about)?;
+    reader.deserialize().collect::<Result<_, _>>().with_context(about)
+}
+
+/// A row of `steps.csv`.
+#[derive(Deserialize)]
+struct StepRow {
+    lr: f64,
+    loss_hex: String,
+    weights: Option<String>,
+}
+
+impl StepRow {
+    fn trace(self) -> Result<StepTrace> {
+        let loss = f32::from_bits(u32::from_str_radix(&self.loss_hex, 16).context("loss_hex")?);
+        Ok(StepTrace { lr: self.lr, loss, weights: self.weights })
+    }
+}
+
+/// A row of `history.csv`.
+#[derive(Deserialize)]
+struct EpochRow {
+    epoch: usize,
+    lr: f64,
+    train_loss: f64,
+    train_accuracy: f64,
+    penalty: f64,
+    val_loss: f64,
+    val_accuracy: f64,
+}
+
+impl EpochRow {
+    /// Wall times are not compared.
+    fn epoch(self) -> Epoch {
+        Epoch {
+            epoch: self.epoch,
+            lr: self.lr,
+            train_loss: self.train_loss,
+            train_accuracy: self.train_accuracy,
+            penalty: self.penalty,
+            val_loss: self.val_loss,
+            val_accuracy: self.val_accuracy,
+            train_seconds: 0.0,
+            seconds: 0.0,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The table of a comparison: lines as cases finish, a closing line, JSON or CSV for scripts.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::cases::{Case, Otherwise};
+use super::compare::Comparison;
+use crate::data::Dataset;
+
+/// Longer names are cut off on the screen; the CSV file and JSON have them whole.
+const WIDEST_NAME: usize = 72;
+/// Hex digits of the data set's checksum in the closing line.
+const SHOWN_DIGITS: usize = 12;
+
+/// One case's outcome.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub case: String,
+    pub seed: u64,
+    /// How Python computed it otherwise; such a row does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Otherwise>,
+    pub steps: usize,
+    pub verdict: Verdict,
+    /// The first thing that differs, or why the case failed; empty where all is identical.
+    pub first: String,
+    pub largest_loss_difference: f64,
+    pub largest_weight_difference: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Identical,
+    Differs,
+    /// One side could not run it.
+    Failed,
+}
+
+impl Row {
+    pub fn new(case: &Case, compared: Result<Comparison>) -> Row {
+        let (verdict, steps, first, gaps) = match compared {
+            Ok(found) => {
+                let verdict = if found.first.is_none() { Verdict::Identical } else { Verdict::Differs };
+                let first = found.first.map_or(String::new(), |place| place.to_string());
+                (verdict, found.steps, first, (found.loss_gap, found.weight_gap))
+            }
+            Err(error) => (Verdict::Failed, 0, format!("{error:#}"), (0.0, 0.0)),
+        };
+        Row {
+            case: case.name.clone(),
+            seed: case.seed,
+            otherwise: case.otherwise,
+            steps,
+            verdict,
+            first,
+            largest_loss_difference: gaps.0,
+            largest_weight_difference: gaps.1,
+        }
+    }
+
+    fn line(&self, width: usize) -> String {
+        let verdict = match self.verdict {
+            Verdict::Identical => "identical".to_owned(),
+            Verdict::Differs => self.first.clone(),
+            Verdict::Failed => format!("failed: {}", self.first),
+        };
+        let gaps = match self.verdict {
+            Verdict::Differs => {
+                format!("  {:<10.2e}  {:.2e}", self.largest_loss_difference, self.largest_weight_difference)
+            }
+            _ => String::new(),
+        };
+        let name = match self.case.char_indices().nth(width) {
+            Some(_) => self.case.chars().take(width - 1).chain(['…']).collect(),
+            None => self.case.clone(),
+        };
+        format!("{name:<width$}  {:>5}  {verdict:<28}{gaps}", self.steps).trim_end().to_owned()
+    }
+}
+
+/// What the closing line says.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    pub cases: usize,
+    pub identical: usize,
+    /// Failures included.
+    pub differ: usize,
+    /// Of this program and of Python.
+    pub libtorch: &'static str,
+    pub torch: String,
+    pub threads: usize,
+    pub dataset: &'static str,
+    pub sha256: String,
+}
+
+impl Summary {
+    pub fn new(rows: &[Row], torch: String, threads: usize, dataset: &Dataset) -> Summary {
+        let counted: Vec<&Row> = rows.iter().filter(|row| row.otherwise.is_none()).collect();
+        let identical = counted.iter().filter(|row| row.verdict == Verdict::Identical).count();
+        Summary {
+            cases: counted.len(),
+            identical,
+            differ: counted.len() - identical,
+            libtorch: crate::native::libtorch_version(),
+            torch,
+            threads,
+            dataset: dataset.name.as_str(),
+            sha256: dataset.sha256(),
+        }
+    }
+
+    /// `207 cases, 207 identical, 0 differ; torch 2.11.0, 1 thread, cifar10 (sha256 9f8e7d6c5b4a…)`
+    fn line(&self) -> String {
+        let Summary { cases, identical, differ, libtorch, threads, dataset, .. } = self;
+        // `2.11.0+cpu` and `2.11.0+cu130` are builds of one version.
+        let torch = match self.torch.split('+').next() {
+            Some(version) if version == *libtorch => format!("torch {version}"),
+            _ => format!("libtorch {libtorch} here, torch {} in Python", self.torch),
+        };
+        let plural = if *threads == 1 { "" } else { "s" };
+        let digits = &self.sha256[..SHOWN_DIGITS];
+        format!(
+            "{cases} cases, {identical} identical, {differ} differ; {torch}, {threads} thread{plural}, \
+             {dataset} (sha256 {digits}…)"
+        )
+    }
+}
+
+/// Rows so far; prints each as it comes unless JSON is wanted.
+pub struct Table {
+    pub rows: Vec<Row>,
+    width: usize,
+    json: bool,
+}
+
+impl Table {
+    pub fn new(cases: &[Case], json: bool) -> Result<Table> {
+        let width = cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0).min(WIDEST_NAME);
+        let table = Table { rows: vec![], width, json };
+        table.say(&format!(
+            "{:<width$}  {:>5}  {:<28}  {:<10}  {}",
+            "case", "steps", "first difference", "of losses", "of weights"
+        ))?;
+        Ok(table)
+    }
+
+    pub fn add(&mut self, row: Row) -> Result<()> {
+        self.say(&row.line(self.width))?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// The closing line or the JSON document, and the CSV file if there is to be one.
+    pub fn close(&self, summary: &Summary, csv: Option<&Path>) -> Result<()> {
+        if self.rows.iter().any(|row| row.otherwise.is_some()) {
+            self.say("cases named `otherwise` are computed otherwise in Python; they are shown, not counted")?;
+        }
+        self.say(&summary.line())?;
+        if self.json {
+            let document = serde_json::json!({"summary": summary, "cases": self.rows});
+            writeln!(std::io::stdout(), "{document:#}")?;
+        }
+        csv.map_or(Ok(()), |path| self.write_csv(path).with_context(|| path.display().to_string()))
+    }
+
+    fn write_csv(&self, path: &Path) -> Result<()> {
+        let mut writer = csv::Writer::from_path(path)?;
+        writer.write_record([
+            "case",
+            "seed",
+            "steps",
+            "verdict",
+            "first_difference",
+            "largest_loss_difference",
+            "largest_weight_difference",
+        ])?;
+        for row in &self.rows {
+            writer.serialize((
+                &row.case,
+                row.seed,
+                row.steps,
+                row.verdict,
+                &row.first,
+                row.largest_loss_difference,
+                row.largest_weight_difference,
+            ))?;
+        }
+        Ok(writer.flush()?)
+    }
+
+    fn say(&self, text: &str) -> Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        Ok(writeln!(std::io::stdout(), "{text}")?)
+    }
+}

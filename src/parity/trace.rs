@@ -1,0 +1,97 @@
+//! What one side computed, and how this program's side is recorded.
+
+use anyhow::{Context, Result, bail};
+use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
+use tch::Device;
+
+use super::cases::Case;
+use crate::models::State;
+use crate::train::record::{Epoch, Scores};
+use crate::train::trial::{self, Ended, MODEL, Observer, Sets, Step};
+
+/// Hex digits kept of a digest of weights.
+const DIGEST_DIGITS: usize = 16;
+
+/// Everything of a trial that has to be equal.
+pub struct Trace {
+    pub initial: State,
+    pub steps: Vec<StepTrace>,
+    pub history: Vec<Epoch>,
+    /// The trial ended because a loss was not finite.
+    pub diverged: bool,
+    /// Weights and buffers after the last step; None after a divergence.
+    pub last: Option<State>,
+    /// The selected epoch's weights and scores; None before the first epoch's end and after a divergence.
+    pub best: Option<State>,
+    /// None where the trial was cut short.
+    pub scores: Option<Scores>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepTrace {
+    pub lr: f64,
+    pub loss: f32,
+    /// Digest of all weights and buffers after the step; None where a divergence kept it from being seen.
+    pub weights: Option<String>,
+}
+
+/// Runs `case` in this process, whose default generator it reseeds.
+pub fn ours(case: &Case, sets: &Sets) -> Result<Trace> {
+    let initial = trial::initial_state(&case.config, case.seed);
+    let mut recorder = Recorder { max_steps: case.max_steps, steps: vec![], history: vec![], checkpoint: vec![] };
+    let ended = trial::run(&case.config, case.seed, sets, Device::Cpu, None, &mut recorder)?;
+    let Recorder { steps, history, checkpoint, .. } = recorder;
+    let trace = Trace { initial, steps, history, diverged: false, last: None, best: None, scores: None };
+    let stored = || trial::stored_states(&checkpoint).context("the last checkpoint");
+    Ok(match ended {
+        Ended::Done { scores, best, .. } => {
+            Trace { last: Some(stored()?.0), best: Some(best), scores: Some(*scores), ..trace }
+        }
+        Ended::Diverged { history, .. } => Trace { history, diverged: true, ..trace },
+        Ended::Interrupted => {
+            let (last, best) = stored()?;
+            Trace { last: Some(last), best: Some(best).filter(|best| !best.is_empty()), ..trace }
+        }
+    })
+}
+
+/// Asks for a checkpoint after every step, to see the weights in it.
+struct Recorder {
+    max_steps: Option<usize>,
+    steps: Vec<StepTrace>,
+    history: Vec<Epoch>,
+    checkpoint: Vec<u8>,
+}
+
+impl Observer for Recorder {
+    fn step(&mut self, step: &Step) {
+        self.steps.push(StepTrace { lr: step.lr, loss: step.loss, weights: None });
+    }
+
+    fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
+        let Some(step) = self.steps.last_mut() else { bail!("a checkpoint before the first step") };
+        step.weights = Some(digest(&bytes)?);
+        self.history = history.to_vec();
+        self.checkpoint = bytes;
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        true
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.max_steps == Some(self.steps.len())
+    }
+}
+
+/// The SHA-256 of the bytes of all the network's tensors in the order of their names, as `parity.py` computes it.
+fn digest(checkpoint: &[u8]) -> Result<String> {
+    let file = SafeTensors::deserialize(checkpoint)?;
+    let mut tensors: Vec<_> = file.iter().filter(|(name, _)| name.starts_with(MODEL)).collect();
+    tensors.sort_by_key(|(name, _)| *name);
+    let mut hash = Sha256::new();
+    tensors.iter().for_each(|(_, tensor)| hash.update(tensor.data()));
+    Ok(crate::data::hex(&hash.finalize())[..DIGEST_DIGITS].to_owned())
+}

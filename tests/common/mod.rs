@@ -1,0 +1,306 @@
+//! A folder with an experiment in it, the program run there, and what it leaves behind.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes so long, even on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(240);
+const POLL: Duration = Duration::from_millis(2);
+
+pub struct Lab {
+    folder: tempfile::TempDir,
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ended {
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| -self.status.signal().unwrap_or_default())
+    }
+
+    /// Fails the test unless the exit code is `code`.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Ended {
+        assert_eq!(self.code(), code, "standard output:\n{}\nstandard error:\n{}", self.out, self.err);
+        self
+    }
+
+    /// Fails the test unless standard error says all of `words`.
+    #[track_caller]
+    pub fn saying(self, words: &[&str]) -> Ended {
+        for word in words {
+            assert!(self.err.contains(word), "standard error does not say {word:?}:\n{}", self.err);
+        }
+        self
+    }
+}
+
+/// A run under way, killed at the latest when the test ends.
+pub struct Running {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Running {
+    pub fn signal(&self, signal: i32) {
+        kill(self.child.id() as i32, signal);
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    #[track_caller]
+    pub fn end(mut self) -> Ended {
+        wait_until("the program ends", || self.child.try_wait().unwrap().is_some());
+        let read = |name| String::from_utf8(fs::read(self.folder.join(name)).unwrap()).unwrap();
+        let (out, err) = (read(format!("out.{}", self.child.id())), read(format!("err.{}", self.child.id())));
+        Ended { status: self.child.wait().unwrap(), out, err }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Lab {
+    /// A new folder with `experiment` as `tiny.yaml`.
+    pub fn new(experiment: &str) -> Lab {
+        let lab = Lab { folder: tempfile::tempdir().unwrap() };
+        fs::write(lab.path("tiny.yaml"), experiment).unwrap();
+        lab
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Below the default results folder.
+    pub fn result(&self, name: &str) -> PathBuf {
+        self.path("results/tiny").join(name)
+    }
+
+    /// The program (another build of it where RUNNER_BIN names one) with `arguments`, separated by spaces, to run in the folder.
+    pub fn command(&self, arguments: &str) -> Command {
+        let program = std::env::var_os("RUNNER_BIN").unwrap_or(env!("CARGO_BIN_EXE_runner").into());
+        let mut command = Command::new(program);
+        command.args(arguments.split_whitespace()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_remove("RUNNER_DATA");
+        command
+    }
+
+    pub fn start(&self, arguments: &str) -> Running {
+        self.start_command(self.command(arguments))
+    }
+
+    /// Output goes to files: nobody has to read it while the program runs.
+    pub fn start_command(&self, mut command: Command) -> Running {
+        let (out, err) = (self.path("out"), self.path("err"));
+        command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        let child = command.spawn().unwrap();
+        for file in [out, err] {
+            fs::rename(&file, file.with_extension(child.id().to_string())).unwrap();
+        }
+        Running { child, folder: self.folder.path().to_owned() }
+    }
+
+    #[track_caller]
+    pub fn run(&self, arguments: &str) -> Ended {
+        self.start(arguments).end()
+    }
+
+    #[track_caller]
+    pub fn sweep(&self, options: &str) -> Ended {
+        self.run(&format!("sweep tiny.yaml {options}"))
+    }
+
+    pub fn start_sweep(&self, options: &str) -> Running {
+        self.start(&format!("sweep tiny.yaml {options}"))
+    }
+
+    /// The worker processes that run in this folder, whoever their parent is by now.
+    pub fn workers(&self) -> Vec<i32> {
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let home = self.folder.path().canonicalize().unwrap();
+        let is_worker = |pid: &i32| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            command.split(|&byte| byte == 0).nth(1) == Some(b"worker")
+                && fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == home)
+        };
+        processes.filter(is_worker).collect()
+    }
+
+    #[track_caller]
+    pub fn wait_for_no_workers(&self) {
+        wait_until("the workers are gone", || self.workers().is_empty());
+    }
+
+    /// A table of the results as one map a row.
+    #[track_caller]
+    pub fn table(&self, name: &str) -> Vec<BTreeMap<String, String>> {
+        let path = self.result(name);
+        let mut reader = csv::Reader::from_path(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        reader.deserialize().map(|row| row.unwrap()).collect()
+    }
+
+    /// One column of `trials.csv` by trial id.
+    #[track_caller]
+    pub fn column(&self, name: &str) -> BTreeMap<String, String> {
+        self.table("trials.csv").into_iter().map(|row| (row["id"].clone(), row[name].clone())).collect()
+    }
+
+    /// The ids in `trials/`.
+    pub fn stored(&self) -> Vec<String> {
+        let mut ids = names(&self.result("trials"));
+        ids.sort();
+        ids
+    }
+
+    pub fn is_complete(&self, trials: usize) -> bool {
+        self.result("trials").exists() && self.stored().len() == trials
+    }
+
+    /// How often each stored trial was begun.
+    pub fn starts(&self) -> Vec<usize> {
+        let log = |id: &String| fs::read_to_string(self.result(&format!("trials/{id}/log.txt"))).unwrap();
+        self.stored().iter().map(|id| log(id).matches("attempt ").count()).collect()
+    }
+
+    /// Everything that must not depend on interruptions: weights, histories, tables and plots, without times.
+    #[track_caller]
+    pub fn essence(&self) -> BTreeMap<String, String> {
+        let mut essence = BTreeMap::new();
+        for path in files(&self.path("results/tiny")) {
+            let name = path.strip_prefix(self.path("results/tiny")).unwrap().to_str().unwrap().to_owned();
+            if let Some(content) = timeless(&path) {
+                essence.insert(name, content);
+            }
+        }
+        essence
+    }
+
+    /// The bytes of all files but logs and locks.
+    pub fn bytes(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let files = files(&self.path("results")).into_iter();
+        files.map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
+    }
+}
+
+/// Compares two runs' essences and names the first file that differs.
+#[track_caller]
+pub fn assert_same(found: &BTreeMap<String, String>, expected: &BTreeMap<String, String>) {
+    let names = |essence: &BTreeMap<String, String>| essence.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(found), names(expected));
+    for (name, content) in found {
+        assert!(*content == expected[name], "{name} differs:\n{content}\ninstead of\n{}", expected[name]);
+    }
+}
+
+/// A file's content without times and counts of attempts; None for files that are about nothing else.
+fn timeless(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).unwrap();
+    match path.file_name().unwrap().to_str().unwrap() {
+        "last.safetensors" => Some(tensors(&bytes)),
+        "result.json" => Some(timeless_json(&bytes)),
+        // Texts name the slowest and the quickest.
+        "log.txt" | "lock" | "publish.lock" | "report.md" | "summary.md" | "summary.tex" => None,
+        name if name.ends_with(".csv") && name != "steps.csv" => Some(timeless_table(&bytes)),
+        _ => Some(String::from_utf8(bytes).unwrap_or_else(|error| format!("{:x?}", error.into_bytes()))),
+    }
+}
+
+fn tensors(bytes: &[u8]) -> String {
+    let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+    let tensors: BTreeMap<_, _> = file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+    format!("{tensors:x?}")
+}
+
+fn timeless_json(bytes: &[u8]) -> String {
+    let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).unwrap();
+    value.retain(|key, _| !is_about_time(key));
+    serde_json::to_string_pretty(&value).unwrap()
+}
+
+fn timeless_table(bytes: &[u8]) -> String {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let header = reader.headers().unwrap().clone();
+    let kept = |row: &csv::StringRecord| {
+        let cells = header.iter().zip(row).filter(|(name, _)| !is_about_time(name));
+        cells.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+    };
+    let rows = reader.records().map(|row| row.unwrap()).filter(|row| row.get(3) != Some("seconds"));
+    rows.map(|row| kept(&row)).collect::<Vec<_>>().join("\n")
+}
+
+fn is_about_time(name: &str) -> bool {
+    name.contains("seconds") || ["images_per_second", "peak_bytes", "attempts"].contains(&name)
+}
+
+/// All files below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for name in names(folder) {
+        let path = folder.join(name);
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+pub fn kill(pid: i32, signal: i32) {
+    // SAFETY: a signal to a process that this test started.
+    unsafe { libc::kill(pid, signal) };
+}
+
+#[track_caller]
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < LIMIT, "waited in vain: {what}");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Random numbers, the same in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    /// SplitMix64, as in `src/data/synthetic.rs`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % limit as u64) as usize
+    }
+
+    pub fn up_to(&mut self, most: Duration) -> Duration {
+        most.mul_f64(self.below(10_000) as f64 / 10_000.0)
+    }
+}
+
+/// The first bytes of a file.
+pub fn head(path: &Path, count: usize) -> Vec<u8> {
+    let mut bytes = vec![];
+    File::open(path).unwrap().take(count as u64).read_to_end(&mut bytes).unwrap();
+    bytes
+}

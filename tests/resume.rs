@@ -1,0 +1,131 @@
+//! A trial that is stopped and resumed any number of times ends with the bits of one that never was.
+//!
+//! One test only: libtorch's default generator belongs to the whole process.
+
+use std::path::Path;
+
+use anyhow::Result;
+use runner::data;
+use runner::data::batches::Resident;
+use runner::models::State;
+use runner::parity::compare::states;
+use runner::spec::Experiment;
+use runner::spec::config::{Config, DatasetName};
+use runner::train::record::{Epoch, Scores};
+use runner::train::trial::{self, Ended, Observer, Sets, Step};
+use tch::Device;
+
+const SEED: u64 = 5;
+
+/// Everything that carries state from step to step: dropout and augmentation (the generator), Adam's moments, a rate that
+/// falls, BatchNorm's statistics, and the counters of plateau and early stopping. Six steps an epoch, the last one smaller.
+const EXPERIMENT: &str = "
+schema: 1
+name: resume
+data: {dataset: synthetic, train: 170, val: 100, scale: standardize}
+base:
+  model: {name: resnet, channels: [4, 8, 8, 8, 8], dense: [16]}
+  epochs: 5
+  batch_size: 32
+  optimizer: {name: adam, lr: 0.003, amsgrad: true}
+  schedule: {name: plateau, patience: 0, threshold: 0.2, factor: 0.5}
+  regularization: {l2: 0.0001, dropout: 0.3}
+  augment: {flip: true, rotation: 15, shift: 0.1, crop: 4, cutout: 8}
+  clip: {norm: 1}
+  early_stopping: {patience: 4}
+blocks:
+  - id: others
+    include:
+      - {optimizer: {name: rmsprop, lr: 0.001, momentum: 0.9, centered: true}, schedule: one_cycle}
+      - {optimizer: {name: adagrad, lr_decay: 0.1}, schedule: {name: staged, stages: [{epochs: 2, lr: 0.01}, {epochs: 3, lr: 0.001}]}}
+      - {optimizer: {name: sgd, lr: 0.01, momentum: 0.9, nesterov: true}, schedule: cosine, warmup: {epochs: 2}}
+";
+
+/// How a trial went: (step, bits of its rate, bits of its loss), and what it left.
+#[derive(Default)]
+struct Journey {
+    steps: Vec<(usize, u64, u32)>,
+    /// Of the last checkpoint.
+    current: State,
+    best: State,
+    history: Vec<Epoch>,
+    scores: Option<Scores>,
+    interruptions: usize,
+}
+
+/// Stops the trial after so many steps.
+struct Watch<'a> {
+    journey: &'a mut Journey,
+    steps_left: usize,
+    checkpoint: Vec<u8>,
+}
+
+impl Observer for Watch<'_> {
+    fn step(&mut self, step: &Step) {
+        self.journey.steps.push((step.step, step.lr.to_bits(), step.loss.to_bits()));
+        self.steps_left = self.steps_left.saturating_sub(1);
+    }
+
+    fn checkpoint(&mut self, bytes: Vec<u8>, _: &[Epoch]) -> Result<()> {
+        self.checkpoint = bytes;
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        self.wants_stop()
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.steps_left == 0
+    }
+}
+
+/// Trains to the end with a stop after every `stride` steps.
+fn travel(config: &Config, sets: &Sets, stride: usize) -> Journey {
+    let mut journey = Journey::default();
+    let mut resume: Option<Vec<u8>> = None;
+    loop {
+        let mut watch = Watch { journey: &mut journey, steps_left: stride, checkpoint: vec![] };
+        let ended = trial::run(config, SEED, sets, Device::Cpu, resume.as_deref(), &mut watch).unwrap();
+        let checkpoint = watch.checkpoint;
+        match ended {
+            Ended::Interrupted => {
+                // What another trial does to the generator in between must not matter.
+                tch::manual_seed(journey.interruptions as i64);
+                journey.interruptions += 1;
+                resume = Some(checkpoint);
+            }
+            Ended::Done { scores, best, history } => {
+                journey.current = trial::stored_states(&checkpoint).unwrap().0;
+                let without_times = |epoch: Epoch| Epoch { train_seconds: 0.0, seconds: 0.0, ..epoch };
+                journey.history = history.into_iter().map(without_times).collect();
+                (journey.best, journey.scores) = (best, Some(*scores));
+                return journey;
+            }
+            Ended::Diverged { reason, .. } => panic!("{reason}"),
+        }
+    }
+}
+
+#[test]
+fn a_resumed_trial_ends_with_the_same_bits() {
+    tch::set_num_threads(1);
+    let set = data::load(DatasetName::Synthetic, Path::new("")).unwrap();
+    let sets = Sets { train: Resident::new(&set.train, Device::Cpu), test: Resident::new(&set.test, Device::Cpu) };
+    let experiment = Experiment::parse("resume", EXPERIMENT, &Default::default()).unwrap();
+    for variant in &experiment.blocks[0].variants {
+        let whole = travel(&variant.config, &sets, usize::MAX);
+        assert_eq!(whole.interruptions, 0);
+        // After every step, in the middle of epochs and now and then at an end, at every epoch's end.
+        for stride in [1, 4, 6] {
+            let parts = travel(&variant.config, &sets, stride);
+            let about = format!("{}, stopped every {stride} steps", variant.label);
+            assert_eq!(parts.interruptions, (whole.steps.len() - 1) / stride, "{about}");
+            assert_eq!(parts.steps, whole.steps, "{about}");
+            assert_eq!(parts.history, whole.history, "{about}");
+            assert_eq!(parts.scores, whole.scores, "{about}");
+            assert_eq!(states(&parts.current, &whole.current), None, "{about}: current weights");
+            assert_eq!(states(&parts.best, &whole.best), None, "{about}: best weights");
+        }
+    }
+}
