@@ -9,7 +9,10 @@ fn main() {
     println!("cargo:rerun-if-changed=src/native/torch.cpp");
     let link = std::env::var_os("LIBTORCH").map(PathBuf::from).unwrap_or_default();
     let libtorch = link.canonicalize().unwrap_or_else(|error| {
-        panic!("{}: {error}: no libtorch here; run scripts/setup once, or set LIBTORCH to an unpacked libtorch 2.11.0", link.display())
+        panic!(
+            "{}: {error}: no libtorch here; run scripts/setup once, or set LIBTORCH to an unpacked libtorch 2.11.0",
+            link.display()
+        )
     });
     cc::Build::new()
         .cpp(true)

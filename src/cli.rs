@@ -18,7 +18,7 @@ use crate::sweep::manifest::Manifest;
 use crate::sweep::store::Store;
 use crate::sweep::worker::Worker;
 use crate::sweep::{self, Options, Report, Rerun, device};
-use crate::{data, exit};
+use crate::{data, exit, parity};
 
 /// Trains small CIFAR-10 networks with PyTorch's arithmetic and compares them in experiments.
 #[derive(Parser)]
@@ -78,6 +78,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Run the same trials here and in PyTorch and compare every bit: weights, losses, learning rates, metrics
+    ///
+    /// Exit code 1 if anything differs that is promised to be identical.
+    Parity(ParityArguments),
     /// List the networks, or one network's layers: shapes, parameters, multiply-adds
     Models {
         /// lenet5, lenet5_dropout, keras_cnn, leaky_cnn or resnet
@@ -188,6 +192,32 @@ struct TrainArguments {
 }
 
 #[derive(Args)]
+struct ParityArguments {
+    /// Compare this experiment's configurations, each with its first seed [default: the built-in cases]
+    experiment: Option<PathBuf>,
+    #[command(flatten)]
+    folder: DataFolder,
+    /// Use this data set instead of the experiment's
+    #[arg(long, value_parser = parse_dataset, value_name = "cifar10|synthetic")]
+    dataset: Option<DatasetName>,
+    /// Only cases whose names start so
+    #[arg(long, value_name = "PREFIX")]
+    cases: Vec<String>,
+    /// Stop each case after so many steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_steps: Option<u32>,
+    /// Threads on both sides; identity is promised for 1
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Also write the table to this CSV file
+    #[arg(long, value_name = "FILE.csv")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Args)]
 struct WorkerArguments {
     #[arg(long)]
     results: PathBuf,
@@ -208,7 +238,8 @@ pub fn run(cli: Cli) -> Result<i32> {
         Command::Evaluate { checkpoints, split, experiment, folder, device, json } => {
             let device = device::parse(&device)?;
             let folder = data::directory(folder.data.as_deref());
-            let score = |path: &PathBuf| evaluate::run(&load(path, experiment.as_deref(), device)?, split, &folder, device);
+            let score =
+                |path: &PathBuf| evaluate::run(&load(path, experiment.as_deref(), device)?, split, &folder, device);
             let rows = checkpoints.iter().map(score).collect::<Result<Vec<_>>>()?;
             say(&if json { serde_json::to_string_pretty(&rows)? } else { evaluate::describe(&rows) })?;
             Ok(exit::DONE)
@@ -222,6 +253,7 @@ pub fn run(cli: Cli) -> Result<i32> {
             say(&if json { serde_json::to_string_pretty(&findings)? } else { findings.to_string() })?;
             Ok(exit::DONE)
         }
+        Command::Parity(arguments) => run_parity(arguments),
         Command::Models { name, json } => show_models(name.as_deref(), json),
         Command::Data(command) => run_data(command),
         Command::Worker(arguments) => run_worker(arguments),
@@ -303,7 +335,8 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i3
     let stored = |trial: &Trial| store.as_ref().is_some_and(|store| store.trial_dir(&trial.id).exists());
     let mut lines = vec![];
     for trial in trials {
-        let variants = experiment.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
+        let variants =
+            experiment.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
         let names: Vec<String> = variants
             .filter(|(_, variant)| variant.config == trial.config)
             .map(|(block, variant)| format!("{}: {}", block.id, variant.label))
@@ -325,6 +358,20 @@ fn run_report(results: &Path) -> Result<i32> {
     sweep::publish(&store, experiment, &sweep::note(&manifest, experiment), &mut Default::default())?;
     say(&format!("tables and plots in {}", results.display()))?;
     Ok(exit::DONE)
+}
+
+fn run_parity(arguments: ParityArguments) -> Result<i32> {
+    let identical = parity::run(&parity::Options {
+        experiment: arguments.experiment,
+        data: data::directory(arguments.folder.data.as_deref()),
+        dataset: arguments.dataset,
+        cases: arguments.cases,
+        max_steps: arguments.max_steps.map(|steps| steps as usize),
+        threads: arguments.threads.into(),
+        json: arguments.json,
+        out: arguments.out,
+    })?;
+    Ok(if identical { exit::DONE } else { exit::FAILED })
 }
 
 fn show_models(name: Option<&str>, json: bool) -> Result<i32> {
@@ -376,7 +423,8 @@ fn blank_zero(number: i64) -> String {
 /// `17,001,930`
 fn grouped(number: i64) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
     groups.join(",")
 }
 

@@ -145,17 +145,24 @@ fn binary_batches() {
 
 #[test]
 fn python_batches() {
-    fuzz("python batch", &[pickle_head(), b"\x80\x02}q\x01(U\x04dataq\x02U\x06labelsq\x03]q\x04(K\x01eu.".to_vec()], |bytes| {
-        let mut assembly = Assembly::new();
-        let _ = python::parse(bytes, assembly.slot(0, "fuzz".to_owned()).unwrap());
-    });
+    fuzz(
+        "python batch",
+        &[pickle_head(), b"\x80\x02}q\x01(U\x04dataq\x02U\x06labelsq\x03]q\x04(K\x01eu.".to_vec()],
+        |bytes| {
+            let mut assembly = Assembly::new();
+            let _ = python::parse(bytes, assembly.slot(0, "fuzz".to_owned()).unwrap());
+        },
+    );
 }
 
 /// The beginning of an official batch, as Python 2's cPickle wrote it.
 fn pickle_head() -> Vec<u8> {
-    let mut bytes = b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05(".to_vec();
+    let mut bytes =
+        b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05(".to_vec();
     bytes.extend((0..100).flat_map(|label| [b'K', label % 10]));
-    bytes.extend(b"eU\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09");
+    bytes.extend(
+        b"eU\x04dataq\x06cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09",
+    );
     bytes.extend(b"(K\x01M\x10'M\x00\x0c\x86cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T");
     bytes.extend(30_720_000u32.to_le_bytes());
     bytes.extend([7; 200]);

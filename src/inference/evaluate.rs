@@ -102,7 +102,8 @@ pub fn describe(evaluations: &[Evaluation]) -> String {
 }
 
 fn classes(evaluation: &Evaluation) -> String {
-    let mut text = format!("\n\n{:<12}{:>8}{:>11}{:>9}{:>13}{:>8}", "class", "images", "precision", "recall", "specificity", "F1");
+    let mut text =
+        format!("\n\n{:<12}{:>8}{:>11}{:>9}{:>13}{:>8}", "class", "images", "precision", "recall", "specificity", "F1");
     for (name, class) in evaluation.class_names.iter().zip(&evaluation.classes) {
         let _ = write!(
             text,

@@ -337,7 +337,10 @@ impl<'a> Trainer<'a> {
         self.progress.position = self.rate.position;
         self.progress.optimizer_steps = self.optimizer.steps();
         let mut state = prefixed(MODEL, self.network.state());
-        state.extend(prefixed(BEST, self.best_state.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect()));
+        state.extend(prefixed(
+            BEST,
+            self.best_state.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect(),
+        ));
         state.extend(prefixed(OPTIMIZER, self.optimizer.state()));
         state.push((GENERATOR.to_owned(), native::generator_state()));
         checkpoint::encode(&state, &self.progress)
@@ -384,7 +387,16 @@ impl Partial {
     /// Draws the epoch's order.
     fn new(lr: f64) -> Partial {
         let order_seed = draw_order_seed();
-        Partial { order_seed, lr, batches: 0, loss_sum: 0.0, penalty_sum: 0.0, correct: 0, train_seconds: 0.0, seconds: 0.0 }
+        Partial {
+            order_seed,
+            lr,
+            batches: 0,
+            loss_sum: 0.0,
+            penalty_sum: 0.0,
+            correct: 0,
+            train_seconds: 0.0,
+            seconds: 0.0,
+        }
     }
 }
 
