@@ -209,6 +209,9 @@ struct ParityArguments {
     /// Threads on both sides; identity is promised for 1
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
+    /// cpu, cuda or cuda:N; identity is promised for cpu, closeness for a GPU
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -368,6 +371,7 @@ fn run_parity(arguments: ParityArguments) -> Result<i32> {
         cases: arguments.cases,
         max_steps: arguments.max_steps.map(|steps| steps as usize),
         threads: arguments.threads.into(),
+        device: device::parse(&arguments.device)?,
         json: arguments.json,
         out: arguments.out,
     })?;

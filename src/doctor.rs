@@ -26,6 +26,7 @@ pub struct Findings {
 
 /// Looks at everything and changes nothing but an empty `results` folder.
 pub fn examine(data_folder: &Path) -> Findings {
+    native::load_gpu_support();
     let cifar10 = data::load(DatasetName::Cifar10, data_folder).map(|set| set.source);
     Findings {
         runner: env!("CARGO_PKG_VERSION"),

@@ -52,7 +52,8 @@ impl Bench {
 
     fn compare(&self, cases: &[Case], wrapper: Option<&str>) -> Vec<Row> {
         let (python, folder) = (self.python.as_path(), self.scratch.0.as_path());
-        let job = Job { python, folder, dataset: &self.dataset, data: &self.data, threads: 1, wrapper };
+        let job =
+            Job { python, folder, dataset: &self.dataset, data: &self.data, threads: 1, device: Device::Cpu, wrapper };
         let mut rows = vec![];
         let keep = |row| {
             rows.push(row);

@@ -1,11 +1,11 @@
 //! Random changes to a training batch, computed for the whole batch at once.
 //!
-//! All draws come from the default generator, each for the whole batch, only for the parts that are on, in the order of
-//! the code below.
+//! All draws come from the CPU's default generator, wherever the images are, each for the whole batch, only for the parts
+//! that are on, in the order of the code below.
 
 use std::f64::consts::PI;
 
-use tch::{IndexOp, Kind, Tensor};
+use tch::{Device, IndexOp, Kind, Tensor};
 
 use crate::spec::config::Augment;
 
@@ -25,8 +25,9 @@ pub fn augment(images: Tensor, settings: &Augment) -> Tensor {
 fn move_and_mirror(images: Tensor, settings: &Augment) -> Tensor {
     let count = images.size()[0];
     let options = (Kind::Float, images.device());
-    let symmetric = |reach: f64| (Tensor::rand([count], options) * 2.0 - 1.0) * reach;
-    let flip = settings.flip.then(|| Tensor::rand([count], options).lt(0.5));
+    let draw = || Tensor::rand([count], (Kind::Float, Device::Cpu)).to_device(images.device());
+    let symmetric = |reach: f64| (draw() * 2.0 - 1.0) * reach;
+    let flip = settings.flip.then(|| draw().lt(0.5));
     let angle = (settings.rotation > 0.0).then(|| symmetric(settings.rotation * (PI / 180.0)));
     let shift = (settings.shift > 0.0).then(|| {
         let reach = 2.0 * settings.shift; // in the grid's units the side is 2
@@ -55,11 +56,11 @@ fn move_and_mirror(images: Tensor, settings: &Augment) -> Tensor {
 /// Zero padding on each side, then a 32×32 window at a random place.
 fn padded_crop(images: &Tensor, padding: i64) -> Tensor {
     let count = images.size()[0];
-    let options = (Kind::Int64, images.device());
-    let rows = window(2 * padding + 1, count, options);
-    let columns = window(2 * padding + 1, count, options);
+    let device = images.device();
+    let rows = window(2 * padding + 1, count, device);
+    let columns = window(2 * padding + 1, count, device);
     let padded = images.constant_pad_nd([padding; 4]);
-    let image = Tensor::arange(count, options).view([-1, 1, 1]);
+    let image = Tensor::arange(count, (Kind::Int64, device)).view([-1, 1, 1]);
     // Advanced indices around a slice put the sliced axis last: [n, 32, 32, 3].
     padded
         .permute([0, 2, 3, 1])
@@ -69,17 +70,22 @@ fn padded_crop(images: &Tensor, padding: i64) -> Tensor {
 }
 
 /// i64 [n, 32]: the positions of a window that starts at a random place below `starts`.
-fn window(starts: i64, count: i64, options: (Kind, tch::Device)) -> Tensor {
-    Tensor::randint(starts, [count], options).unsqueeze(1) + Tensor::arange(SIDE, options).unsqueeze(0)
+fn window(starts: i64, count: i64, device: Device) -> Tensor {
+    random_places(starts, count, device).unsqueeze(1) + Tensor::arange(SIDE, (Kind::Int64, device)).unsqueeze(0)
+}
+
+/// i64 [n] below `limit`.
+fn random_places(limit: i64, count: i64, device: Device) -> Tensor {
+    Tensor::randint(limit, [count], (Kind::Int64, Device::Cpu)).to_device(device)
 }
 
 /// A zero square of `side` around a random pixel, cut off at the edges. DeVries and Taylor 2017.
 fn cutout(images: &Tensor, side: i64) -> Tensor {
     let count = images.size()[0];
-    let options = (Kind::Int64, images.device());
+    let device = images.device();
     let inside = || {
-        let start = Tensor::randint(SIDE, [count], options).unsqueeze(1) - side / 2;
-        let position = Tensor::arange(SIDE, options).unsqueeze(0);
+        let start = random_places(SIDE, count, device).unsqueeze(1) - side / 2;
+        let position = Tensor::arange(SIDE, (Kind::Int64, device)).unsqueeze(0);
         position.ge_tensor(&start).logical_and(&position.lt_tensor(&(&start + side)))
     };
     let rows = inside();

@@ -1,6 +1,7 @@
 //! The libtorch calls that tch does not bind, behind safe functions. The C++ side is `torch.cpp`.
 
 use std::ffi::{CStr, c_char};
+use std::sync::Once;
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -9,6 +10,7 @@ unsafe extern "C" {
     fn runner_libtorch_version() -> *const c_char;
     fn runner_generator_state(state: *mut *mut C_tensor) -> *mut c_char;
     fn runner_set_generator_state(state: *const C_tensor) -> *mut c_char;
+    fn runner_repeatable_gpu() -> *mut c_char;
     fn runner_randperm(seed: u64, n: i64, permutation: *mut *mut C_tensor) -> *mut c_char;
     fn runner_leaky_relu(input: *const C_tensor, slope: f64, output: *mut *mut C_tensor) -> *mut c_char;
     fn runner_channels_last(input: *const C_tensor, output: *mut *mut C_tensor) -> *mut c_char;
@@ -26,6 +28,25 @@ unsafe extern "C" {
 pub fn libtorch_version() -> &'static str {
     // SAFETY: the C++ side returns a string literal of ASCII characters.
     unsafe { CStr::from_ptr(runner_libtorch_version()) }.to_str().expect("a version is ASCII")
+}
+
+/// Makes libtorch's GPU side usable where a driver and `libtorch_cuda` are there; else does nothing. The linker drops that
+/// library from the program, so that it also starts on machines without any of NVIDIA's.
+pub fn load_gpu_support() {
+    static LOADED: Once = Once::new();
+    LOADED.call_once(|| {
+        // SAFETY: the names are C strings, and the libraries' initializers are made to be run this way.
+        unsafe {
+            if !libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_LAZY).is_null() {
+                libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
+            }
+        }
+    });
+}
+
+/// Has a GPU compute the same bits each time, in float32: cuDNN's deterministic algorithms, none chosen by timing, no TF32.
+pub fn make_gpu_repeatable() {
+    succeed(unsafe { runner_repeatable_gpu() });
 }
 
 /// The state of the process-wide CPU generator, a byte tensor of about 5,000 elements. `torch.get_rng_state()`.

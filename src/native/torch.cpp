@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 
 #include <torch/version.h>
 
@@ -70,6 +71,16 @@ char *runner_addcmul_(tensor self, tensor left, tensor right, double value) {
 
 char *runner_addcdiv_(tensor self, tensor numerator, tensor denominator, double value) {
   return guarded([&] { self->addcdiv_(*numerator, *denominator, value); });
+}
+
+char *runner_repeatable_gpu() {
+  return guarded([] {
+    at::Context &context = at::globalContext();
+    context.setDeterministicCuDNN(true);
+    context.setBenchmarkCuDNN(false);
+    context.setAllowTF32CuDNN(false);
+    context.setAllowTF32CuBLAS(false);
+  });
 }
 
 }  // extern "C"

@@ -38,6 +38,8 @@ pub struct Options {
     pub max_steps: Option<usize>,
     /// On both sides, at least 1.
     pub threads: usize,
+    /// Of both sides. On a GPU, agreement within `table`'s tolerances is enough.
+    pub device: Device,
     /// Print one JSON document at the end instead of lines as cases finish.
     pub json: bool,
     /// Also write the table to this CSV file.
@@ -59,11 +61,12 @@ pub fn run(options: &Options) -> Result<bool> {
         dataset: &dataset,
         data: &options.data,
         threads: options.threads,
+        device: options.device,
         wrapper: None,
     };
     let mut table = Table::new(&cases, options.json)?;
     let torch = compare_all(&job, &cases, |row| table.add(row))?;
-    let summary = Summary::new(&table.rows, torch, options.threads, &dataset);
+    let summary = Summary::new(&table.rows, torch, options, &dataset);
     table.close(&summary, options.out.as_deref())?;
     Ok(summary.differ == 0)
 }
@@ -73,13 +76,13 @@ pub fn run(options: &Options) -> Result<bool> {
 /// Uses the default generator, of which a process has one: no two of these, nor other trials, at a time.
 pub fn compare_all(job: &Job, cases: &[Case], mut each: impl FnMut(Row) -> Result<()>) -> Result<String> {
     tch::set_num_threads(i32::try_from(job.threads)?);
-    let resident = |images| Resident::new(images, Device::Cpu);
+    let resident = |images| Resident::new(images, job.device);
     let all = Sets { train: resident(&job.dataset.train), test: resident(&job.dataset.test) };
     let mut theirs = Theirs::start(job, cases)?;
     let mut torch = String::new();
     for case in cases {
         let compared = compare_one(case, &all, &mut theirs, &mut torch)?;
-        each(Row::new(case, compared))?;
+        each(Row::new(case, compared, job.device))?;
     }
     Ok(torch)
 }

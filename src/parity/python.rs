@@ -8,11 +8,13 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::json;
+use tch::Device;
 
 use super::cases::{Case, Otherwise};
 use super::trace::{StepTrace, Trace};
 use crate::data::Dataset;
 use crate::spec::config::DatasetName;
+use crate::sweep::device;
 use crate::train::checkpoint;
 use crate::train::record::{Confusion, Epoch, Scores, SplitScore};
 
@@ -46,6 +48,8 @@ pub struct Job<'a> {
     /// Where CIFAR-10 lies.
     pub data: &'a Path,
     pub threads: usize,
+    /// Of both sides.
+    pub device: Device,
     /// A script that is run instead of `parity.py`, which lies beside it and can be imported.
     pub wrapper: Option<&'a str>,
 }
@@ -68,6 +72,7 @@ impl Theirs {
         let mut command = Command::new(job.python);
         command.arg(folder.join(if job.wrapper.is_some() { "wrapper.py" } else { "parity.py" }));
         command.arg("--cases").arg(folder.join("cases.jsonl")).args(images(job)?);
+        command.args(["--device", &device::name(job.device)]);
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(fs::File::create(errors_file(folder))?);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", job.python.display()))?;

@@ -5,11 +5,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use tch::Device;
 
+use super::Options;
 use super::cases::{Case, Otherwise};
 use super::compare::Comparison;
 use crate::data::Dataset;
+use crate::sweep::device;
 
+/// On a GPU a case passes if no step's loss and no weight at the end differs by more.
+const GPU_LOSS_TOLERANCE: f64 = 1e-3;
+const GPU_WEIGHT_TOLERANCE: f64 = 1e-3;
 /// Longer names are cut off on the screen; the CSV file and JSON have them whole.
 const WIDEST_NAME: usize = 72;
 /// Hex digits of the data set's checksum in the closing line.
@@ -35,16 +41,23 @@ pub struct Row {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Identical,
+    /// On a GPU: within the tolerances.
+    Close,
     Differs,
     /// One side could not run it.
     Failed,
 }
 
 impl Row {
-    pub fn new(case: &Case, compared: Result<Comparison>) -> Row {
+    pub fn new(case: &Case, compared: Result<Comparison>, device: Device) -> Row {
         let (verdict, steps, first, gaps) = match compared {
             Ok(found) => {
-                let verdict = if found.first.is_none() { Verdict::Identical } else { Verdict::Differs };
+                let close = found.loss_gap <= GPU_LOSS_TOLERANCE && found.weight_gap <= GPU_WEIGHT_TOLERANCE;
+                let verdict = match found.first {
+                    None => Verdict::Identical,
+                    Some(_) if device != Device::Cpu && close => Verdict::Close,
+                    Some(_) => Verdict::Differs,
+                };
                 let first = found.first.map_or(String::new(), |place| place.to_string());
                 (verdict, found.steps, first, (found.loss_gap, found.weight_gap))
             }
@@ -65,11 +78,12 @@ impl Row {
     fn line(&self, width: usize) -> String {
         let verdict = match self.verdict {
             Verdict::Identical => "identical".to_owned(),
+            Verdict::Close => format!("close; {}", self.first),
             Verdict::Differs => self.first.clone(),
             Verdict::Failed => format!("failed: {}", self.first),
         };
         let gaps = match self.verdict {
-            Verdict::Differs => {
+            Verdict::Close | Verdict::Differs => {
                 format!("  {:<10.2e}  {:.2e}", self.largest_loss_difference, self.largest_weight_difference)
             }
             _ => String::new(),
@@ -87,35 +101,45 @@ impl Row {
 pub struct Summary {
     pub cases: usize,
     pub identical: usize,
+    /// Within the tolerances of a GPU.
+    pub close: usize,
     /// Failures included.
     pub differ: usize,
     /// Of this program and of Python.
     pub libtorch: &'static str,
     pub torch: String,
     pub threads: usize,
+    pub device: String,
     pub dataset: &'static str,
     pub sha256: String,
 }
 
 impl Summary {
-    pub fn new(rows: &[Row], torch: String, threads: usize, dataset: &Dataset) -> Summary {
+    pub fn new(rows: &[Row], torch: String, options: &Options, dataset: &Dataset) -> Summary {
         let counted: Vec<&Row> = rows.iter().filter(|row| row.otherwise.is_none()).collect();
-        let identical = counted.iter().filter(|row| row.verdict == Verdict::Identical).count();
+        let count = |verdict| counted.iter().filter(|row| row.verdict == verdict).count();
+        let (identical, close) = (count(Verdict::Identical), count(Verdict::Close));
         Summary {
             cases: counted.len(),
             identical,
-            differ: counted.len() - identical,
+            close,
+            differ: counted.len() - identical - close,
             libtorch: crate::native::libtorch_version(),
             torch,
-            threads,
+            threads: options.threads,
+            device: device::name(options.device),
             dataset: dataset.name.as_str(),
             sha256: dataset.sha256(),
         }
     }
 
-    /// `207 cases, 207 identical, 0 differ; torch 2.11.0, 1 thread, cifar10 (sha256 9f8e7d6c5b4a…)`
+    /// `207 cases, 207 identical, 0 differ; torch 2.11.0, cpu, 1 thread, cifar10 (sha256 9f8e7d6c5b4a…)`
     fn line(&self) -> String {
-        let Summary { cases, identical, differ, libtorch, threads, dataset, .. } = self;
+        let Summary { cases, identical, close, differ, libtorch, threads, device, dataset, .. } = self;
+        let close = match close {
+            0 => String::new(),
+            _ => format!("{close} within {GPU_LOSS_TOLERANCE} of losses and {GPU_WEIGHT_TOLERANCE} of weights, "),
+        };
         // `2.11.0+cpu` and `2.11.0+cu130` are builds of one version.
         let torch = match self.torch.split('+').next() {
             Some(version) if version == *libtorch => format!("torch {version}"),
@@ -124,7 +148,7 @@ impl Summary {
         let plural = if *threads == 1 { "" } else { "s" };
         let digits = &self.sha256[..SHOWN_DIGITS];
         format!(
-            "{cases} cases, {identical} identical, {differ} differ; {torch}, {threads} thread{plural}, \
+            "{cases} cases, {identical} identical, {close}{differ} differ; {torch}, {device}, {threads} thread{plural}, \
              {dataset} (sha256 {digits}…)"
         )
     }

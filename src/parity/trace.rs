@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, bail};
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
-use tch::Device;
 
 use super::cases::Case;
 use crate::models::State;
@@ -36,11 +35,11 @@ pub struct StepTrace {
     pub weights: Option<String>,
 }
 
-/// Runs `case` in this process, whose default generator it reseeds.
+/// Runs `case` in this process, whose default generator it reseeds, on the device on which `sets` lie.
 pub fn ours(case: &Case, sets: &Sets) -> Result<Trace> {
     let initial = trial::initial_state(&case.config, case.seed);
     let mut recorder = Recorder { max_steps: case.max_steps, steps: vec![], history: vec![], checkpoint: vec![] };
-    let ended = trial::run(&case.config, case.seed, sets, Device::Cpu, None, &mut recorder)?;
+    let ended = trial::run(&case.config, case.seed, sets, sets.train.images.device(), None, &mut recorder)?;
     let Recorder { steps, history, checkpoint, .. } = recorder;
     let trace = Trace { initial, steps, history, diverged: false, last: None, best: None, scores: None };
     let stored = || trial::stored_states(&checkpoint).context("the last checkpoint");

@@ -3,8 +3,13 @@
 use anyhow::{Result, bail};
 use tch::{Cuda, Device};
 
+use crate::native;
+
 /// `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes the first GPU that libtorch can use, else the CPU.
 pub fn parse(text: &str) -> Result<Device> {
+    if text != "cpu" {
+        native::load_gpu_support();
+    }
     let gpus = if Cuda::is_available() { Cuda::device_count() } else { 0 };
     let index = match text {
         "cpu" => return Ok(Device::Cpu),

@@ -164,7 +164,7 @@ struct Progress {
 }
 
 /// An epoch under way.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Partial {
     /// Seeds the order of the epoch's images.
     order_seed: u64,
@@ -182,6 +182,9 @@ impl<'a> Trainer<'a> {
     fn new(config: &'a Config, seed: u64, sets: &'a Sets, device: Device) -> Result<Trainer<'a>> {
         let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
         let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
+        if config.mode == Mode::Exact && device != Device::Cpu {
+            native::make_gpu_repeatable();
+        }
         let mut network = untrained(config, seed);
         network.move_to(device, config.mode == Mode::Fast);
         let mut optimizer = Optimizer::new(config.optimizer, &network.parameters());
@@ -387,16 +390,7 @@ impl Partial {
     /// Draws the epoch's order.
     fn new(lr: f64) -> Partial {
         let order_seed = draw_order_seed();
-        Partial {
-            order_seed,
-            lr,
-            batches: 0,
-            loss_sum: 0.0,
-            penalty_sum: 0.0,
-            correct: 0,
-            train_seconds: 0.0,
-            seconds: 0.0,
-        }
+        Partial { order_seed, lr, ..Partial::default() }
     }
 }
 
