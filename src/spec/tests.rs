@@ -394,10 +394,7 @@ fn dotted_keys_change_one_field_and_objects_replace_all() {
     assert!(variants[3].config.augment.flip);
     assert_eq!(variants[4].config.data.train, Some(100));
     assert_eq!(variants[5].config.model, Model::Lenet5 { channels: vec![6, 16], dense: vec![120] });
-    assert_eq!(
-        labels(&experiment.blocks[0])[1..],
-        ["lr=0.1", "l1 0.2", "flip=true", "data.train=100", "dense=[120]"]
-    );
+    assert_eq!(labels(&experiment.blocks[0])[1..], ["lr=0.1", "l1 0.2", "flip=true", "data.train=100", "dense=[120]"]);
     let values = ["0.01", "{l2: 0.1, dropout: 0.5}", "false", "all", "120 84"];
     assert_eq!(variants[0].values, values);
 }
