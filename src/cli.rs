@@ -11,7 +11,7 @@ use crate::doctor;
 use crate::inference::evaluate::{self, SplitName};
 use crate::inference::load::{Loaded, load};
 use crate::inference::predict;
-use crate::models::{self, INPUT_SHAPE};
+use crate::models;
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial};
 use crate::sweep::manifest::Manifest;
@@ -416,8 +416,7 @@ fn show_layers(table: &models::Table, json: bool) -> Result<i32> {
 /// The layers of the network called `name`, with its default widths.
 fn table_of(name: &str) -> Result<models::Table> {
     ensure!(spec::MODELS.contains(&name), "{name}: no such network; valid: {}", spec::MODELS.join(", "));
-    let config = spec::defaults(name)?;
-    Ok(models::table(&models::layers(&config.model, config.regularization.dropout), INPUT_SHAPE))
+    Ok(models::table_of(&spec::defaults(name)?))
 }
 
 fn blank_zero(number: i64) -> String {

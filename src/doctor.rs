@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
-use tch::Cuda;
 
 use crate::data;
 use crate::native;
 use crate::spec::config::DatasetName;
+use crate::sweep::device;
 use crate::sweep::store::Store;
 
 #[derive(Clone, Debug, Serialize)]
@@ -26,13 +26,12 @@ pub struct Findings {
 
 /// Looks at everything and changes nothing but an empty `results` folder.
 pub fn examine(data_folder: &Path) -> Findings {
-    native::load_gpu_support();
     let cifar10 = data::load(DatasetName::Cifar10, data_folder).map(|set| set.source);
     Findings {
         runner: env!("CARGO_PKG_VERSION"),
         git: env!("RUNNER_GIT"),
         libtorch: native::libtorch_version().to_owned(),
-        gpus: if Cuda::is_available() { Cuda::device_count() } else { 0 },
+        gpus: device::count_gpus(),
         cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
         cifar10: cifar10.map_err(|error| format!("{error:#}")),
         results: Store::writable(Path::new("results")).map_err(|error| format!("{error:#}")),

@@ -6,7 +6,7 @@ mod network;
 pub use layer::{Layer, Table, TableRow, Weights, table};
 pub use network::{Network, State};
 
-use crate::spec::config::Model;
+use crate::spec::config::{Config, Model};
 use layer::{act, avg_pool, batch_norm, conv, conv_padded, dense, dropout, flatten, max_pool, shortcut, sum};
 
 /// Image side, channels and classes of CIFAR-10.
@@ -24,6 +24,11 @@ pub fn layers(model: &Model, dropout_probability: f64) -> Vec<Layer> {
         }
         Model::Resnet { channels, dense } => resnet(channels, dense, dropout_probability),
     }
+}
+
+/// The layer table of the network that `config` describes.
+pub fn table_of(config: &Config) -> Table {
+    table(&layers(&config.model, config.regularization.dropout), INPUT_SHAPE)
 }
 
 /// LeCun et al. 1998, on three colour planes; with max pooling and dropout it is `lenet5_dropout`.

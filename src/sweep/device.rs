@@ -7,12 +7,11 @@ use crate::native;
 
 /// `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes the first GPU that libtorch can use, else the CPU.
 pub fn parse(text: &str) -> Result<Device> {
-    if text != "cpu" {
-        native::load_gpu_support();
+    if text == "cpu" {
+        return Ok(Device::Cpu);
     }
-    let gpus = if Cuda::is_available() { Cuda::device_count() } else { 0 };
+    let gpus = count_gpus();
     let index = match text {
-        "cpu" => return Ok(Device::Cpu),
         "auto" => return Ok(Device::cuda_if_available()),
         "cuda" => 0,
         _ => match text.strip_prefix("cuda:").and_then(|index| index.parse().ok()) {
@@ -25,6 +24,12 @@ pub fn parse(text: &str) -> Result<Device> {
         _ if index as i64 >= gpus => bail!("{text}: libtorch sees {gpus} GPU(s) here: cuda:0 to cuda:{}", gpus - 1),
         _ => Ok(Device::Cuda(index)),
     }
+}
+
+/// How many GPUs libtorch can use.
+pub fn count_gpus() -> i64 {
+    native::load_gpu_support();
+    if Cuda::is_available() { Cuda::device_count() } else { 0 }
 }
 
 /// `cpu` or `cuda:N`, as in results.

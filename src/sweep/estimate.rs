@@ -85,8 +85,7 @@ fn describe(config: &Config) -> String {
 }
 
 fn guess(config: &Config) -> f64 {
-    let layers = models::layers(&config.model, config.regularization.dropout);
-    let multiply_adds = models::table(&layers, models::INPUT_SHAPE).multiply_adds() as f64;
+    let multiply_adds = models::table_of(config).multiply_adds() as f64;
     let images = config.data.training_images() as f64;
     let steps = (images / config.batch_size as f64).ceil();
     let validation = config.data.val as f64;

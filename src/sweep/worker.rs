@@ -123,7 +123,7 @@ impl Worker {
             seconds: history.iter().map(|epoch| epoch.seconds).sum(),
             images_per_second: images_per_second(&job.trial.config, &history),
             peak_bytes: peak_bytes(),
-            parameters: parameters(&job.trial.config),
+            parameters: models::table_of(&job.trial.config).parameters() as u64,
             libtorch: native::libtorch_version().to_owned(),
             device: device::name(self.device),
             threads: self.threads,
@@ -275,11 +275,6 @@ fn images_per_second(config: &Config, history: &[Epoch]) -> f64 {
     let seconds: f64 = history.iter().map(|epoch| epoch.train_seconds).sum();
     let images = history.len() * config.data.training_images();
     if seconds > 0.0 { images as f64 / seconds } else { 0.0 }
-}
-
-fn parameters(config: &Config) -> u64 {
-    models::table(&models::layers(&config.model, config.regularization.dropout), models::INPUT_SHAPE).parameters()
-        as u64
 }
 
 /// The largest resident memory of this process so far.
