@@ -1,30 +1,52 @@
 //! Compiles `src/native` against libtorch's headers and writes libtorch's folder into the binary (rpath),
 //! so that it runs with no environment variables.
 
-use std::path::PathBuf;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=src/native/torch.cpp");
-    let link = std::env::var_os("LIBTORCH").map(PathBuf::from).unwrap_or_default();
+    let link = env::var_os("LIBTORCH").map(PathBuf::from).unwrap_or_default();
     let libtorch = link.canonicalize().unwrap_or_else(|error| {
         panic!(
             "{}: {error}: no libtorch here; run scripts/setup once, or set LIBTORCH to an unpacked libtorch 2.11.0",
             link.display()
         )
     });
+    compile_native(&libtorch);
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.join("lib").display());
+    println!("cargo:rustc-env=RUNNER_LIBTORCH={}", libtorch.display());
+    println!("cargo:rustc-env=RUNNER_GIT={}", git_state());
+}
+
+/// Compiles the C++ file unless that was done from the same text and libtorch: it takes half a minute, and this script
+/// runs again after every commit.
+fn compile_native(libtorch: &Path) {
+    const SOURCE: &str = "src/native/torch.cpp";
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    println!("cargo:rustc-link-search=native={}", out.display());
+    println!("cargo:rustc-link-lib=static=runner_native");
+    println!("cargo:rustc-link-lib={}", if cfg!(target_os = "macos") { "c++" } else { "stdc++" });
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    let versions = text(&libtorch.join("build-version")) + &text(&libtorch.join("version.py"));
+    let stamp = format!("{}\n{versions}\n{}", libtorch.display(), text(Path::new(SOURCE)));
+    let compiled_from = out.join("compiled_from");
+    if text(&compiled_from) == stamp {
+        return;
+    }
     cc::Build::new()
         .cpp(true)
         .std("c++17")
         .warnings(false)
+        .cargo_metadata(false)
         .include(libtorch.join("include"))
         .include(libtorch.join("include/torch/csrc/api/include"))
-        .file("src/native/torch.cpp")
+        .file(SOURCE)
         .compile("runner_native");
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.join("lib").display());
-    println!("cargo:rustc-env=RUNNER_LIBTORCH={}", libtorch.display());
-    println!("cargo:rustc-env=RUNNER_GIT={}", git_state());
+    fs::write(compiled_from, stamp).expect("OUT_DIR can be written");
 }
 
 /// The commit this binary was built from, with `-dirty` where tracked files differ; "unknown" outside a checkout.
