@@ -22,8 +22,9 @@ use super::store::{Claim, Store};
 use crate::data::batches::Resident;
 use crate::spec::config::{Config, DatasetName};
 use crate::train::checkpoint;
+use crate::train::course::{Reached, reached};
 use crate::train::record::{Epoch, Outcome, Status};
-use crate::train::trial::{self, Ended, Observer, Reached, Sets, Step};
+use crate::train::trial::{self, Ended, Observer, Sets, Step};
 use crate::{models, native};
 
 /// A checkpoint at least this often where epochs are longer.
@@ -94,7 +95,7 @@ impl Worker {
     /// The stored checkpoint if it can be read; a damaged one is dropped and the trial starts afresh, with a note.
     fn checkpoint_to_resume(&self, claim: &Claim) -> Result<(Option<Vec<u8>>, Reached, Option<String>)> {
         let Some(bytes) = claim.read_checkpoint()? else { return Ok((None, Reached::default(), None)) };
-        match seal::check(&bytes).and_then(|()| trial::reached(&bytes)) {
+        match seal::check(&bytes).and_then(|()| reached(&bytes)) {
             Ok(reached) => Ok((Some(bytes), reached, None)),
             Err(error) => {
                 let note = format!("the checkpoint is damaged ({error:#}); the trial starts afresh");

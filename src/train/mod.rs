@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 mod clip;
+pub mod course;
 pub mod evaluate;
 mod init;
 pub mod optimizer;
