@@ -38,7 +38,7 @@ pub struct StepTrace {
 
 /// Runs `case` in this process, whose default generator it reseeds, on the device on which `sets` lie.
 pub fn ours(case: &Case, sets: &Sets) -> Result<Trace> {
-    let initial = trial::initial_state(&case.config, case.seed);
+    let initial = trial::untrained(&case.config, case.seed).state();
     let mut recorder = Recorder { max_steps: case.max_steps, steps: vec![], history: vec![], checkpoint: vec![] };
     let ended = trial::run(&case.config, case.seed, sets, sets.train.images.device(), None, &mut recorder)?;
     let Recorder { steps, history, checkpoint, .. } = recorder;

@@ -84,6 +84,11 @@ impl Partial {
         Partial { order_seed: draw_order_seed(), lr, ..Partial::default() }
     }
 
+    /// The same epoch with another rate.
+    pub fn at(&self, lr: f64) -> Partial {
+        Partial { lr, ..self.clone() }
+    }
+
     /// One batch of `images`, with the means over it of cross-entropy and penalty, and how many answers were right.
     pub fn add_batch(&mut self, images: i64, loss: f64, penalty: f64, correct: i64) {
         self.batches += 1;

@@ -6,6 +6,8 @@ pub mod course;
 pub mod evaluate;
 mod init;
 pub mod optimizer;
+pub mod pack;
+mod packed_optimizer;
 pub mod record;
 mod schedule;
 mod showcase;

@@ -16,7 +16,7 @@ use crate::data::augment::augment;
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
 use crate::models::{Network, State, layers};
 use crate::native;
-use crate::spec::config::{Config, Mode};
+use crate::spec::config::Config;
 
 /// The training and the test images, loaded once a worker.
 pub struct Sets {
@@ -85,16 +85,17 @@ pub fn run(
     trainer.score()
 }
 
-/// The weights that [`run`] starts from. Reseeds the default generator.
-pub fn initial_state(config: &Config, seed: u64) -> State {
-    untrained(config, seed).state()
-}
-
-fn untrained(config: &Config, seed: u64) -> Network {
+/// The network as [`run`] starts with it. Reseeds the default generator.
+pub fn untrained(config: &Config, seed: u64) -> Network {
     tch::manual_seed(seed as i64);
-    let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
+    let mut network = declared(config);
     initialize(&mut network, config.init, config.activation);
     network
+}
+
+/// The network of `config` without weights.
+pub fn declared(config: &Config) -> Network {
+    Network::new(layers(&config.model, config.regularization.dropout), config.activation)
 }
 
 enum Flow {
@@ -117,11 +118,11 @@ impl<'a> Trainer<'a> {
     fn new(config: &'a Config, seed: u64, sets: &'a Sets, device: Device) -> Result<Trainer<'a>> {
         let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
         let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
-        if config.mode == Mode::Exact && device != Device::Cpu {
+        if device != Device::Cpu {
             native::make_gpu_repeatable();
         }
         let mut network = untrained(config, seed);
-        network.move_to(device, config.mode == Mode::Fast);
+        network.move_to(device);
         let mut optimizer = Optimizer::new(config.optimizer, &network.parameters());
         let course = Course::new(config, seed, (split.train.size()[0] as usize).div_ceil(config.batch_size))?;
         optimizer.lr = course.rate.position.lr;
@@ -263,6 +264,7 @@ impl Clock {
     }
 }
 
-fn copied(state: State) -> State {
+/// A state dict that later steps leave alone.
+pub fn copied(state: State) -> State {
     state.into_iter().map(|(name, tensor)| (name, tensor.copy())).collect()
 }
