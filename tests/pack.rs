@@ -11,7 +11,7 @@ use runner::data::batches::Resident;
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
 use runner::train::pack::{self, fit_together};
-use runner::train::record::{Epoch, Outcome};
+use runner::train::record::Epoch;
 use runner::train::trial::{self, Ended, Observer, Sets, Step};
 use tch::Device;
 

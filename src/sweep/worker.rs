@@ -20,6 +20,7 @@ use super::progress::print;
 use super::seal;
 use super::store::{Claim, Store};
 use crate::data::batches::Resident;
+use crate::data::shared::{self, Ticket};
 use crate::spec::config::{Config, DatasetName};
 use crate::train::checkpoint;
 use crate::train::course::{Reached, reached};
@@ -37,6 +38,8 @@ pub struct Worker {
     pub data: PathBuf,
     pub device: Device,
     pub threads: usize,
+    /// Images that the sweep has read already.
+    pub images: Option<Ticket>,
 }
 
 impl Worker {
@@ -88,6 +91,10 @@ impl Worker {
     }
 
     fn load(&self, name: DatasetName) -> Result<Sets> {
+        if let Some(ticket) = self.images.filter(|ticket| ticket.name == name) {
+            let [train, test] = shared::map(ticket)?.map(|images| Resident::mapped(images, self.device));
+            return Ok(Sets { train, test });
+        }
         let set = crate::data::load(name, &self.data)?;
         Ok(Sets { train: Resident::new(&set.train, self.device), test: Resident::new(&set.test, self.device) })
     }
