@@ -85,6 +85,9 @@ fn assert_scalars(run: &Json, tag: &str, expected: &[(usize, f64, f64)]) {
     }
 }
 
+/// A tag and its number of an epoch.
+type Column = (&'static str, fn(&Epoch) -> f64);
+
 #[track_caller]
 fn assert_history(run: &Json, history: &[Epoch], has_penalty: bool) {
     let ends: Vec<f64> = history
@@ -94,7 +97,7 @@ fn assert_history(run: &Json, history: &[Epoch], has_penalty: bool) {
             Some(*sum)
         })
         .collect();
-    let columns: [(&str, fn(&Epoch) -> f64); 6] = [
+    let columns: [Column; 6] = [
         ("loss/train", |epoch| epoch.train_loss),
         ("loss/val", |epoch| epoch.val_loss),
         ("accuracy/train", |epoch| epoch.train_accuracy),
@@ -102,7 +105,7 @@ fn assert_history(run: &Json, history: &[Epoch], has_penalty: bool) {
         ("learning_rate", |epoch| epoch.lr),
         ("seconds", |epoch| epoch.seconds),
     ];
-    let penalty: (&str, fn(&Epoch) -> f64) = ("penalty", |epoch| epoch.penalty);
+    let penalty: Column = ("penalty", |epoch| epoch.penalty);
     for (tag, value) in columns.into_iter().chain(has_penalty.then_some(penalty)) {
         let expected: Vec<_> =
             history.iter().zip(&ends).map(|(epoch, &end)| (epoch.epoch, value(epoch), end)).collect();

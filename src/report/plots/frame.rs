@@ -157,4 +157,12 @@ mod tests {
         let pieces = frame.clip(&[(0.0, 0.5), (1.0, 1.5), (2.0, 1.5), (3.0, 0.5), (4.0, 0.5)]);
         assert_eq!(pieces, [vec![(0.0, 0.5), (0.5, 0.0)], vec![(2.5, 0.0), (3.0, 0.5), (4.0, 0.5)]]);
     }
+
+    #[test]
+    fn a_curve_has_a_gap_where_it_is_no_number() {
+        let frame = Frame { left: 0.0, right: 5.0, top: 0.0, bottom: 1.0, x: (0.0, 5.0), y: (0.0, 1.0) };
+        let curve = [0.5, 0.5, f64::INFINITY, 0.5, f64::NAN, 0.5];
+        let curve: Vec<Point> = (0..).zip(curve).map(|(x, y)| (f64::from(x), y)).collect();
+        assert_eq!(frame.clip(&curve), [vec![(0.0, 0.5), (1.0, 0.5)]]);
+    }
 }
