@@ -12,13 +12,17 @@ use crate::inference::evaluate::{self, SplitName};
 use crate::inference::load::{Loaded, load};
 use crate::inference::predict;
 use crate::models;
+use crate::report::show::{Choice, Listing, Request, View};
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial};
 use crate::sweep::manifest::Manifest;
 use crate::sweep::store::Store;
 use crate::sweep::worker::Worker;
 use crate::sweep::{self, Options, Report, Rerun, device};
-use crate::{data, exit, parity};
+use crate::{data, exit, parity, report};
+
+/// So many columns without room are named.
+const COLUMNS_NAMED: usize = 12;
 
 /// Trains small CIFAR-10 networks with PyTorch's arithmetic and compares them in experiments.
 #[derive(Parser)]
@@ -37,6 +41,8 @@ enum Command {
     Sweep(SweepArguments),
     /// Run an experiment's base configuration alone, one trial
     Train(TrainArguments),
+    /// List the trials of a results folder: settings that differ, status, scores; also while they run
+    Show(ShowArguments),
     /// Make the tables and plots of a results folder anew from its stored trials
     Report {
         /// A folder that `runner sweep` made, such as results/quickstart
@@ -194,6 +200,36 @@ struct TrainArguments {
 }
 
 #[derive(Args)]
+#[command(after_help = SHOW_HELP)]
+struct ShowArguments {
+    /// A folder that `runner sweep` made, such as results/quickstart
+    results: PathBuf,
+    /// Order by this column: accuracies and the like highest first, all else lowest first
+    #[arg(long, value_name = "COLUMN", default_value = "test_accuracy")]
+    sort: String,
+    /// The other way round
+    #[arg(long)]
+    reverse: bool,
+    /// Only trials with this value, such as status=failed, optimizer=adam, 'lr>=0.01' or 'test_accuracy>55%'; may be repeated
+    #[arg(long, value_name = "COLUMN=VALUE")]
+    filter: Vec<String>,
+    /// Show these columns, in this order
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', conflicts_with = "all")]
+    columns: Vec<String>,
+    /// Show every column
+    #[arg(long)]
+    all: bool,
+    /// Print JSON: a list of objects with the columns of trials.csv, shares in 0 to 1
+    #[arg(long)]
+    json: bool,
+}
+
+const SHOW_HELP: &str = "\
+The columns are those of trials.csv; a configuration key may go by its last part where that is clear: lr, optimizer.
+Besides = there are !=, >, >=, < and <=, which want quotes in a shell. Trials that have not ended are running or waiting.
+On a terminal the least important columns give way to its width, which a note says; in a pipe all are there.";
+
+#[derive(Args)]
 struct ParityArguments {
     /// Compare this experiment's configurations, each with its first seed [default: the built-in cases]
     experiment: Option<PathBuf>,
@@ -239,6 +275,7 @@ pub fn run(cli: Cli) -> Result<i32> {
     match cli.command {
         Command::Sweep(arguments) => run_sweep(&arguments),
         Command::Train(arguments) => run_train(&arguments),
+        Command::Show(arguments) => run_show(arguments),
         Command::Report { results, folder } => run_report(&results, &data::directory(folder.data.as_deref())),
         Command::Evaluate { checkpoints, split, experiment, folder, device, json } => {
             let device = device::parse(&device)?;
@@ -354,6 +391,55 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i3
     lines.push(format!("{} trials, {new} new; results in {}", trials.len(), out.display()));
     say(&lines.join("\n"))?;
     Ok(exit::DONE)
+}
+
+fn run_show(arguments: ShowArguments) -> Result<i32> {
+    let ShowArguments { results, sort, reverse, filter: filters, columns, all, json } = arguments;
+    let store = Store::open(&results)?;
+    let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
+    let experiment = &manifest.experiment;
+    let note = sweep::note(&manifest, experiment, None);
+    let mut study = sweep::study::study(experiment, &experiment.trials(), &note, &store, &mut Default::default())?;
+    for trial in study.trials.iter_mut().filter(|trial| trial.outcome.is_none()) {
+        trial.history = store.history_so_far(&trial.id);
+    }
+    let listing = Listing::new(&study.trials, &study.targets, |id| store.is_running(id));
+    let columns = match columns.is_empty() {
+        false => Choice::These(columns),
+        true if all || json => Choice::All,
+        true => Choice::Usual,
+    };
+    let view = listing.view(&Request { sort, reverse, filters, columns })?;
+    if json {
+        say(&serde_json::to_string_pretty(&view.json())?)?;
+    } else {
+        print_trials(&view)?;
+    }
+    if let Some(reason) = &view.why_empty {
+        sweep::print(reason);
+    }
+    Ok(exit::DONE)
+}
+
+/// The table on standard output; what there is to say about it on standard error.
+fn print_trials(view: &View) -> Result<()> {
+    let lines = view.table(terminal_width());
+    let red = console::Style::new().red();
+    let rows = lines.rows.iter().zip(view.troubled());
+    let rows = rows.map(|(line, troubled)| if troubled { red.apply_to(line).to_string() } else { line.clone() });
+    say(&lines.header.iter().cloned().chain(rows).collect::<Vec<_>>().join("\n"))?;
+    sweep::print(&view.counts());
+    if !lines.left_out.is_empty() {
+        let left_out = report::words::some(&lines.left_out, COLUMNS_NAMED);
+        sweep::print(&format!("no room for {left_out}; --columns chooses, a pipe has room for all"));
+    }
+    Ok(())
+}
+
+/// None where standard output is no terminal.
+fn terminal_width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    terminal.is_term().then(|| terminal.size().1.into())
 }
 
 fn run_report(results: &Path, data: &Path) -> Result<i32> {

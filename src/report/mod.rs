@@ -6,9 +6,11 @@
 pub mod metrics;
 pub mod overview;
 pub mod plots;
+pub mod show;
 pub mod statistics;
 pub mod summary;
 pub mod tables;
+pub mod terminal;
 pub mod text;
 pub mod words;
 

@@ -56,6 +56,14 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// `a, b, c and 5 more`
+pub fn some(items: &[String], most: usize) -> String {
+    match items.len().checked_sub(most) {
+        None | Some(0) => items.join(", "),
+        Some(more) => format!("{} and {more} more", items[..most].join(", ")),
+    }
+}
+
 /// `42 s`, `3.5 min`, `1.2 h`
 pub fn duration(seconds: f64) -> String {
     match seconds {
