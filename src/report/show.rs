@@ -1,10 +1,10 @@
 //! `runner show`: trials sorted, filtered and cut to the columns that matter, as a table for people or as JSON.
 
-use super::StoredTrial;
 use super::overview::MISSING;
 use super::tables::{key_columns, trials_grid};
 use super::terminal::{Column, Lines, lay_out};
 use super::words::{self, minus};
+use super::{StoredTrial, keys};
 use crate::spec::choices;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value as Json};
@@ -58,9 +58,12 @@ impl Listing {
     /// A trial that has not ended is running or waits its turn; its history is what it has stored so far.
     pub fn new(trials: &[StoredTrial], targets: &[f64], is_running: impl Fn(&str) -> bool) -> Listing {
         let grid = trials_grid(trials, targets);
-        let keys = key_columns(trials).len();
-        let short = short_names(&grid.header, keys);
-        let mut listing = Listing { names: grid.header, short, keys, rows: grid.rows };
+        let count = key_columns(trials).len();
+        let (before, rest) = grid.header.split_at(FIRST_KEY);
+        let (keys, after) = rest.split_at(count);
+        let short = keys::short_names(keys, &[before, after].concat());
+        let short = [before, &short, after].concat();
+        let mut listing = Listing { names: grid.header, short, keys: count, rows: grid.rows };
         let (status, epochs) = (listing.index("status"), listing.index("epochs_run"));
         for (trial, row) in trials.iter().zip(&mut listing.rows).filter(|(trial, _)| trial.outcome.is_none()) {
             row[status] = if is_running(&trial.id) { RUNNING } else { WAITING }.to_owned();
@@ -84,7 +87,8 @@ impl Listing {
         }
         let descending = is_better_high(&self.names[sort]) != request.reverse;
         rows.sort_by(|a, b| self.order(sort, descending, a, b));
-        let asked: Vec<usize> = std::iter::once(sort).chain(filters.iter().map(|filter| filter.column)).collect();
+        let limits = filters.iter().filter(|filter| filter.relation != Relation::Is).map(|filter| filter.column);
+        let asked: Vec<usize> = std::iter::once(sort).chain(limits).collect();
         let important = self.by_importance(&rows, &asked);
         let (columns, ranking) = match &request.columns {
             Choice::Usual => (self.usual(&rows, &asked), important),
@@ -111,6 +115,7 @@ impl Listing {
         })
     }
 
+    /// The places of the configuration keys.
     fn keys(&self) -> std::ops::Range<usize> {
         FIRST_KEY..FIRST_KEY + self.keys
     }
@@ -135,13 +140,8 @@ impl Listing {
         }
     }
 
-    /// Whether trials differ in a column. A key that an optimizer or a schedule does not have is no difference beside the
-    /// name of that optimizer or schedule.
     fn differs(&self, column: usize, rows: &[&[String]]) -> bool {
-        let group = self.names[column].split_once('.').map(|(group, _)| format!("{group}.name"));
-        let named = group.is_some_and(|name| self.names.contains(&name));
-        let values = rows.iter().map(|row| row[column].as_str()).filter(|text| !(named && text.is_empty()));
-        values.collect::<BTreeSet<_>>().len() > 1
+        keys::differ(&self.names[column], &self.names[self.keys()], rows.iter().map(|row| row[column].as_str()))
     }
 
     fn usual(&self, rows: &[&[String]], asked: &[usize]) -> Vec<usize> {
@@ -165,8 +165,10 @@ impl Listing {
         let order = order.chain(telling).chain([self.index("val_accuracy")]);
         let order = order.chain(keys.into_iter().filter(|&key| self.differs(key, rows)));
         let order = order.chain(["test_loss", "best_epoch", "accuracy_gap", "epochs_run", "seconds"].iter().map(index));
+        let (others, constant): (Vec<_>, Vec<_>) =
+            (0..self.names.len()).partition(|&column| self.differs(column, rows));
         let mut seen = BTreeSet::new();
-        order.chain(0..self.names.len()).filter(|&column| seen.insert(column)).collect()
+        order.chain(others).chain(constant).filter(|&column| seen.insert(column)).collect()
     }
 }
 
@@ -175,21 +177,6 @@ fn unusual(column: usize, rows: &[&[String]]) -> usize {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     rows.iter().for_each(|row| *counts.entry(row[column].as_str()).or_default() += 1);
     rows.len() - counts.values().max().copied().unwrap_or(0)
-}
-
-/// `optimizer.lr` → `lr`, `optimizer.name` → `optimizer`, unless another column is or would be called so.
-fn short_names(names: &[String], keys: usize) -> Vec<String> {
-    let is_key = |index: usize| (FIRST_KEY..FIRST_KEY + keys).contains(&index);
-    let candidate = |index: usize| match names[index].split_once('.') {
-        Some((group, "name")) if is_key(index) => group,
-        Some((_, field)) if is_key(index) => field,
-        _ => names[index].as_str(),
-    };
-    let taken = |short: &str, by: usize| {
-        (0..names.len()).any(|other| other != by && (candidate(other) == short || names[other] == short))
-    };
-    let name = |index: usize| if taken(candidate(index), index) { &names[index] } else { candidate(index) }.to_owned();
-    (0..names.len()).map(name).collect()
 }
 
 /// What a cell says.
@@ -390,5 +377,144 @@ fn readable(name: &str, text: &str, value: Value) -> String {
         // A count that tables keep as a float, such as the epochs to an accuracy.
         Value::Number(_) => text.strip_suffix(".0").unwrap_or(text).to_owned(),
         Value::Text(text) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example::accidents;
+
+    /// Twelve trials, of which one diverged, one failed and one runs.
+    fn listing() -> Listing {
+        let mut study = accidents();
+        let history = study.trials[10].history[..3].to_vec();
+        study.trials[11].history = history;
+        let id = study.trials[11].id.clone();
+        Listing::new(&study.trials, &study.targets, |running| running == id)
+    }
+
+    /// One trial a list of keys.
+    fn with_keys(keys: &[&[(&str, &str)]]) -> Listing {
+        let trials = keys.iter().enumerate().map(|(index, keys)| {
+            let mut trial = accidents().trials.swap_remove(index);
+            trial.keys = keys.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            trial
+        });
+        Listing::new(&trials.collect::<Vec<_>>(), &[], |_| false)
+    }
+
+    fn request(sort: &str, filters: &[&str]) -> Request {
+        let filters = filters.iter().map(|text| text.to_string()).collect();
+        Request { sort: sort.into(), reverse: false, filters, columns: Choice::Usual }
+    }
+
+    fn header(listing: &Listing) -> String {
+        let lines = listing.view(&request("id", &[])).unwrap().table(None);
+        lines.header[0].split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// One column of what is shown.
+    fn cells(view: &View, name: &str) -> Vec<String> {
+        view.rows.iter().map(|row| row[view.listing.find(name).unwrap()].clone()).collect()
+    }
+
+    #[test]
+    fn the_best_comes_first_and_what_failed_comes_last() {
+        let listing = listing();
+        let view = listing.view(&request("test_accuracy", &[])).unwrap();
+        let accuracies = cells(&view, "test_accuracy");
+        assert!(accuracies[..9].is_sorted_by(|a, b| a.parse::<f64>().unwrap() >= b.parse::<f64>().unwrap()));
+        assert_eq!(cells(&view, "status")[8..], ["done", "running", "diverged", "failed"]);
+        assert_eq!(view.troubled().collect::<Vec<_>>()[8..], [false, false, true, true]);
+        assert_eq!(view.counts(), "12 trials: 9 done, 1 running, 1 diverged, 1 failed");
+        let turned = Request { reverse: true, ..request("test_accuracy", &[]) };
+        let turned = cells(&listing.view(&turned).unwrap(), "test_accuracy");
+        assert!(turned[0] == accuracies[8] && turned[11].is_empty());
+    }
+
+    #[test]
+    fn losses_times_and_words_are_lowest_first() {
+        let listing = listing();
+        for column in ["test_loss", "seconds"] {
+            let values = cells(&listing.view(&request(column, &["status=done"])).unwrap(), column);
+            assert!(values.is_sorted_by(|a, b| a.parse::<f64>().unwrap() <= b.parse::<f64>().unwrap()), "{column}");
+        }
+        assert!(cells(&listing.view(&request("init", &[])).unwrap(), "init").is_sorted());
+    }
+
+    #[test]
+    fn a_running_trial_shows_its_epochs() {
+        let listing = listing();
+        let view = listing.view(&request("id", &["status=running"])).unwrap();
+        assert_eq!(cells(&view, "epochs_run"), ["3"]);
+    }
+
+    #[test]
+    fn only_keys_that_differ_are_shown() {
+        let sgd =
+            [("model.name", "lenet5"), ("optimizer.name", "sgd"), ("optimizer.momentum", "0.9"), ("warmup", "none")];
+        let adam =
+            [("model.name", "lenet5"), ("optimizer.name", "adam"), ("optimizer.eps", "1e-8"), ("warmup", "none")];
+        let warm = [("model.name", "lenet5"), ("optimizer.name", "adam"), ("warmup.epochs", "2")];
+        let after = "epochs_run best_epoch val_accuracy test_accuracy test_loss accuracy_gap seconds";
+        // Adam has no momentum; that says no more than `adam`.
+        assert_eq!(header(&with_keys(&[&sgd, &adam])), format!("id status seed optimizer {after}"));
+        assert_eq!(header(&with_keys(&[&adam, &warm])), format!("id status seed warmup epochs {after}"));
+    }
+
+    #[test]
+    fn filters_compare_numbers_shares_and_words() {
+        let listing = listing();
+        let count = |filters: &[&str]| listing.view(&request("id", filters)).unwrap().rows.len();
+        assert_eq!(count(&["init=orthogonal"]), 3);
+        assert_eq!(count(&["init!=orthogonal"]), 9);
+        assert_eq!(count(&["init=orthogonal", "seed<2", "seed>=1"]), 1);
+        assert_eq!(count(&["seed=1.0"]), 4);
+        assert_eq!(count(&["test_accuracy>56%"]), count(&["test_accuracy > 0.56"]));
+        assert_eq!(count(&["test_accuracy>56%"]) + count(&["test_accuracy<=0.56"]), 9);
+        assert_eq!(count(&["blocks=initialization"]), 12);
+        let view = listing.view(&request("id", &["status=dnoe"])).unwrap();
+        let reason = "no trial with status=dnoe; status is diverged, done, failed, running";
+        assert_eq!((view.rows.len(), view.why_empty.as_deref()), (0, Some(reason)));
+    }
+
+    #[test]
+    fn errors_name_the_columns() {
+        let listing = listing();
+        let error = |request: &Request| format!("{:#}", listing.view(request).err().unwrap());
+        let text = error(&request("test_acuracy", &[]));
+        assert!(text.starts_with("--sort: there is no column `test_acuracy`; valid: id, blocks, seed, model, init, "));
+        assert!(text.ends_with("did you mean `test_accuracy`?"), "{text}");
+        assert!(error(&request("id", &["sed=1"])).contains("--filter sed=1: there is no column `sed`"));
+        assert!(error(&request("id", &["seed"])).contains("quotes"));
+        assert!(error(&request("id", &["seed>low"])).contains("`low` is not a number"));
+    }
+
+    #[test]
+    fn json_keeps_types_and_every_digit() {
+        let mut study = accidents();
+        study.trials.truncate(5);
+        study.trials[0].id = "16e712345678".into();
+        study.trials[0].seed = u64::MAX;
+        let listing = Listing::new(&study.trials, &study.targets, |_| false);
+        let all = Request { columns: Choice::All, ..request("test_accuracy", &["id=16e712345678"]) };
+        let json = listing.view(&all).unwrap().json();
+        let scores = study.trials[0].scores().unwrap();
+        assert_eq!(json[0]["id"], "16e712345678");
+        assert_eq!(json[0]["seed"], u64::MAX);
+        assert_eq!(json[0]["test_loss"].as_f64().unwrap().to_bits(), scores.test.loss.to_bits());
+        assert_eq!((&json[0]["error"], &json[0]["model.name"]), (&Json::Null, &Json::from("lenet5")));
+    }
+
+    #[test]
+    fn the_columns_that_tell_trials_apart_stay_on_a_narrow_terminal() {
+        let listing = listing();
+        let lines = listing.view(&request("test_accuracy", &[])).unwrap().table(Some(60));
+        let header = lines.header.concat();
+        for name in ["id", "status", "seed", "init", "test_"] {
+            assert!(header.contains(name), "{name} is not in {header}");
+        }
+        assert!(lines.left_out.contains(&"seconds".to_owned()), "{:?}", lines.left_out);
     }
 }

@@ -1,14 +1,15 @@
 //! A table for a terminal: aligned columns, and no line longer than the terminal is wide.
 
 use super::overview::MISSING;
-use console::{Alignment, measure_text_width, pad_str, truncate_str};
+use console::{Alignment, measure_text_width, pad_str};
 
 /// Between two columns.
 const GAP: usize = 2;
-/// Longer cells are cut where there is a terminal to fit into.
+/// Longer cells lose their middle where there is a terminal to fit into.
 const WIDEST_CELL: usize = 32;
 
 /// One column of a table.
+#[derive(Clone)]
 pub struct Column {
     pub header: String,
     /// One a row, all columns alike.
@@ -79,8 +80,7 @@ struct Drawn {
 
 impl Drawn {
     fn new(column: &Column, narrow: bool) -> Drawn {
-        let cut =
-            |cell: &String| if narrow { truncate_str(cell, WIDEST_CELL, "…").into_owned() } else { cell.clone() };
+        let cut = |cell: &String| if narrow { shortened(cell) } else { cell.clone() };
         let cells: Vec<String> = column.cells.iter().map(cut).collect();
         let body = cells.iter().map(|cell| measure_text_width(cell)).max().unwrap_or(0);
         let header = if narrow { folded(&column.header, body) } else { [String::new(), column.header.clone()] };
@@ -93,6 +93,17 @@ impl Drawn {
     fn pad(&self, text: &str) -> String {
         pad_str(text, self.width, self.alignment, None).into_owned()
     }
+}
+
+/// With its beginning and its end: both tell paths apart.
+fn shortened(cell: &str) -> String {
+    let characters: Vec<char> = cell.chars().collect();
+    if characters.len() <= WIDEST_CELL {
+        return cell.to_owned();
+    }
+    let kept = (WIDEST_CELL - 1) / 2;
+    let end = &characters[characters.len() - kept..];
+    characters[..kept].iter().chain(['…'].iter()).chain(end).collect()
 }
 
 /// A header on two lines if it is wider than `width` and has a joint that makes it narrower.
@@ -118,26 +129,28 @@ mod tests {
         ]
     }
 
-    fn text(lines: Lines) -> String {
-        lines.header.into_iter().chain(lines.rows).collect::<Vec<_>>().join("\n")
+    fn text(lines: Lines) -> Vec<String> {
+        lines.header.into_iter().chain(lines.rows).collect()
     }
 
     #[test]
     fn a_pipe_gets_every_column_under_one_line_of_header() {
-        let expected = "\
-id            init            test_accuracy
-16bd7b2bbeec  xavier_uniform         57.16%
-7a41b71603c4  –                       5.47%";
+        let expected = [
+            "id            init            test_accuracy",
+            "16bd7b2bbeec  xavier_uniform         57.16%",
+            "7a41b71603c4  –                       5.47%",
+        ];
         assert_eq!(text(lay_out(&columns(), None)), expected);
     }
 
     #[test]
     fn a_terminal_gets_folded_headers() {
-        let expected = "\
-                                 test_
-id            init            accuracy
-16bd7b2bbeec  xavier_uniform    57.16%
-7a41b71603c4  –                  5.47%";
+        let expected = [
+            "                                 test_",
+            "id            init            accuracy",
+            "16bd7b2bbeec  xavier_uniform    57.16%",
+            "7a41b71603c4  –                  5.47%",
+        ];
         assert_eq!(text(lay_out(&columns(), Some(80))), expected);
     }
 
@@ -152,7 +165,7 @@ id            init            accuracy
     #[test]
     fn long_cells_are_cut_on_a_terminal_alone() {
         let long = || [Column::new("error", vec!["x".repeat(100)], 0)];
-        assert_eq!(lay_out(&long(), Some(80)).rows[0], format!("{}…", "x".repeat(WIDEST_CELL - 1)));
+        assert_eq!(lay_out(&long(), Some(80)).rows[0], format!("{}…{}", "x".repeat(15), "x".repeat(15)));
         assert_eq!(lay_out(&long(), None).rows[0].len(), 100);
     }
 }

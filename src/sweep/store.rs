@@ -20,7 +20,7 @@ use crate::train::record::{Epoch, Outcome, Showcase};
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
-const RESULT: &str = "result.json";
+pub const RESULT: &str = "result.json";
 const SHOWCASE: &str = "showcase.json";
 const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
