@@ -559,6 +559,8 @@ fn blank_zero(number: i64) -> String {
 /// Text for single images, CSV as soon as a folder is among them. A picture that cannot be read does not stop the others.
 fn run_predict(loaded: &Loaded, images: &[PathBuf], folder: &Path, json: bool) -> Result<i32> {
     let device = tch::Device::Cpu;
+    // A single small picture gives several threads nothing to do but wait for one another.
+    tch::set_num_threads(1);
     let scaling = loaded.scaling(folder, device)?;
     let class_names = data::class_names(loaded.config.data.dataset);
     let csv = images.iter().any(|path| path.is_dir());
