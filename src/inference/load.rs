@@ -9,7 +9,7 @@ use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
 use crate::models::{Network, layers};
 use crate::report::tables::status_word;
-use crate::spec::config::{Config, Mode, Scale};
+use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides};
 use crate::sweep::store::{BEST, Identity, RESULT, read_limited};
 use crate::train::checkpoint;
@@ -48,7 +48,7 @@ pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Lo
         };
         let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
         network.load_state(&state)?;
-        network.move_to(device, config.mode == Mode::Fast);
+        network.move_to(device);
         let (id, seed) = identity.map(|identity| (identity.id, identity.seed)).unzip();
         Ok(Loaded { path: path.to_owned(), id, seed, config, network })
     };
