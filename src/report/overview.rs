@@ -12,7 +12,8 @@ pub struct Grid {
     pub rows: Vec<Vec<String>>,
 }
 
-const MISSING: &str = "–";
+/// What a table shows where there is no value.
+pub const MISSING: &str = "–";
 
 /// Test accuracy, loss, and the comparison with the base, which is the first row.
 pub fn results(block: &BlockSummary) -> Grid {

@@ -20,7 +20,7 @@ use crate::train::record::{Epoch, Outcome, Showcase};
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
-const RESULT: &str = "result.json";
+pub const RESULT: &str = "result.json";
 const SHOWCASE: &str = "showcase.json";
 const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
@@ -150,6 +150,19 @@ impl Store {
         Ok(Some(Finished { identity, history, outcome, showcase }))
     }
 
+    /// Whether a process runs this trial now.
+    pub fn is_running(&self, id: &str) -> bool {
+        // A shared lock that is let go at once: whoever claims the trial in that moment tries again a little later.
+        let lock = File::open(self.work_dir(id).join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// The finished epochs of a trial that has not ended, as far as they are stored.
+    pub fn history_so_far(&self, id: &str) -> Vec<Epoch> {
+        let bytes = fs::read(self.work_dir(id).join(HISTORY));
+        bytes.ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
+    }
+
     /// The ids of all stored trials.
     pub fn stored_ids(&self) -> Result<Vec<String>> {
         let entries = fs::read_dir(self.root.join("trials"))?.collect::<std::io::Result<Vec<_>>>()?;
@@ -219,7 +232,7 @@ impl Claim {
 
     /// The finished epochs as far as they are stored.
     pub fn history(&self) -> Vec<Epoch> {
-        fs::read(self.folder.join(HISTORY)).ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
+        self.store.history_so_far(&self.id)
     }
 
     pub fn write_steps(&self, bytes: &[u8]) -> Result<()> {
