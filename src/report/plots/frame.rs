@@ -78,11 +78,11 @@ impl Frame {
         pieces
     }
 
-    /// The part of a segment inside the y-range.
+    /// The part of a segment inside the y-range; none where an end is no number.
     fn inside(&self, from: Point, to: Point) -> Option<(Point, Point)> {
         let cut = |y: f64| (from.0 + (to.0 - from.0) * (y - from.1) / (to.1 - from.1), y);
         let (low, high) = self.y;
-        if (from.1 < low && to.1 < low) || (from.1 > high && to.1 > high) {
+        if !(from.1 + to.1).is_finite() || (from.1 < low && to.1 < low) || (from.1 > high && to.1 > high) {
             return None;
         }
         let bounded = |point: Point| match point.1 {
