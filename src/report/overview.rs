@@ -12,7 +12,8 @@ pub struct Grid {
     pub rows: Vec<Vec<String>>,
 }
 
-const MISSING: &str = "–";
+/// What a table shows where there is no value.
+pub const MISSING: &str = "–";
 
 impl Grid {
     /// Numbers are set to the right.

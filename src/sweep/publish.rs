@@ -49,7 +49,7 @@ pub fn publish(
 /// Brings the event file of a trial up to date, whose stored epochs have just become more.
 pub fn publish_epochs(store: &Store, trial: &Trial, label: &str) -> Result<()> {
     // Before it is asked whether the trial has ended, for it then takes its epochs along.
-    let epochs = store.epochs_so_far(&trial.id);
+    let epochs = store.history_so_far(&trial.id);
     let mut trial = stored_trial(trial, label, store)?;
     if trial.outcome.is_none() {
         trial.history = epochs;

@@ -22,7 +22,7 @@ use crate::train::record::{Epoch, Outcome, Showcase};
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
-const RESULT: &str = "result.json";
+pub const RESULT: &str = "result.json";
 const SHOWCASE: &str = "showcase.json";
 const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
@@ -166,11 +166,6 @@ impl Store {
         Ok(())
     }
 
-    /// The finished epochs of a trial under way, as far as they are stored.
-    pub fn epochs_so_far(&self, id: &str) -> Vec<Epoch> {
-        fs::read(self.work_dir(id).join(HISTORY)).ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
-    }
-
     /// The stored trial, or None if it has not finished.
     pub fn load(&self, id: &str) -> Result<Option<Finished>> {
         let folder = self.trial_dir(id);
@@ -192,6 +187,19 @@ impl Store {
             _ => Some(serde_json::from_slice(&read(SHOWCASE)?).with_context(|| broken(SHOWCASE))?),
         };
         Ok(Some(Finished { identity, history, outcome, showcase }))
+    }
+
+    /// Whether a process runs this trial now.
+    pub fn is_running(&self, id: &str) -> bool {
+        // A shared lock that is let go at once: whoever claims the trial in that moment tries again a little later.
+        let lock = File::open(self.work_dir(id).join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// The finished epochs of a trial that has not ended, as far as they are stored.
+    pub fn history_so_far(&self, id: &str) -> Vec<Epoch> {
+        let bytes = fs::read(self.work_dir(id).join(HISTORY));
+        bytes.ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
     }
 
     /// The ids of all stored trials.
@@ -263,7 +271,7 @@ impl Claim {
 
     /// The finished epochs as far as they are stored.
     pub fn history(&self) -> Vec<Epoch> {
-        self.store.epochs_so_far(&self.id)
+        self.store.history_so_far(&self.id)
     }
 
     pub fn write_steps(&self, bytes: &[u8]) -> Result<()> {
