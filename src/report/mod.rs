@@ -3,6 +3,8 @@
 //! Everything here is a pure function; the caller writes the files. The order of work is
 //! trials → [`summary`] (one row a configuration, over its seeds) → [`tables`], [`overview`], [`plots`] and [`text`].
 
+pub mod events;
+pub mod html;
 pub mod keys;
 pub mod metrics;
 pub mod overview;
@@ -62,6 +64,8 @@ pub struct StudyVariant {
 pub struct StoredTrial {
     pub id: String,
     pub seed: u64,
+    /// Its configuration in a few words: `base`, `optimizer: adam, lr 0.001`.
+    pub label: String,
     /// Ids of the blocks that name it.
     pub blocks: Vec<String>,
     pub config: Config,

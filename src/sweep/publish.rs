@@ -9,17 +9,17 @@ use anyhow::{Context, Result};
 
 use super::manifest::Manifest;
 use super::store::Store;
-use super::study::{DataNote, study};
+use super::study::{DataNote, stored_trial, study};
 use crate::data::Images;
-use crate::report::{Rendered, StoredTrial, render_all};
-use crate::spec::Experiment;
+use crate::report::{Rendered, StoredTrial, events, html, render_all};
 use crate::spec::config::DatasetName;
+use crate::spec::{Experiment, Trial};
 
 /// Rendering takes at most about one part in so many of a sweep's time.
 const REST_FACTOR: u32 = 20;
 const DIGEST_SHOWN: usize = 12;
 
-/// Makes every table and plot of `experiment` from the trials in `store`.
+/// Makes every table, plot and event file of `experiment` from the trials in `store`.
 pub fn publish(
     store: &Store,
     experiment: &Experiment,
@@ -35,7 +35,26 @@ pub fn publish(
         }
     }
     let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    store.keep_only_plots(&names)
+    store.keep_only_plots(&names)?;
+    let report = store.read("report.md").context("report.md is gone")?;
+    // Pictures that cannot be made here may still lie there.
+    let picture = |path: &str| names.contains(&path).then(|| store.read(path))?;
+    store.write("report.html", html::page(&study.name, &String::from_utf8_lossy(&report), picture).as_bytes())?;
+    for trial in study.trials.iter().filter(|trial| trial.outcome.is_some()) {
+        store.extend(&events::path(trial), &events::event_file(trial))?;
+    }
+    store.keep_only_runs(&study.trials.iter().map(events::run_name).collect())
+}
+
+/// Brings the event file of a trial up to date, whose stored epochs have just become more.
+pub fn publish_epochs(store: &Store, trial: &Trial, label: &str) -> Result<()> {
+    // Before it is asked whether the trial has ended, for it then takes its epochs along.
+    let epochs = store.history_so_far(&trial.id);
+    let mut trial = stored_trial(trial, label, store)?;
+    if trial.outcome.is_none() {
+        trial.history = epochs;
+    }
+    store.extend(&events::path(&trial), &events::event_file(&trial))
 }
 
 /// How captions name the data that `manifest` records.

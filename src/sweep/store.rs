@@ -5,9 +5,10 @@
 //! work/<id>/     a trial under way: its lock, its last checkpoint, its log; renamed to trials/<id> when it is whole
 //! ```
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::seal::seal;
+use crate::report::events;
 use crate::spec::config::Config;
 use crate::train::record::{Epoch, Outcome, Showcase};
 
@@ -122,6 +124,43 @@ impl Store {
             let name = format!("plots/{}", entry.file_name().to_string_lossy());
             if name.ends_with(".png") && !kept.contains(&name.as_str()) {
                 fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a file that only ever grows hold `bytes`, by adding what it lacks: who has it open goes on reading, which a
+    /// replaced file would not allow. One that begins otherwise is written anew. What a kill leaves torn is mended next time.
+    pub fn extend(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.root.join(name);
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
+            let old = fs::read(&path).unwrap_or_default();
+            let same = if bytes.starts_with(&old) { old.len() } else { 0 };
+            if same == bytes.len() {
+                return Ok(());
+            }
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(same == 0)
+                .custom_flags(libc::O_NOFOLLOW)
+                .open(&path)?;
+            // Not at the file's end, where another sweep may have put the same just now.
+            file.write_all_at(&bytes[same..], same as u64)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Removes event files of trials that the current study no longer has, with their folders.
+    pub fn keep_only_runs(&self, kept: &HashSet<String>) -> Result<()> {
+        for run in fs::read_dir(self.root.join(events::FOLDER)).into_iter().flatten() {
+            let run = run?;
+            let file = run.path().join(events::FILE);
+            if !kept.contains(&*run.file_name().to_string_lossy()) && file.exists() {
+                fs::remove_file(file)?;
+                // Someone may have put a file of their own there.
+                let _ = fs::remove_dir(run.path());
             }
         }
         Ok(())
