@@ -232,6 +232,7 @@ struct EvaluateArguments {
     /// Trial folders (results/NAME/trials/ID) or safetensors files
     #[arg(required = true, value_name = "TRIAL_DIR|CHECKPOINT")]
     checkpoints: Vec<PathBuf>,
+    /// Which images: the test set, or the validation or training part of each network's own split
     #[arg(long, value_enum, default_value = "test")]
     split: SplitName,
     /// Whose base configuration describes the network, for a state dict that PyTorch saved
