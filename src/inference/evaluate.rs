@@ -45,11 +45,11 @@ pub fn run(loaded: &Loaded, split: SplitName, folder: &Path, device: Device) -> 
     let parts = Split::new(&loaded.config.data, dataset.train.len());
     let scaling = Scaling::new(loaded.config.data.scale, &train, &parts.train);
     let (score, confusion) = match split {
-        SplitName::Train => evaluate(&loaded.network, &train, &scaling, &parts.train),
-        SplitName::Val => evaluate(&loaded.network, &train, &scaling, &parts.val),
+        SplitName::Train => evaluate(&loaded.network, &train, &scaling, &parts.train, &mut || {}),
+        SplitName::Val => evaluate(&loaded.network, &train, &scaling, &parts.val, &mut || {}),
         SplitName::Test => {
             let test = Resident::new(&dataset.test, device);
-            evaluate(&loaded.network, &test, &scaling, &test.all())
+            evaluate(&loaded.network, &test, &scaling, &test.all(), &mut || {})
         }
     };
     let classes = per_class(&confusion);

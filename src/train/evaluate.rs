@@ -13,8 +13,14 @@ pub const EVALUATION_BATCH: i64 = 500;
 pub const IGNORE_INDEX: i64 = -100;
 
 /// The images at `index` (i64) in that order. The loss is the mean over images of the plain cross-entropy, summed in
-/// float64 over batches of [`EVALUATION_BATCH`].
-pub fn evaluate(network: &Network, set: &Resident, scaling: &Scaling, index: &Tensor) -> (SplitScore, Confusion) {
+/// float64 over batches of [`EVALUATION_BATCH`]; `after_batch` is called after each.
+pub fn evaluate(
+    network: &Network,
+    set: &Resident,
+    scaling: &Scaling,
+    index: &Tensor,
+    after_batch: &mut dyn FnMut(),
+) -> (SplitScore, Confusion) {
     let mut loss_sum = 0.0;
     let mut confusion = Confusion::default();
     no_grad(|| {
@@ -24,6 +30,7 @@ pub fn evaluate(network: &Network, set: &Resident, scaling: &Scaling, index: &Te
             let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, IGNORE_INDEX, 0.0);
             loss_sum += loss.double_value(&[]) * batch.size()[0] as f64;
             count(&mut confusion, &labels, &logits.argmax(1, false));
+            after_batch();
         }
     });
     let images = index.size()[0] as f64;

@@ -11,7 +11,7 @@ use super::clip::clip;
 use super::evaluate::{IGNORE_INDEX, evaluate};
 use super::init::initialize;
 use super::optimizer::Optimizer;
-use super::record::{Epoch, Scores};
+use super::record::{Confusion, Epoch, Scores, SplitScore};
 use super::schedule::{LearningRate, Position};
 use crate::data::augment::augment;
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed, draw_order_seed};
@@ -38,6 +38,8 @@ pub struct Sets {
 pub trait Observer {
     /// After each step, before its weights change anything else.
     fn step(&mut self, step: &Step);
+    /// After each batch of an evaluation, which can take longer than all steps of an epoch.
+    fn evaluated_batch(&mut self) {}
     /// After each epoch and, where [`Observer::wants_checkpoint`] says so, in between: bytes from which the trial goes on.
     fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()>;
     /// Asked after each step.
@@ -80,7 +82,7 @@ pub struct Reached {
 
 /// Reads how far the checkpoint in `bytes` has come.
 pub fn reached(bytes: &[u8]) -> Result<Reached> {
-    let progress: Progress = checkpoint::description(bytes)?.context("the checkpoint has no description")?;
+    let progress = Progress::read(bytes)?;
     Ok(Reached { epochs: progress.history.len(), steps: progress.position.step })
 }
 
@@ -112,7 +114,7 @@ pub fn run(
             Flow::Diverged(reason) => return Ok(Ended::Diverged { reason, history: trainer.progress.history }),
         }
     }
-    trainer.score()
+    trainer.score(observer)
 }
 
 /// The weights that [`run`] starts from. Reseeds the default generator.
@@ -290,7 +292,7 @@ impl<'a> Trainer<'a> {
     /// Validates, records and selects, moves the schedule and leaves a checkpoint.
     fn close_epoch(&mut self, partial: Partial, clock: Clock, observer: &mut dyn Observer) -> Result<Flow> {
         draw_base_seed();
-        let (val, _) = evaluate(&self.network, &self.sets.train, &self.scaling, &self.split.val);
+        let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observer);
         let epoch = self.progress.history.len() + 1;
         let images = self.split.train.size()[0] as f64;
         self.progress.history.push(Epoch {
@@ -351,13 +353,7 @@ impl<'a> Trainer<'a> {
 
     /// Takes over a checkpoint of this very trial.
     fn restore(&mut self, bytes: &[u8]) -> Result<()> {
-        let progress: Progress =
-            checkpoint::description(bytes)?.context("not a checkpoint of a trial (it has no description)")?;
-        ensure!(
-            progress.format == CHECKPOINT_FORMAT,
-            "checkpoint format {} is not this program's {CHECKPOINT_FORMAT}",
-            progress.format
-        );
+        let progress = Progress::read(bytes)?;
         ensure!(
             progress.config == self.progress.config && progress.seed == self.progress.seed,
             "the checkpoint belongs to another configuration or seed"
@@ -375,14 +371,28 @@ impl<'a> Trainer<'a> {
     }
 
     /// Scores the selected epoch's weights on every split.
-    fn score(mut self) -> Result<Ended> {
+    fn score(mut self, observer: &mut dyn Observer) -> Result<Ended> {
         self.network.load_state(&self.best_state).context("the selected epoch's weights")?;
-        let (train, _) = evaluate(&self.network, &self.sets.train, &self.scaling, &self.split.train);
-        let (val, _) = evaluate(&self.network, &self.sets.train, &self.scaling, &self.split.val);
-        let all = self.sets.test.all();
-        let (test, confusion) = evaluate(&self.network, &self.sets.test, &self.scaling, &all);
+        let (train, _) = self.evaluate(&self.sets.train, &self.split.train, observer);
+        let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observer);
+        let (test, confusion) = self.evaluate(&self.sets.test, &self.sets.test.all(), observer);
         let scores = Scores { best_epoch: self.progress.best_epoch, train, val, test, confusion };
         Ok(Ended::Done { scores: Box::new(scores), best: self.best_state, history: self.progress.history })
+    }
+
+    fn evaluate(&self, set: &Resident, index: &Tensor, observer: &mut dyn Observer) -> (SplitScore, Confusion) {
+        evaluate(&self.network, set, &self.scaling, index, &mut || observer.evaluated_batch())
+    }
+}
+
+impl Progress {
+    /// The format first: what another one holds need not be readable here.
+    fn read(bytes: &[u8]) -> Result<Progress> {
+        let described: Option<serde_json::Value> = checkpoint::description(bytes)?;
+        let described = described.context("not a checkpoint of a trial (it has no description)")?;
+        let format = &described["format"];
+        ensure!(*format == CHECKPOINT_FORMAT, "checkpoint format {format} is not this program's {CHECKPOINT_FORMAT}");
+        Ok(serde_json::from_value(described)?)
     }
 }
 
