@@ -27,7 +27,15 @@ fn a_sweep_leaves_every_table_plot_and_trial() {
     for id in lab.stored() {
         let mut left = names(&lab.result("trials").join(&id));
         left.sort();
-        let expected = ["best.safetensors", "config.json", "history.csv", "last.safetensors", "log.txt", "result.json"];
+        let expected = [
+            "best.safetensors",
+            "config.json",
+            "history.csv",
+            "last.safetensors",
+            "log.txt",
+            "result.json",
+            "showcase.json",
+        ];
         assert_eq!(left, expected);
     }
     let plots = files(&lab.result("plots"));

@@ -21,10 +21,13 @@ use super::progress::print;
 use super::seal;
 use super::store::{Claim, Store};
 use crate::data::batches::Resident;
-use crate::spec::config::{Config, DatasetName};
+use crate::data::shared::{self, Ticket};
+use crate::spec::config::{Config, DatasetName, Mode};
 use crate::train::checkpoint;
+use crate::train::course::{Reached, reached};
+use crate::train::pack;
 use crate::train::record::{Epoch, Outcome, Status};
-use crate::train::trial::{self, Ended, Observer, Reached, Sets, Step};
+use crate::train::trial::{self, Ended, Observer, Sets, Step};
 use crate::{models, native};
 
 /// A checkpoint at least this often where epochs are longer.
@@ -37,6 +40,8 @@ pub struct Worker {
     pub data: PathBuf,
     pub device: Device,
     pub threads: usize,
+    /// Images that the sweep has read already.
+    pub images: Option<Ticket>,
 }
 
 impl Worker {
@@ -76,8 +81,15 @@ impl Worker {
         send(&Event::Started { finished_epochs: reached.epochs, note });
         let mut observer = Reporter::new(&claim, trace, stop, reached);
         let (config, seed) = (&job.trial.config, job.trial.seed);
-        let trained =
-            AssertUnwindSafe(|| trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer));
+        let trained = AssertUnwindSafe(|| match config.mode {
+            Mode::Exact => trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer),
+            Mode::Fast => {
+                let resume = resume.map(|bytes| [bytes]);
+                let resume = resume.as_ref().map(|checkpoint| checkpoint.as_slice());
+                let ended = pack::run(&[config], seed, sets, self.device, resume, &mut [&mut observer]);
+                ended.map(|mut ended| ended.remove(0))
+            }
+        });
         match catch_unwind(trained) {
             Ok(ended) => {
                 observer.store_trace()?;
@@ -88,6 +100,10 @@ impl Worker {
     }
 
     fn load(&self, name: DatasetName) -> Result<Sets> {
+        if let Some(ticket) = self.images.filter(|ticket| ticket.name == name) {
+            let [train, test] = shared::map(ticket)?.map(|images| Resident::mapped(images, self.device));
+            return Ok(Sets { train, test });
+        }
         let set = crate::data::load(name, &self.data)?;
         // The sweep has looked at these files before, but maybe days ago.
         if let Some(manifest) = Manifest::load(&self.store)? {
@@ -97,11 +113,11 @@ impl Worker {
     }
 
     fn store_outcome(&self, claim: Claim, job: &Job, ended: Ended) -> Result<Event> {
-        let (status, error, scores, best, history) = match ended {
+        let (status, error, scores, kept, history) = match ended {
             Ended::Interrupted => return Ok(Event::Interrupted),
-            Ended::Done { scores, best, history } => {
+            Ended::Done { scores, showcase, best, history } => {
                 let best = checkpoint::encode(&best, &job.trial)?;
-                (Status::Done, None, Some(*scores), Some(best), history)
+                (Status::Done, None, Some(*scores), Some((best, showcase)), history)
             }
             Ended::Diverged { reason, history } => (Status::Diverged, Some(reason), None, None, history),
         };
@@ -120,7 +136,7 @@ impl Worker {
             threads: self.threads,
         };
         print(&format!("{status:?} after {} epochs", outcome.epochs));
-        claim.finish(&outcome, &history, best.as_deref())?;
+        claim.finish(&outcome, &history, kept.as_ref().map(|(best, showcase)| (best.as_slice(), showcase)))?;
         Ok(Event::Ended { outcome: Box::new(outcome) })
     }
 }
@@ -157,7 +173,7 @@ impl Start {
     /// At the checkpoint in `bytes`, until which the stored `steps` must go.
     fn at(bytes: Vec<u8>, steps: Option<&[u8]>) -> Result<Start> {
         seal::check(&bytes).context("the checkpoint is damaged")?;
-        let reached = trial::reached(&bytes)?;
+        let reached = reached(&bytes)?;
         let trace = steps.map(|steps| steps_until(steps, reached.steps)).transpose()?;
         Ok(Start { resume: Some(bytes), reached, trace, note: None })
     }

@@ -42,7 +42,7 @@ fn row_19_wrong_keys_and_numbers_are_shown_with_line_and_column() {
         ("momentum: 0.9", "nesterov: no", "tiny.yaml:10:46"),
         ("batch_size: 64", "batch_size: -64", "tiny.yaml:9:15"),
         ("epochs: 2", "epochs: -1", "tiny.yaml:8:11"),
-        ("train: 256", "train: -1", "tiny.yaml:4:34"),
+        ("train: 256", "train: -1", "tiny.yaml:4:35"),
     ];
     for (right, wrong, place) in cases {
         assert!(TINY.contains(right));

@@ -20,7 +20,7 @@ pub fn is_there() -> bool {
 pub fn with_fault(lab: &Lab, call: &str, fault: &str, arguments: &str) -> Command {
     let program = lab.command(arguments);
     let mut command = Command::new("strace");
-    command.args(["-f", "--seccomp-bpf", "-qq", "-y", "-s", "0", "-o", "calls"]);
+    command.args(["-f", "-qq", "-y", "-s", "0", "-o", "calls"]);
     command.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:{fault}")]);
     command.arg(program.get_program()).args(program.get_args());
     lab.settle(command)
