@@ -3,6 +3,9 @@
 //! Uses the real images if they are in data/, else the synthetic set. Skipped, with a line saying so, where no Python
 //! with torch is found.
 
+#[path = "common/skip.rs"]
+mod skip;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +25,7 @@ use runner::spec::config::{Config, DatasetName, Scale};
 use runner::train::checkpoint;
 use runner::train::trial::{self, Sets};
 use serde_json::json;
+use skip::skip;
 use tch::{Device, Tensor};
 
 /// libtorch's default generator belongs to the whole process: one test at a time.
@@ -39,7 +43,7 @@ struct Bench {
 impl Bench {
     /// None, after saying why, where there is no Python.
     fn new(test: &str) -> Option<Bench> {
-        let python = python::find().map_err(|error| eprintln!("{test} is SKIPPED: {error:#}")).ok()?;
+        let python = python::find().map_err(|error| skip(&format!("{test}: {error:#}"))).ok()?;
         let alone = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         tch::set_num_threads(1);
         let data = data::directory(None);

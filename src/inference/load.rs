@@ -11,6 +11,7 @@ use crate::models::{Network, layers};
 use crate::report::tables::status_word;
 use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides};
+use crate::sweep::seal;
 use crate::sweep::store::{BEST, Identity, RESULT, read_limited};
 use crate::train::checkpoint;
 use crate::train::record::{Outcome, Status};
@@ -41,6 +42,9 @@ pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Lo
             Some(_) => None,
             None => checkpoint::description::<Identity>(&bytes).context("not the weights of a selected epoch")?,
         };
+        if identity.is_some() {
+            seal::check(&bytes).context("the file is damaged")?;
+        }
         let config = match (&identity, experiment) {
             (Some(identity), _) => identity.config.clone(),
             (None, Some(path)) => Experiment::load(path, &Overrides::default())?.base,

@@ -60,22 +60,26 @@ impl Manifest {
         Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("{}: not a manifest", path.display()))?))
     }
 
-    /// Refuses to mix trials of different images in one folder.
-    pub fn check_against(&self, earlier: &Manifest, store: &Store) -> Result<()> {
+    /// Takes over which data the folder's earlier trials were made from, and refuses to mix trials of different images.
+    pub fn follow(&mut self, earlier: Manifest, store: &Store) -> Result<()> {
         for (name, source) in &self.data {
-            let Some(before) = earlier.data.get(name) else { continue };
-            if before.sha256 != source.sha256 {
-                bail!(
-                    "{}: its trials were made from other {name} images (sha256 {} there, {} in {}); \
-                     use another --out, or the data of that time",
-                    store.root().display(),
-                    before.sha256,
-                    source.sha256,
-                    source.source
-                );
-            }
+            earlier.check_data(name, &source.sha256, &source.source, store)?;
+        }
+        for (name, source) in earlier.data {
+            self.data.entry(name).or_insert(source);
         }
         Ok(())
+    }
+
+    /// Fails if data set `name`, read from `source`, is not the one this folder's trials were made from.
+    pub fn check_data(&self, name: &str, sha256: &str, source: &str, store: &Store) -> Result<()> {
+        let Some(before) = self.data.get(name).filter(|before| before.sha256 != sha256) else { return Ok(()) };
+        bail!(
+            "{}: its trials were made from other {name} images (sha256 {} there, {sha256} in {source}); \
+             use another --out, or the data of that time",
+            store.root().display(),
+            before.sha256,
+        )
     }
 
     pub fn write(&self, store: &Store) -> Result<()> {

@@ -26,6 +26,8 @@ pub enum Event {
     },
     /// Some times a second.
     Progress(Progress),
+    /// An evaluation goes on.
+    Evaluating,
     Epoch(Epoch),
     /// The trial is stored.
     Ended {

@@ -4,6 +4,7 @@ pub mod device;
 mod estimate;
 pub mod manifest;
 pub mod message;
+mod patience;
 mod pool;
 mod progress;
 mod publish;
@@ -90,9 +91,9 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     let Data { sources, test_images, images } = read_data(experiment, trials, &options.data)?;
     let store = Store::create(&options.out)?;
     let device = device::name(options.device);
-    let manifest = Manifest::new(experiment, sources, device.clone(), THREADS_PER_WORKER);
+    let mut manifest = Manifest::new(experiment, sources, device.clone(), THREADS_PER_WORKER);
     if let Some(earlier) = Manifest::load(&store)? {
-        manifest.check_against(&earlier, &store)?;
+        manifest.follow(earlier, &store)?;
     }
     manifest.write(&store)?;
     say_dropped(experiment, &store)?;

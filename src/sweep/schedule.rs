@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::estimate::Estimate;
 use super::message::{Event, Job, Progress};
+use super::patience::Patience;
 use super::pool::{Content, Message, Process, Setup};
 use super::progress::{Display, Standing, duration, print};
 use super::publish::{Publisher, publish_epochs};
@@ -77,7 +78,7 @@ struct Slot {
 struct Running {
     trial: usize,
     attempt: usize,
-    since: Instant,
+    patience: Patience,
     progress: Option<Progress>,
     val_accuracy: Option<f64>,
     /// Set when the sweep itself killed the worker, and why.
@@ -137,10 +138,12 @@ impl<'a> Sweep<'a> {
         if result.is_err() {
             self.stop();
         }
-        for slot in &mut self.slots {
-            if let Some(process) = slot.process.take() {
-                process.wait()?;
+        for mut process in self.slots.iter_mut().filter_map(|slot| slot.process.take()) {
+            // Without a trial there is nothing to wait for, and a worker that hangs would hold up the end.
+            if result.is_ok() {
+                process.kill();
             }
+            process.wait()?;
         }
         self.display.finish();
         result?;
@@ -173,9 +176,10 @@ impl<'a> Sweep<'a> {
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the sweep keeps a sender"),
             }
             // Not only when nothing is heard: busy workers are heard all the time.
-            if self.last_tick.elapsed() >= TICK {
+            let passed = self.last_tick.elapsed();
+            if passed >= TICK {
                 self.last_tick = Instant::now();
-                self.kill_overdue();
+                self.kill_overdue(passed);
                 self.show();
             }
         }
@@ -206,7 +210,7 @@ impl<'a> Sweep<'a> {
         place.running = Some(Running {
             trial: pending.trial,
             attempt: pending.attempt,
-            since: Instant::now(),
+            patience: Patience::new(self.options.timeout),
             progress: None,
             val_accuracy: None,
             killed: None,
@@ -226,7 +230,8 @@ impl<'a> Sweep<'a> {
 
     fn event(&mut self, slot: usize, event: Event) -> Result<()> {
         let Some(running) = &mut self.slots[slot].running else { return Ok(()) };
-        let trial = running.trial;
+        running.patience.heard();
+        let (trial, attempt) = (running.trial, running.attempt);
         match event {
             Event::Started { finished_epochs, note } => {
                 let name = self.name(trial);
@@ -251,17 +256,19 @@ impl<'a> Sweep<'a> {
                 self.free(slot)?;
                 self.ended(trial, &outcome);
             }
+            Event::Evaluating => {}
             Event::Busy => {
-                let attempt = running.attempt;
                 self.free(slot)?;
                 self.busy(trial, attempt)?;
             }
             Event::Failed { error } => {
-                let attempt = running.attempt;
                 self.free(slot)?;
                 self.failed(trial, attempt, error)?;
             }
-            Event::Interrupted => self.free(slot)?,
+            Event::Interrupted => {
+                self.free(slot)?;
+                self.interrupted(slot, trial, attempt)?;
+            }
         }
         Ok(())
     }
@@ -290,6 +297,17 @@ impl<'a> Sweep<'a> {
             process.wait()?;
         }
         Ok(())
+    }
+
+    /// A worker has left its trial at a checkpoint and ends. If the sweep goes on, somebody else told it to.
+    fn interrupted(&mut self, slot: usize, trial: usize, attempt: usize) -> Result<()> {
+        if self.stopping {
+            return Ok(());
+        }
+        if let Some(process) = self.slots[slot].process.take() {
+            process.wait()?;
+        }
+        self.failed(trial, attempt, "its worker was told to stop by a signal".to_owned())
     }
 
     fn ended(&mut self, trial: usize, outcome: &Outcome) {
@@ -390,15 +408,16 @@ impl<'a> Sweep<'a> {
         Ok(self.store.log_path(&trial.id))
     }
 
-    fn kill_overdue(&mut self) {
-        let Some(timeout) = self.options.timeout else { return };
+    /// `passed` is the time since this was last done.
+    fn kill_overdue(&mut self, passed: Duration) {
         for slot in &mut self.slots {
             if let (Some(running), Some(process)) = (&mut slot.running, &mut slot.process)
-                && running.since.elapsed() > timeout
                 && running.killed.is_none()
             {
-                running.killed = Some(format!("took longer than {}", duration(timeout.as_secs_f64())));
-                process.kill();
+                running.killed = running.patience.look(passed);
+                if running.killed.is_some() {
+                    process.kill();
+                }
             }
         }
     }

@@ -181,6 +181,13 @@ impl Store {
         ensure!(identity.id == id, "{}: belongs to trial {}", folder.display(), identity.id);
         let outcome: Outcome = serde_json::from_slice(&read(RESULT)?).with_context(|| broken(RESULT))?;
         let history = parse_history(&read(HISTORY)?).with_context(|| broken(HISTORY))?;
+        ensure!(
+            history.len() == outcome.epochs,
+            "{}: it has {} of {} epochs",
+            broken(HISTORY),
+            history.len(),
+            outcome.epochs
+        );
         let showcase = match fs::read(folder.join(SHOWCASE)) {
             // Only a trial that is done has one.
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -278,8 +285,9 @@ impl Claim {
         self.write(STEPS, bytes)
     }
 
-    pub fn read_steps(&self) -> Vec<u8> {
-        fs::read(self.folder.join(STEPS)).unwrap_or_default()
+    /// None if the trial's steps are not traced so far.
+    pub fn read_steps(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(STEPS)).ok()
     }
 
     /// The trial's log, to append to.

@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use tch::Device;
 
 use super::device;
+use super::manifest::Manifest;
 use super::message::{Event, Job, Progress};
 use super::progress::print;
 use super::seal;
@@ -76,9 +77,9 @@ impl Worker {
             *loaded = Some((name, self.load(name)?));
         }
         let (_, sets) = loaded.as_ref().expect("just loaded");
-        let (resume, reached, note) = self.checkpoint_to_resume(&claim)?;
-        let mut observer = Reporter::new(&claim, job.trace, stop, reached);
+        let Start { resume, reached, trace, note } = Start::find(&claim, job.trace)?;
         send(&Event::Started { finished_epochs: reached.epochs, note });
+        let mut observer = Reporter::new(&claim, trace, stop, reached);
         let (config, seed) = (&job.trial.config, job.trial.seed);
         let trained = AssertUnwindSafe(|| match config.mode {
             Mode::Exact => trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer),
@@ -104,21 +105,11 @@ impl Worker {
             return Ok(Sets { train, test });
         }
         let set = crate::data::load(name, &self.data)?;
-        Ok(Sets { train: Resident::new(&set.train, self.device), test: Resident::new(&set.test, self.device) })
-    }
-
-    /// The stored checkpoint if it can be read; a damaged one is dropped and the trial starts afresh, with a note.
-    fn checkpoint_to_resume(&self, claim: &Claim) -> Result<(Option<Vec<u8>>, Reached, Option<String>)> {
-        let Some(bytes) = claim.read_checkpoint()? else { return Ok((None, Reached::default(), None)) };
-        match seal::check(&bytes).and_then(|()| reached(&bytes)) {
-            Ok(reached) => Ok((Some(bytes), reached, None)),
-            Err(error) => {
-                let note = format!("the checkpoint is damaged ({error:#}); the trial starts afresh");
-                print(&note);
-                claim.discard_checkpoint()?;
-                Ok((None, Reached::default(), Some(note)))
-            }
+        // The sweep has looked at these files before, but maybe days ago.
+        if let Some(manifest) = Manifest::load(&self.store)? {
+            manifest.check_data(name.as_str(), &set.sha256(), &set.source, &self.store)?;
         }
+        Ok(Sets { train: Resident::new(&set.train, self.device), test: Resident::new(&set.test, self.device) })
     }
 
     fn store_outcome(&self, claim: Claim, job: &Job, ended: Ended) -> Result<Event> {
@@ -150,6 +141,44 @@ impl Worker {
     }
 }
 
+/// From where a trial goes on.
+#[derive(Default)]
+struct Start {
+    /// The checkpoint's bytes; None for a fresh start.
+    resume: Option<Vec<u8>>,
+    reached: Reached,
+    /// The rows of `steps.csv` until there, where steps are traced.
+    trace: Option<String>,
+    /// Why a checkpoint that is there was not taken.
+    note: Option<String>,
+}
+
+impl Start {
+    /// At the stored checkpoint, if there is one that can be used. A trial once traced stays so: its `steps.csv` is to hold
+    /// every step.
+    fn find(claim: &Claim, wants_trace: bool) -> Result<Start> {
+        let steps = claim.read_steps();
+        let traced = wants_trace || steps.is_some();
+        let afresh = |note| Start { trace: traced.then(|| STEPS_HEADER.to_owned()), note, ..Start::default() };
+        let Some(bytes) = claim.read_checkpoint()? else { return Ok(afresh(None)) };
+        let steps = traced.then(|| steps.unwrap_or_default());
+        Start::at(bytes, steps.as_deref()).or_else(|error| {
+            let note = format!("{error:#}; the trial starts afresh");
+            print(&note);
+            claim.discard_checkpoint()?;
+            Ok(afresh(Some(note)))
+        })
+    }
+
+    /// At the checkpoint in `bytes`, until which the stored `steps` must go.
+    fn at(bytes: Vec<u8>, steps: Option<&[u8]>) -> Result<Start> {
+        seal::check(&bytes).context("the checkpoint is damaged")?;
+        let reached = reached(&bytes)?;
+        let trace = steps.map(|steps| steps_until(steps, reached.steps)).transpose()?;
+        Ok(Start { resume: Some(bytes), reached, trace, note: None })
+    }
+}
+
 /// Passes a trial's progress on and keeps its checkpoints.
 struct Reporter<'a> {
     claim: &'a Claim,
@@ -164,9 +193,8 @@ struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    fn new(claim: &'a Claim, trace: bool, stop: &'a AtomicBool, reached: Reached) -> Reporter<'a> {
+    fn new(claim: &'a Claim, trace: Option<String>, stop: &'a AtomicBool, reached: Reached) -> Reporter<'a> {
         let now = Instant::now();
-        let trace = trace.then(|| steps_until(&claim.read_steps(), reached.steps));
         let finished_epochs = reached.epochs;
         Reporter { claim, trace, stop, finished_epochs, last_checkpoint: now, last_progress: now, images: 0 }
     }
@@ -196,6 +224,10 @@ impl Observer for Reporter<'_> {
             self.images = 0;
             self.last_progress = Instant::now();
         }
+    }
+
+    fn evaluated_batch(&mut self) {
+        send(&Event::Evaluating);
     }
 
     fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
@@ -228,11 +260,24 @@ impl Observer for Reporter<'_> {
 
 const STEPS_HEADER: &str = "step,lr,loss,loss_hex\n";
 
-/// The header and the rows of a stored `steps.csv` that a checkpoint after `steps` steps covers.
-fn steps_until(stored: &[u8], steps: usize) -> String {
+/// The header and the first `steps` rows of a stored `steps.csv`.
+fn steps_until(stored: &[u8], steps: usize) -> Result<String> {
     let stored = String::from_utf8_lossy(stored);
-    let rows = stored.lines().skip(1).take(steps).map(|row| format!("{row}\n"));
-    std::iter::once(STEPS_HEADER.to_owned()).chain(rows).collect()
+    let mut rows = stored.lines().skip(1);
+    let mut kept = STEPS_HEADER.to_owned();
+    for step in 1..=steps {
+        let row = rows.next().filter(|row| is_row(row, step));
+        writeln!(kept, "{}", row.with_context(|| format!("steps.csv has no step {step} of {steps}"))?)?;
+    }
+    Ok(kept)
+}
+
+/// Whether `row` is that of `step` and whole: its loss is there twice.
+fn is_row(row: &str, step: usize) -> bool {
+    let cells: Vec<&str> = row.split(',').collect();
+    let [number, _, loss, bits] = cells[..] else { return false };
+    let same_bits = |loss: f32| u32::from_str_radix(bits, 16) == Ok(loss.to_bits());
+    number.parse() == Ok(step) && loss.parse().is_ok_and(same_bits)
 }
 
 /// Reads jobs in the background, so that the end of input (the sweep is gone) stops a trial under way.

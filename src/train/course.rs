@@ -224,11 +224,6 @@ impl<'a> Course<'a> {
     pub fn restore(&mut self, bytes: &[u8]) -> Result<Restored> {
         let progress = progress(bytes)?;
         ensure!(
-            progress.format == CHECKPOINT_FORMAT,
-            "checkpoint format {} is not this program's {CHECKPOINT_FORMAT}",
-            progress.format
-        );
-        ensure!(
             progress.config == self.progress.config && progress.seed == self.progress.seed,
             "the checkpoint belongs to another configuration or seed"
         );
@@ -256,8 +251,13 @@ pub fn stored_states(bytes: &[u8]) -> Result<(State, State)> {
     Ok((part(MODEL, &state), part(BEST, &state)))
 }
 
+/// The format first: what another one holds need not be readable here.
 fn progress(bytes: &[u8]) -> Result<Progress> {
-    checkpoint::description(bytes)?.context("not a checkpoint of a trial (it has no description)")
+    let described: Option<serde_json::Value> = checkpoint::description(bytes)?;
+    let described = described.context("not a checkpoint of a trial (it has no description)")?;
+    let format = &described["format"];
+    ensure!(*format == CHECKPOINT_FORMAT, "checkpoint format {format} is not this program's {CHECKPOINT_FORMAT}");
+    Ok(serde_json::from_value(described)?)
 }
 
 fn prefixed(prefix: &str, state: State) -> State {

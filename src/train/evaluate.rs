@@ -13,11 +13,20 @@ pub const EVALUATION_BATCH: i64 = 500;
 pub const IGNORE_INDEX: i64 = -100;
 
 /// The images at `index` (i64) in that order. The loss is the mean over images of the plain cross-entropy, summed in
-/// float64 over batches of [`EVALUATION_BATCH`].
-pub fn evaluate(network: &Network, set: &Resident, scaling: &Scaling, index: &Tensor) -> (SplitScore, Confusion) {
+/// float64 over batches of [`EVALUATION_BATCH`]; `after_batch` is called after each.
+pub fn evaluate(
+    network: &Network,
+    set: &Resident,
+    scaling: &Scaling,
+    index: &Tensor,
+    after_batch: &mut dyn FnMut(),
+) -> (SplitScore, Confusion) {
     let mut tally = Tally::default();
     let forward = |images: &Tensor| network.forward(images, false);
-    for_each_batch(forward, set, scaling, index, |_, labels, logits| tally.add(labels, logits));
+    for_each_batch(forward, set, scaling, index, |_, labels, logits| {
+        tally.add(labels, logits);
+        after_batch();
+    });
     tally.score()
 }
 
@@ -27,12 +36,14 @@ pub fn evaluate_members(
     set: &Resident,
     scaling: &Scaling,
     index: &Tensor,
+    after_batch: &mut dyn FnMut(),
 ) -> Vec<(SplitScore, Confusion)> {
     let mut tallies: Vec<Tally> = vec![];
     let forward = |images: &Tensor| network.forward(images, false);
     for_each_batch(forward, set, scaling, index, |_, labels, logits| {
         tallies.resize_with(logits.size()[0] as usize, Tally::default);
         (0..).zip(&mut tallies).for_each(|(member, tally)| tally.add(labels, &logits.get(member)));
+        after_batch();
     });
     tallies.iter().map(Tally::score).collect()
 }

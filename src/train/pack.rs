@@ -70,7 +70,7 @@ pub fn run(
             return Ok(configs.iter().map(|_| Ended::Interrupted).collect());
         }
     }
-    pack.score()
+    pack.score(observers)
 }
 
 #[derive(PartialEq)]
@@ -223,7 +223,9 @@ impl<'a> Pack<'a> {
         observers: &mut [&mut dyn Observer],
     ) -> Result<Flow> {
         draw_base_seed();
-        let scored = evaluate_members(&self.network, &self.sets.train, &self.scaling, &self.split.val);
+        let mut after_batch = || observers[0].evaluated_batch();
+        let scored =
+            evaluate_members(&self.network, &self.sets.train, &self.scaling, &self.split.val, &mut after_batch);
         let share = clock.elapsed().as_secs_f64() / self.members.len() as f64;
         let images = self.split.train.size()[0];
         let mut afresh = false;
@@ -268,12 +270,13 @@ impl<'a> Pack<'a> {
     }
 
     /// Scores each member's selected weights on every split.
-    fn score(mut self) -> Result<Vec<Ended>> {
+    fn score(mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<Ended>> {
         for (k, member) in self.members.iter().enumerate().filter(|(_, member)| member.diverged.is_none()) {
             self.network.write(k as i64, &member.course.best_state);
         }
         self.network.refresh();
-        let on = |set, index: &Tensor| evaluate_members(&self.network, set, &self.scaling, index);
+        let mut after_batch = || observers[0].evaluated_batch();
+        let mut on = |set, index: &Tensor| evaluate_members(&self.network, set, &self.scaling, index, &mut after_batch);
         let (train, val) = (on(&self.sets.train, &self.split.train), on(&self.sets.train, &self.split.val));
         let test = on(&self.sets.test, &self.sets.test.all());
         let ended = self.members.into_iter().enumerate().map(|(k, member)| {

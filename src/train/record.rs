@@ -40,6 +40,8 @@ pub enum Status {
 /// Plain cross-entropy and accuracy of the selected epoch's weights on one split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitScore {
+    /// Can be infinite or NaN on images that selected no epoch.
+    #[serde(with = "any_number")]
     pub loss: f64,
     pub accuracy: f64,
 }
@@ -107,4 +109,41 @@ pub struct Outcome {
     pub libtorch: String,
     pub device: String,
     pub threads: usize,
+}
+
+/// JSON has no NaN and no infinity, so they are stored as texts: `"NaN"`, `"inf"`, `"-inf"`.
+mod any_number {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Number(f64),
+        Text(String),
+    }
+
+    pub fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if number.is_finite() { serializer.serialize_f64(*number) } else { serializer.collect_str(number) }
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<f64, D::Error> {
+        match Stored::deserialize(deserializer)? {
+            Stored::Number(number) => Ok(number),
+            Stored::Text(text) => text.parse().map_err(D::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SplitScore;
+
+    #[test]
+    fn scores_survive_json_exactly() {
+        for loss in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1 + 0.2, 5e-324, f64::MAX, -0.0, 2.0] {
+            let text = serde_json::to_string(&SplitScore { loss, accuracy: 1.0 / 3.0 }).unwrap();
+            let back: SplitScore = serde_json::from_str(&text).unwrap();
+            assert_eq!((back.loss.to_bits(), back.accuracy), (loss.to_bits(), 1.0 / 3.0), "{text}");
+        }
+    }
 }

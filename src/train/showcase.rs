@@ -21,7 +21,8 @@ fn surest_mistakes(network: &Network, test: &Resident, scaling: &Scaling) -> Vec
     let forward = |images: &Tensor| network.forward(images, false);
     for_each_batch(forward, test, scaling, &test.all(), |index, labels, logits| {
         let (probability, predicted) = logits.softmax(-1, Kind::Float).max_dim(1, false);
-        let wrong = predicted.ne_tensor(labels).nonzero().view([-1]);
+        // Logits that overflow make no sure answer, and JSON has no NaN.
+        let wrong = predicted.ne_tensor(labels).logical_and(&probability.isfinite()).nonzero().view([-1]);
         let integers = |values: &Tensor| Vec::<i64>::try_from(values.index_select(0, &wrong)).expect("int64 values");
         let probabilities = Vec::<f32>::try_from(probability.index_select(0, &wrong)).expect("float32 values");
         let classes = integers(labels).into_iter().zip(integers(&predicted));
@@ -46,4 +47,25 @@ fn first_filters(network: &Network) -> Filters {
     // The copy is contiguous: `fast` keeps kernels channels last.
     let values = kernels.detach().contiguous().view([-1]);
     Filters { shape, values: Vec::try_from(values).expect("float32 weights") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data;
+    use crate::spec::config::{DatasetName, Scale};
+    use crate::train::trial::declared;
+    use tch::Device;
+
+    #[test]
+    fn overflowing_logits_are_no_mistakes() {
+        let config = crate::spec::defaults("lenet5").unwrap();
+        let network = declared(&config);
+        tch::no_grad(|| network.state().iter_mut().for_each(|(_, weight)| drop(weight.fill_(3e38))));
+        let set = data::load(DatasetName::Synthetic, "".as_ref()).unwrap();
+        let test = Resident::new(&set.test, Device::Cpu);
+        let showcase = showcase(&network, &test, &Scaling::fixed(Scale::Unit, Device::Cpu));
+        let text = serde_json::to_string(&showcase).unwrap();
+        assert!(serde_json::from_str::<Showcase>(&text).is_ok_and(|back| back == showcase));
+    }
 }

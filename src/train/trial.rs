@@ -10,7 +10,7 @@ use super::course::{Course, Partial, Restored};
 use super::evaluate::{IGNORE_INDEX, evaluate};
 use super::init::initialize;
 use super::optimizer::Optimizer;
-use super::record::{Epoch, Scores, Showcase};
+use super::record::{Confusion, Epoch, Scores, Showcase, SplitScore};
 use super::showcase::showcase;
 use crate::data::augment::augment;
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
@@ -28,6 +28,8 @@ pub struct Sets {
 pub trait Observer {
     /// After each step, before its weights change anything else.
     fn step(&mut self, step: &Step);
+    /// After each batch of an evaluation, which can take longer than all steps of an epoch.
+    fn evaluated_batch(&mut self) {}
     /// After each epoch and, where [`Observer::wants_checkpoint`] says so, in between: bytes from which the trial goes on.
     fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()>;
     /// Asked after each step.
@@ -82,7 +84,7 @@ pub fn run(
             Flow::Diverged(reason) => return Ok(Ended::Diverged { reason, history: trainer.course.into_history() }),
         }
     }
-    trainer.score()
+    trainer.score(observer)
 }
 
 /// The network as [`run`] starts with it. Reseeds the default generator.
@@ -205,7 +207,7 @@ impl<'a> Trainer<'a> {
     /// Validates, records and selects, moves the schedule and leaves a checkpoint.
     fn close_epoch(&mut self, partial: &Partial, clock: Clock, observer: &mut dyn Observer) -> Result<Flow> {
         draw_base_seed();
-        let (val, _) = evaluate(&self.network, &self.sets.train, &self.scaling, &self.split.val);
+        let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observer);
         let (images, weights) = (self.split.train.size()[0], || copied(self.network.state()));
         match self.course.close_epoch(partial, images, val, clock.seconds(), weights) {
             Err(reason) => return Ok(Flow::Diverged(reason)),
@@ -231,16 +233,19 @@ impl<'a> Trainer<'a> {
     }
 
     /// Scores the selected epoch's weights on every split.
-    fn score(mut self) -> Result<Ended> {
+    fn score(mut self, observer: &mut dyn Observer) -> Result<Ended> {
         self.network.load_state(&self.course.best_state).context("the selected epoch's weights")?;
-        let (train, _) = evaluate(&self.network, &self.sets.train, &self.scaling, &self.split.train);
-        let (val, _) = evaluate(&self.network, &self.sets.train, &self.scaling, &self.split.val);
-        let all = self.sets.test.all();
-        let (test, confusion) = evaluate(&self.network, &self.sets.test, &self.scaling, &all);
+        let (train, _) = self.evaluate(&self.sets.train, &self.split.train, observer);
+        let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observer);
+        let (test, confusion) = self.evaluate(&self.sets.test, &self.sets.test.all(), observer);
         let scores = Scores { best_epoch: self.course.best_epoch(), train, val, test, confusion };
         let showcase = showcase(&self.network, &self.sets.test, &self.scaling);
         let best = std::mem::take(&mut self.course.best_state);
         Ok(Ended::Done { scores: Box::new(scores), showcase, best, history: self.course.into_history() })
+    }
+
+    fn evaluate(&self, set: &Resident, index: &Tensor, observer: &mut dyn Observer) -> (SplitScore, Confusion) {
+        evaluate(&self.network, set, &self.scaling, index, &mut || observer.evaluated_batch())
     }
 }
 

@@ -1,12 +1,49 @@
 //! A folder with an experiment in it, the program run there, and what it leaves behind.
 
+pub mod skip;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+pub const DONE: i32 = 0;
+pub const FAILED: i32 = 1;
+pub const BAD_INPUT: i32 = 2;
+pub const INTERRUPTED: i32 = 130;
+
+/// Six trials.
+pub const TINY: &str = "
+schema: 1
+name: tiny
+data: {dataset: synthetic, train: 256, val: 100}
+seeds: [0, 1]
+base:
+  model: lenet5
+  epochs: 2
+  batch_size: 64
+  optimizer: {name: sgd, lr: 0.01, momentum: 0.9}
+blocks:
+  - {id: init, axes: {init: [xavier_uniform]}}
+  - {id: activation, axes: {activation: [relu]}}
+";
+pub const TINY_TRIALS: usize = 6;
+
+/// One trial.
+pub fn one(changes: &str) -> String {
+    format!(
+        "schema: 1\nname: tiny\ndata: {{dataset: synthetic, train: 256, val: 100}}\nseeds: [0]\n\
+         base: {{model: lenet5, batch_size: 64, optimizer: {{name: sgd, lr: 0.01, momentum: 0.9}}, {changes}}}\n"
+    )
+}
+
+/// One trial that takes long enough to be caught at work.
+pub fn long() -> Lab {
+    Lab::new(&one("epochs: 25"))
+}
 
 /// Nothing here takes so long, even on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(240);
@@ -57,16 +94,29 @@ impl Running {
         kill(self.child.id() as i32, signal);
     }
 
+    /// To the program and all its workers, if it was started in a group of its own.
+    pub fn signal_group(&self, signal: i32) {
+        kill(-(self.child.id() as i32), signal);
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Standard error so far.
+    pub fn said(&self) -> String {
+        self.output("err")
+    }
+
+    fn output(&self, name: &str) -> String {
+        let path = self.folder.join(format!("{name}.{}", self.child.id()));
+        String::from_utf8(fs::read(path).unwrap()).unwrap()
     }
 
     #[track_caller]
     pub fn end(mut self) -> Ended {
         wait_until("the program ends", || self.child.try_wait().unwrap().is_some());
-        let read = |name| String::from_utf8(fs::read(self.folder.join(name)).unwrap()).unwrap();
-        let (out, err) = (read(format!("out.{}", self.child.id())), read(format!("err.{}", self.child.id())));
-        Ended { status: self.child.wait().unwrap(), out, err }
+        Ended { status: self.child.wait().unwrap(), out: self.output("out"), err: self.output("err") }
     }
 }
 
@@ -94,12 +144,16 @@ impl Lab {
         self.path("results/tiny").join(name)
     }
 
-    /// The program (another build of it where RUNNER_BIN names one) with `arguments`, separated by spaces, to run in the folder.
+    /// The program with `arguments`, separated by spaces, to run in the folder.
     pub fn command(&self, arguments: &str) -> Command {
-        let program = std::env::var_os("RUNNER_BIN").unwrap_or(env!("CARGO_BIN_EXE_runner").into());
-        let mut command = Command::new(program);
-        command.args(arguments.split_whitespace()).current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env_remove("RUNNER_DATA");
+        let mut command = Command::new(program());
+        command.args(arguments.split_whitespace());
+        self.settle(command)
+    }
+
+    /// Any command, to run in the folder.
+    pub fn settle(&self, mut command: Command) -> Command {
+        command.current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("RUNNER_DATA");
         command
     }
 
@@ -145,6 +199,22 @@ impl Lab {
         processes.filter(is_worker).collect()
     }
 
+    /// Waits until a trial has a checkpoint and returns its path.
+    #[track_caller]
+    pub fn wait_for_checkpoint(&self) -> PathBuf {
+        let mut found = None;
+        let look = || {
+            let trials = fs::read_dir(self.result("work")).ok()?;
+            let mut checkpoints = trials.filter_map(|trial| Some(trial.ok()?.path().join("last.safetensors")));
+            checkpoints.find(|path| path.exists())
+        };
+        wait_until("a checkpoint is there", || {
+            found = look();
+            found.is_some()
+        });
+        found.expect("just seen")
+    }
+
     #[track_caller]
     pub fn wait_for_no_workers(&self) {
         wait_until("the workers are gone", || self.workers().is_empty());
@@ -175,6 +245,11 @@ impl Lab {
         self.result("trials").exists() && self.stored().len() == trials
     }
 
+    /// Scratch files and folders that are left.
+    pub fn scratch(&self) -> Vec<PathBuf> {
+        files(&self.path("results")).into_iter().filter(|path| path.to_str().unwrap().contains(".scratch-")).collect()
+    }
+
     /// How often each stored trial was begun.
     pub fn starts(&self) -> Vec<usize> {
         let log = |id: &String| fs::read_to_string(self.result(&format!("trials/{id}/log.txt"))).unwrap();
@@ -199,6 +274,11 @@ impl Lab {
         let files = files(&self.path("results")).into_iter();
         files.map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
     }
+}
+
+/// The program, or another build of it where RUNNER_BIN names one.
+pub fn program() -> std::ffi::OsString {
+    std::env::var_os("RUNNER_BIN").unwrap_or(env!("CARGO_BIN_EXE_runner").into())
 }
 
 /// Compares two runs' essences and names the first file that differs.
@@ -279,6 +359,25 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
         assert!(started.elapsed() < LIMIT, "waited in vain: {what}");
         std::thread::sleep(POLL);
     }
+}
+
+/// Whether `command`, words separated by spaces, can be run here.
+pub fn works(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    let mut command = Command::new(words.next().unwrap());
+    let status = command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Sets a limit (`libc::RLIMIT_*`) for `command` and all that it starts.
+pub fn limit(command: &mut Command, resource: libc::__rlimit_resource_t, most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    let set = move || match unsafe { libc::setrlimit(resource, &limit) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    // SAFETY: setrlimit is safe between fork and exec.
+    unsafe { command.pre_exec(set) };
 }
 
 /// Random numbers, the same in every run.

@@ -1,0 +1,90 @@
+//! How long a sweep waits for a worker that runs a trial.
+
+use std::time::Duration;
+
+use super::progress::duration;
+
+/// A worker says something after every step and every batch of an evaluation, so one that is silent for so long hangs.
+/// The longest that a healthy one needs is one step: resnet's takes about 2 GFLOP an image, so minutes for a batch of some
+/// thousand images on one busy core.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30 * 60);
+/// If more time than this goes by between two looks, the sweep itself was suspended, and its workers too: only so much counts.
+const LONGEST_GAP: Duration = Duration::from_secs(5);
+
+/// What is left of a sweep's patience with one attempt of one trial.
+pub struct Patience {
+    timeout: Option<Duration>,
+    running: Duration,
+    silent: Duration,
+}
+
+impl Patience {
+    pub fn new(timeout: Option<Duration>) -> Patience {
+        Patience { timeout, running: Duration::ZERO, silent: Duration::ZERO }
+    }
+
+    /// The worker has said something.
+    pub fn heard(&mut self) {
+        self.silent = Duration::ZERO;
+    }
+
+    /// Why the worker is to be killed, if it is. `passed` is the time since the last look.
+    pub fn look(&mut self, passed: Duration) -> Option<String> {
+        let passed = passed.min(LONGEST_GAP);
+        self.running += passed;
+        self.silent += passed;
+        match self.timeout {
+            Some(timeout) if self.running > timeout => {
+                Some(format!("took longer than {}", duration(timeout.as_secs_f64())))
+            }
+            _ if self.silent > LONGEST_SILENCE => {
+                Some(format!("its worker said nothing for {}", duration(LONGEST_SILENCE.as_secs_f64())))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Looks once a second.
+    fn look_for(patience: &mut Patience, seconds: u64) -> Option<String> {
+        (0..seconds).find_map(|_| patience.look(SECOND))
+    }
+
+    #[test]
+    fn a_silent_worker_is_given_up_without_any_timeout() {
+        let mut patience = Patience::new(None);
+        assert_eq!(look_for(&mut patience, 30 * 60), None);
+        assert_eq!(patience.look(SECOND).unwrap(), "its worker said nothing for 30 min");
+    }
+
+    #[test]
+    fn a_worker_that_is_heard_may_take_for_ever() {
+        let mut patience = Patience::new(None);
+        for _ in 0..1000 {
+            assert_eq!(look_for(&mut patience, 29 * 60), None);
+            patience.heard();
+        }
+    }
+
+    #[test]
+    fn a_timeout_counts_however_much_is_heard() {
+        let mut patience = Patience::new(Some(60 * SECOND));
+        for _ in 0..60 {
+            assert_eq!(patience.look(SECOND), None);
+            patience.heard();
+        }
+        assert_eq!(patience.look(SECOND).unwrap(), "took longer than 60 s");
+    }
+
+    #[test]
+    fn a_night_in_which_the_sweep_itself_slept_does_not_count() {
+        let mut patience = Patience::new(Some(90 * SECOND));
+        assert_eq!(patience.look(10 * 60 * 60 * SECOND), None);
+    }
+}
