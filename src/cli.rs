@@ -41,6 +41,8 @@ enum Command {
     Report {
         /// A folder that `runner sweep` made, such as results/quickstart
         results: PathBuf,
+        #[command(flatten)]
+        folder: DataFolder,
     },
     /// Score stored networks on a split: loss, accuracy, precision, recall, specificity, F1, confusion matrix
     Evaluate {
@@ -237,7 +239,7 @@ pub fn run(cli: Cli) -> Result<i32> {
     match cli.command {
         Command::Sweep(arguments) => run_sweep(&arguments),
         Command::Train(arguments) => run_train(&arguments),
-        Command::Report { results } => run_report(&results),
+        Command::Report { results, folder } => run_report(&results, &data::directory(folder.data.as_deref())),
         Command::Evaluate { checkpoints, split, experiment, folder, device, json } => {
             let device = device::parse(&device)?;
             let folder = data::directory(folder.data.as_deref());
@@ -354,11 +356,16 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i3
     Ok(exit::DONE)
 }
 
-fn run_report(results: &Path) -> Result<i32> {
+fn run_report(results: &Path, data: &Path) -> Result<i32> {
     let store = Store::open(results)?;
     let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
     let experiment = &manifest.experiment;
-    sweep::publish(&store, experiment, &sweep::note(&manifest, experiment), &mut Default::default())?;
+    let test_images = sweep::test_images(&manifest, data);
+    if test_images.is_none() {
+        sweep::print("the test images of these trials are not at hand (--data); pictures of them stay as they are");
+    }
+    let note = sweep::note(&manifest, experiment, test_images);
+    sweep::publish(&store, experiment, &note, &mut Default::default())?;
     say(&format!("tables and plots in {}", results.display()))?;
     Ok(exit::DONE)
 }

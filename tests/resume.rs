@@ -95,7 +95,7 @@ fn travel(config: &Config, sets: &Sets, stride: usize) -> Journey {
                 journey.interruptions += 1;
                 resume = Some(checkpoint);
             }
-            Ended::Done { scores, best, history } => {
+            Ended::Done { scores, best, history, .. } => {
                 journey.current = trial::stored_states(&checkpoint).unwrap().0;
                 let without_times = |epoch: Epoch| Epoch { train_seconds: 0.0, seconds: 0.0, ..epoch };
                 journey.history = history.into_iter().map(without_times).collect();

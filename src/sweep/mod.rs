@@ -15,11 +15,12 @@ pub mod worker;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::data;
+use crate::data::{self, Images};
 use crate::spec::config::DatasetName;
 use crate::spec::{Experiment, Trial};
 use manifest::{DataSource, Manifest};
@@ -85,7 +86,7 @@ pub const THREADS_PER_WORKER: usize = 1;
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
     outlive_the_file_size_limit();
-    let sources = data_sources(trials, &options.data)?;
+    let (sources, test_images) = data_sources(experiment, trials, &options.data)?;
     let store = Store::create(&options.out)?;
     let device = device::name(options.device);
     let manifest = Manifest::new(experiment, sources, device.clone(), THREADS_PER_WORKER);
@@ -101,7 +102,8 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
         }
     }
     let setup = Setup { results: options.out.clone(), data: options.data.clone(), device, threads: THREADS_PER_WORKER };
-    let publisher = publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment));
+    let publisher =
+        publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, test_images));
     Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
 }
 
@@ -125,20 +127,35 @@ fn outlive_the_file_size_limit() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs.
-fn data_sources(trials: &[Trial], folder: &Path) -> Result<BTreeMap<String, DataSource>> {
-    let mut names: Vec<DatasetName> = vec![];
-    for trial in trials {
-        if !names.contains(&trial.config.data.dataset) {
-            names.push(trial.config.data.dataset);
+/// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs. Also
+/// the experiment's test images, for the report.
+fn data_sources(
+    experiment: &Experiment,
+    trials: &[Trial],
+    folder: &Path,
+) -> Result<(BTreeMap<String, DataSource>, Option<Arc<Images>>)> {
+    let mut sources = BTreeMap::new();
+    let mut test_images = None;
+    for name in trials.iter().map(|trial| trial.config.data.dataset) {
+        if sources.contains_key(name.as_str()) {
+            continue;
         }
-    }
-    let read = |name: DatasetName| {
         let set = data::load(name, folder)?;
         let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
         let official = name != DatasetName::Cifar10 || data::inspect::verify(&set).is_official();
         let source = DataSource { sha256: set.sha256(), official, source: set.source, class_names };
-        Ok((name.as_str().to_owned(), source))
-    };
-    names.into_iter().map(read).collect()
+        sources.insert(name.as_str().to_owned(), source);
+        if name == experiment.base.data.dataset {
+            test_images = Some(Arc::new(set.test));
+        }
+    }
+    Ok((sources, test_images))
+}
+
+/// The test images that the experiment in `manifest` was scored on, if `folder` has them.
+pub fn test_images(manifest: &Manifest, folder: &Path) -> Option<Arc<Images>> {
+    let name = manifest.experiment.base.data.dataset;
+    let source = manifest.data.get(name.as_str())?;
+    let set = data::load(name, folder).ok()?;
+    (set.sha256() == source.sha256).then(|| Arc::new(set.test))
 }

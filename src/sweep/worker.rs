@@ -106,11 +106,11 @@ impl Worker {
     }
 
     fn store_outcome(&self, claim: Claim, job: &Job, ended: Ended) -> Result<Event> {
-        let (status, error, scores, best, history) = match ended {
+        let (status, error, scores, kept, history) = match ended {
             Ended::Interrupted => return Ok(Event::Interrupted),
-            Ended::Done { scores, best, history } => {
+            Ended::Done { scores, showcase, best, history } => {
                 let best = checkpoint::encode(&best, &job.trial)?;
-                (Status::Done, None, Some(*scores), Some(best), history)
+                (Status::Done, None, Some(*scores), Some((best, showcase)), history)
             }
             Ended::Diverged { reason, history } => (Status::Diverged, Some(reason), None, None, history),
         };
@@ -129,7 +129,7 @@ impl Worker {
             threads: self.threads,
         };
         print(&format!("{status:?} after {} epochs", outcome.epochs));
-        claim.finish(&outcome, &history, best.as_deref())?;
+        claim.finish(&outcome, &history, kept.as_ref().map(|(best, showcase)| (best.as_slice(), showcase)))?;
         Ok(Event::Ended { outcome: Box::new(outcome) })
     }
 }

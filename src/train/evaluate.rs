@@ -17,18 +17,30 @@ pub const IGNORE_INDEX: i64 = -100;
 pub fn evaluate(network: &Network, set: &Resident, scaling: &Scaling, index: &Tensor) -> (SplitScore, Confusion) {
     let mut loss_sum = 0.0;
     let mut confusion = Confusion::default();
-    no_grad(|| {
-        for batch in index.split(EVALUATION_BATCH, 0) {
-            let (images, labels) = set.select(&batch);
-            let logits = network.forward(&scaling.apply(&images), false);
-            let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, IGNORE_INDEX, 0.0);
-            loss_sum += loss.double_value(&[]) * batch.size()[0] as f64;
-            count(&mut confusion, &labels, &logits.argmax(1, false));
-        }
+    for_each_batch(network, set, scaling, index, |_, labels, logits| {
+        let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, IGNORE_INDEX, 0.0);
+        loss_sum += loss.double_value(&[]) * labels.size()[0] as f64;
+        count(&mut confusion, labels, &logits.argmax(1, false));
     });
     let images = index.size()[0] as f64;
     let correct: u64 = (0..CLASSES).map(|class| confusion[class][class]).sum();
     (SplitScore { loss: loss_sum / images, accuracy: correct as f64 / images }, confusion)
+}
+
+/// Calls `see` with the positions, the labels and the logits [N, 10] of each batch of the images at `index`.
+pub fn for_each_batch(
+    network: &Network,
+    set: &Resident,
+    scaling: &Scaling,
+    index: &Tensor,
+    mut see: impl FnMut(&Tensor, &Tensor, &Tensor),
+) {
+    no_grad(|| {
+        for batch in index.split(EVALUATION_BATCH, 0) {
+            let (images, labels) = set.select(&batch);
+            see(&batch, &labels, &network.forward(&scaling.apply(&images), false));
+        }
+    });
 }
 
 fn count(confusion: &mut Confusion, labels: &Tensor, predictions: &Tensor) {

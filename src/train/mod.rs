@@ -7,4 +7,5 @@ mod init;
 pub mod optimizer;
 pub mod record;
 mod schedule;
+mod showcase;
 pub mod trial;

@@ -11,8 +11,9 @@ use super::clip::clip;
 use super::evaluate::{IGNORE_INDEX, evaluate};
 use super::init::initialize;
 use super::optimizer::Optimizer;
-use super::record::{Epoch, Scores};
+use super::record::{Epoch, Scores, Showcase};
 use super::schedule::{LearningRate, Position};
+use super::showcase::showcase;
 use crate::data::augment::augment;
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed, draw_order_seed};
 use crate::models::{Network, State, layers};
@@ -63,7 +64,7 @@ pub struct Step {
 
 pub enum Ended {
     /// All epochs, or as many as early stopping allowed. `best` is the selected epoch's state dict.
-    Done { scores: Box<Scores>, best: State, history: Vec<Epoch> },
+    Done { scores: Box<Scores>, showcase: Showcase, best: State, history: Vec<Epoch> },
     /// A loss became NaN or infinite; `reason` says where.
     Diverged { reason: String, history: Vec<Epoch> },
     /// The observer stopped it at a checkpoint.
@@ -382,7 +383,8 @@ impl<'a> Trainer<'a> {
         let all = self.sets.test.all();
         let (test, confusion) = evaluate(&self.network, &self.sets.test, &self.scaling, &all);
         let scores = Scores { best_epoch: self.progress.best_epoch, train, val, test, confusion };
-        Ok(Ended::Done { scores: Box::new(scores), best: self.best_state, history: self.progress.history })
+        let showcase = showcase(&self.network, &self.sets.test, &self.scaling);
+        Ok(Ended::Done { scores: Box::new(scores), showcase, best: self.best_state, history: self.progress.history })
     }
 }
 
