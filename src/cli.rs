@@ -12,9 +12,11 @@ use crate::inference::evaluate::{self, SplitName};
 use crate::inference::load::{Loaded, load};
 use crate::inference::predict;
 use crate::models;
+use crate::report::compare::caveats;
+use crate::report::summary::summarize;
+use crate::report::words::grouped;
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial};
-use crate::sweep::manifest::Manifest;
 use crate::sweep::store::Store;
 use crate::sweep::worker::Worker;
 use crate::sweep::{self, Options, Report, Rerun, device};
@@ -37,10 +39,17 @@ enum Command {
     Sweep(SweepArguments),
     /// Run an experiment's base configuration alone, one trial
     Train(TrainArguments),
-    /// Make the tables and plots of a results folder anew from its stored trials
+    /// Make the tables and plots of a results folder anew from its stored trials, or compare several in one report
+    ///
+    /// Of several folders, the base configurations stand side by side, the first one's as the base of all, and then each
+    /// experiment's configuration of highest validation accuracy. Their images must be the same.
     Report {
-        /// A folder that `runner sweep` made, such as results/quickstart
-        results: PathBuf,
+        /// Folders that `runner sweep` made, such as results/quickstart
+        #[arg(required = true, value_name = "RESULTS_DIR")]
+        results: Vec<PathBuf>,
+        /// Where the comparison of several folders goes
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         folder: DataFolder,
     },
@@ -239,7 +248,9 @@ pub fn run(cli: Cli) -> Result<i32> {
     match cli.command {
         Command::Sweep(arguments) => run_sweep(&arguments),
         Command::Train(arguments) => run_train(&arguments),
-        Command::Report { results, folder } => run_report(&results, &data::directory(folder.data.as_deref())),
+        Command::Report { results, out, folder } => {
+            run_report(&results, out.as_deref(), &data::directory(folder.data.as_deref()))
+        }
         Command::Evaluate { checkpoints, split, experiment, folder, device, json } => {
             let device = device::parse(&device)?;
             let folder = data::directory(folder.data.as_deref());
@@ -356,17 +367,20 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i3
     Ok(exit::DONE)
 }
 
-fn run_report(results: &Path, data: &Path) -> Result<i32> {
-    let store = Store::open(results)?;
-    let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
-    let experiment = &manifest.experiment;
-    let test_images = sweep::test_images(&manifest, data);
-    if test_images.is_none() {
+fn run_report(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i32> {
+    let (study, folder) = match (results, out) {
+        ([folder], None) => (sweep::publish_stored(folder, data)?, folder.as_path()),
+        ([_], Some(_)) => bail!("--out is for the comparison of several results folders"),
+        (_, None) => bail!("the comparison of several results folders needs a folder of its own: --out DIR"),
+        (folders, Some(out)) => (sweep::publish_comparison(folders, out, data)?, out),
+    };
+    if study.test_images.is_none() {
         sweep::print("the test images of these trials are not at hand (--data); pictures of them stay as they are");
     }
-    let note = sweep::note(&manifest, experiment, test_images);
-    sweep::publish(&store, experiment, &note, &mut Default::default())?;
-    say(&format!("tables and plots in {}", results.display()))?;
+    for caveat in caveats(&summarize(&study)) {
+        sweep::print(&format!("note: {caveat}"));
+    }
+    say(&format!("tables and plots in {}", folder.display()))?;
     Ok(exit::DONE)
 }
 
@@ -428,14 +442,6 @@ fn table_of(name: &str) -> Result<models::Table> {
 
 fn blank_zero(number: i64) -> String {
     if number == 0 { String::new() } else { grouped(number) }
-}
-
-/// `17,001,930`
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
-    groups.join(",")
 }
 
 /// Text for single images, CSV as soon as a folder is among them. A picture that cannot be read does not stop the others.

@@ -215,6 +215,7 @@ def check_block(block, rows, by_key):
         for status in ("failed", "diverged"):
             same(row[status], sum(trial.result["status"] == status for trial in members[place]), f"{where}, {status}")
         same(row["n"], len(done[place]), f"{where}, n")
+        same(row["parameters"], members[place][0].result["parameters"], f"{where}, parameters")
         check_spreads(row, done[place], where)
         compare = place > 0 and len(pairs[place]) > 0
         same(row["difference_pairs"], len(pairs[place]) if compare else None, f"{where}, difference_pairs")

@@ -46,9 +46,18 @@ pub fn minus(value: f64, decimals: usize) -> String {
     }
 }
 
-fn signed(value: f64, decimals: usize) -> String {
+/// With its sign, also where it is a plus.
+pub fn signed(value: f64, decimals: usize) -> String {
     let text = minus(value, decimals);
     if text.starts_with('−') { text } else { format!("+{text}") }
+}
+
+/// `17,001,930`
+pub fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits")).collect();
+    groups.join(",")
 }
 
 /// `1 trial`, `2 trials`

@@ -3,7 +3,7 @@
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
-use super::{page, seeds_label};
+use super::{headline, page, seeds_label};
 use crate::report::Study;
 use crate::report::metrics::{ClassScores, per_class};
 use crate::report::statistics::spread;
@@ -42,7 +42,7 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let caption = format!("test set, mean ± std over {seeds} · {} · {}", study.data_label(), study.mode_label());
     let panel = (WIDTH - NAMES - MARGIN * 2.0 + GAP) / SCORES.len() as f64;
     paint(WIDTH, height, |canvas| {
-        page(canvas, height, &format!("{}: scores by class (%)", study.title(block.block)), &caption)?;
+        page(canvas, height, &headline(study.title(block.block), "scores by class (%)"), &caption)?;
         draw_legend(canvas, &rows)?;
         let frame = |index: usize| {
             let left = MARGIN + NAMES + panel * index as f64;

@@ -2,7 +2,7 @@
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::theme::{INK, LABEL, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, shade};
-use super::{page, seeds_label};
+use super::{headline, page, seeds_label};
 use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};
 use crate::train::record::{CLASSES, Confusion};
@@ -12,13 +12,14 @@ const CELL: (f64, f64) = (146.0, 92.0);
 const LEFT: f64 = 250.0;
 const TOP: f64 = MARGIN + TITLE * 2.0 + TICK * 3.2;
 /// Text is white on cells darker than this.
-const DARK: f64 = 0.55;
+const DARK: f64 = 0.8;
 
 pub fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
     let confusion = sum(row);
     let height = TOP + CELL.1 * CLASSES as f64 + MARGIN * 2.0 + SMALL * 2.0;
-    let accuracy = words::percent(row.spread(Measure::TestAccuracy));
-    let title = format!("{} · {}: test accuracy {accuracy}", study.title(block.block), row.variant.label);
+    let accuracy = row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| words::mean_std(&spread, 100.0, 1));
+    let name = format!("{} · {}", study.title(block.block), row.variant.label);
+    let title = headline(&name, &format!("test accuracy {accuracy} % ({})", row.count_label()));
     let caption = format!(
         "test images in % of the true class, number of images below · sum over {} · {} · {}",
         seeds_label(std::iter::once(row)),
