@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
+use crate::data::shared::Ticket;
 use crate::doctor;
 use crate::inference::evaluate::{self, SplitName};
 use crate::inference::load::{Loaded, load};
@@ -150,7 +151,7 @@ struct RunArguments {
     #[command(flatten)]
     folder: DataFolder,
     /// Use this data set instead of the experiment's
-    #[arg(long, value_parser = parse_dataset, value_name = "cifar10|synthetic")]
+    #[arg(long, value_name = "cifar10|synthetic")]
     dataset: Option<DatasetName>,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
@@ -209,7 +210,7 @@ struct ParityArguments {
     #[command(flatten)]
     folder: DataFolder,
     /// Use this data set instead of the experiment's
-    #[arg(long, value_parser = parse_dataset, value_name = "cifar10|synthetic")]
+    #[arg(long, value_name = "cifar10|synthetic")]
     dataset: Option<DatasetName>,
     /// Only cases whose names start so
     #[arg(long, value_name = "PREFIX")]
@@ -241,6 +242,8 @@ struct WorkerArguments {
     device: String,
     #[arg(long)]
     threads: usize,
+    #[arg(long)]
+    images: Option<Ticket>,
 }
 
 /// Runs the command and returns the exit code; an error means that nothing was run.
@@ -493,8 +496,8 @@ fn cifar(folder: &DataFolder) -> Result<data::Dataset> {
 }
 
 fn run_worker(arguments: WorkerArguments) -> Result<i32> {
-    let WorkerArguments { results, data, device, threads } = arguments;
-    Worker { store: Store::open(&results)?, data, device: device::parse(&device)?, threads }.serve()?;
+    let WorkerArguments { results, data, device, threads, images } = arguments;
+    Worker { store: Store::open(&results)?, data, device: device::parse(&device)?, threads, images }.serve()?;
     Ok(exit::DONE)
 }
 
@@ -503,14 +506,6 @@ fn say(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(exit::DONE),
         other => other.context("cannot print"),
-    }
-}
-
-fn parse_dataset(text: &str) -> Result<DatasetName> {
-    match text {
-        "cifar10" => Ok(DatasetName::Cifar10),
-        "synthetic" => Ok(DatasetName::Synthetic),
-        _ => bail!("valid: cifar10, synthetic"),
     }
 }
 

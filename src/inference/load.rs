@@ -8,7 +8,7 @@ use tch::Device;
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
 use crate::models::{Network, layers};
-use crate::spec::config::{Config, Mode, Scale};
+use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides};
 use crate::sweep::store::{BEST, Identity, read_limited};
 use crate::train::checkpoint;
@@ -42,7 +42,7 @@ pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Lo
         };
         let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
         network.load_state(&state)?;
-        network.move_to(device, config.mode == Mode::Fast);
+        network.move_to(device);
         Ok(Loaded { path: path.to_owned(), id: identity.map(|identity| identity.id), config, network })
     };
     read().with_context(|| file.display().to_string())

@@ -2,9 +2,11 @@
 
 mod layer;
 mod network;
+mod packed;
 
 pub use layer::{Layer, Table, TableRow, Weights, table};
 pub use network::{Network, State};
+pub use packed::PackedNetwork;
 
 use crate::spec::config::{Config, Model};
 use layer::{act, avg_pool, batch_norm, conv, conv_padded, dense, dropout, flatten, max_pool, shortcut, sum};

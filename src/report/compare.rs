@@ -8,6 +8,9 @@ use crate::spec::config::Config;
 use anyhow::{Result, ensure};
 use std::collections::BTreeSet;
 
+/// The id of the first block.
+const BASES: &str = "experiments";
+
 /// One study of all, each with the name it is to have there; the first is what the others are measured against. Refuses
 /// experiments on different images.
 pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
@@ -20,7 +23,7 @@ pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
             other.dataset_note
         );
     }
-    let mut blocks = vec![block("experiments", "Experiments", experiments, base)];
+    let mut blocks = vec![block(BASES, "Experiments", experiments, base)];
     let chosen = block("chosen", "Best by validation accuracy", experiments, choice);
     let ids = |block: &StudyBlock| block.variants.iter().map(|variant| variant.trial_ids.clone()).collect::<Vec<_>>();
     if ids(&chosen) != ids(&blocks[0]) {
@@ -49,7 +52,7 @@ fn block(
 ) -> StudyBlock {
     let variant = |(name, study): &(String, Study)| {
         let picked = pick(study)?;
-        let label = if picked.label == "base" { name.clone() } else { format!("{name}: {}", picked.label) };
+        let label = if id == BASES { name.clone() } else { format!("{name}: {}", picked.label) };
         let settings = std::iter::once(("experiment".to_owned(), name.clone())).chain(picked.settings).collect();
         Some(StudyVariant {
             label,
@@ -174,7 +177,7 @@ mod tests {
         let labels = |block: usize| {
             study.blocks[block].variants.iter().map(|variant| variant.label.as_str()).collect::<Vec<_>>()
         };
-        assert_eq!((labels(0), labels(1)), (vec!["small", "large"], vec!["small", "large: better"]));
+        assert_eq!((labels(0), labels(1)), (vec!["small", "large"], vec!["small: base", "large: better"]));
         // Three trials of three configurations: the base of "small" is in both blocks and there once.
         assert_eq!(study.trials.len(), 9);
         let blocks = summarize(&study);

@@ -296,7 +296,7 @@ fn first_to(block: &BlockSummary, target: f64) -> Option<String> {
     let reaching = block.rows.iter().filter_map(|row| Some((epochs(row)?.mean, row)));
     // The first of equals, so the base if it is one of them.
     let Some((_, first)) = reaching.reduce(|first, other| if other.0 < first.0 { other } else { first }) else {
-        return block.finished().then(|| "never with all seeds".to_owned());
+        return block.finished().then(|| "none with all seeds".to_owned());
     };
     let base = block.base()?;
     if std::ptr::eq(first, base) {

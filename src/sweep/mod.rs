@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::data::shared::SharedDataset;
 use crate::data::{self, Images};
 use crate::spec::config::DatasetName;
 use crate::spec::{Experiment, Trial};
@@ -87,7 +88,7 @@ pub const THREADS_PER_WORKER: usize = 1;
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
     outlive_the_file_size_limit();
-    let (sources, test_images) = data_sources(experiment, trials, &options.data)?;
+    let Data { sources, test_images, images } = read_data(experiment, trials, &options.data)?;
     let store = Store::create(&options.out)?;
     let device = device::name(options.device);
     let manifest = Manifest::new(experiment, sources, device.clone(), THREADS_PER_WORKER);
@@ -102,7 +103,8 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
             store.forget(&trial.id)?;
         }
     }
-    let setup = Setup { results: options.out.clone(), data: options.data.clone(), device, threads: THREADS_PER_WORKER };
+    let (results, data) = (options.out.clone(), options.data.clone());
+    let setup = Setup { results, data, device, threads: THREADS_PER_WORKER, images };
     let publisher =
         publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, test_images));
     Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
@@ -128,29 +130,36 @@ fn outlive_the_file_size_limit() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs. Also
-/// the experiment's test images, for the report.
-fn data_sources(
-    experiment: &Experiment,
-    trials: &[Trial],
-    folder: &Path,
-) -> Result<(BTreeMap<String, DataSource>, Option<Arc<Images>>)> {
-    let mut sources = BTreeMap::new();
-    let mut test_images = None;
+/// What the data sets of a sweep give it.
+#[derive(Default)]
+struct Data {
+    sources: BTreeMap<String, DataSource>,
+    /// Of the experiment's own data set, for the report.
+    test_images: Option<Arc<Images>>,
+    /// The same data set for the workers.
+    images: Option<Arc<SharedDataset>>,
+}
+
+/// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs.
+fn read_data(experiment: &Experiment, trials: &[Trial], folder: &Path) -> Result<Data> {
+    let mut data = Data::default();
     for name in trials.iter().map(|trial| trial.config.data.dataset) {
-        if sources.contains_key(name.as_str()) {
+        if data.sources.contains_key(name.as_str()) {
             continue;
         }
         let set = data::load(name, folder)?;
+        if name == experiment.base.data.dataset {
+            data.images = SharedDataset::new(&set).map(Arc::new);
+        }
         let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
         let official = name != DatasetName::Cifar10 || data::inspect::verify(&set).is_official();
         let source = DataSource { sha256: set.sha256(), official, source: set.source, class_names };
-        sources.insert(name.as_str().to_owned(), source);
+        data.sources.insert(name.as_str().to_owned(), source);
         if name == experiment.base.data.dataset {
-            test_images = Some(Arc::new(set.test));
+            data.test_images = Some(Arc::new(set.test));
         }
     }
-    Ok((sources, test_images))
+    Ok(data)
 }
 
 /// The test images that the experiment in `manifest` was scored on, if `folder` has them.

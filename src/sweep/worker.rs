@@ -20,10 +20,12 @@ use super::progress::print;
 use super::seal;
 use super::store::{Claim, Store};
 use crate::data::batches::Resident;
+use crate::data::shared::{self, Ticket};
 use crate::spec::config::{Config, DatasetName};
 use crate::train::checkpoint;
+use crate::train::course::{Reached, reached};
 use crate::train::record::{Epoch, Outcome, Status};
-use crate::train::trial::{self, Ended, Observer, Reached, Sets, Step};
+use crate::train::trial::{self, Ended, Observer, Sets, Step};
 use crate::{models, native};
 
 /// A checkpoint at least this often where epochs are longer.
@@ -36,6 +38,8 @@ pub struct Worker {
     pub data: PathBuf,
     pub device: Device,
     pub threads: usize,
+    /// Images that the sweep has read already.
+    pub images: Option<Ticket>,
 }
 
 impl Worker {
@@ -87,6 +91,10 @@ impl Worker {
     }
 
     fn load(&self, name: DatasetName) -> Result<Sets> {
+        if let Some(ticket) = self.images.filter(|ticket| ticket.name == name) {
+            let [train, test] = shared::map(ticket)?.map(|images| Resident::mapped(images, self.device));
+            return Ok(Sets { train, test });
+        }
         let set = crate::data::load(name, &self.data)?;
         Ok(Sets { train: Resident::new(&set.train, self.device), test: Resident::new(&set.test, self.device) })
     }
@@ -94,7 +102,7 @@ impl Worker {
     /// The stored checkpoint if it can be read; a damaged one is dropped and the trial starts afresh, with a note.
     fn checkpoint_to_resume(&self, claim: &Claim) -> Result<(Option<Vec<u8>>, Reached, Option<String>)> {
         let Some(bytes) = claim.read_checkpoint()? else { return Ok((None, Reached::default(), None)) };
-        match seal::check(&bytes).and_then(|()| trial::reached(&bytes)) {
+        match seal::check(&bytes).and_then(|()| reached(&bytes)) {
             Ok(reached) => Ok((Some(bytes), reached, None)),
             Err(error) => {
                 let note = format!("the checkpoint is damaged ({error:#}); the trial starts afresh");

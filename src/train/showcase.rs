@@ -18,7 +18,8 @@ pub fn showcase(network: &Network, test: &Resident, scaling: &Scaling) -> Showca
 /// Those with the highest probability of the wrong class, highest first, ties in the order of the images.
 fn surest_mistakes(network: &Network, test: &Resident, scaling: &Scaling) -> Vec<Mistake> {
     let mut mistakes = vec![];
-    for_each_batch(network, test, scaling, &test.all(), |index, labels, logits| {
+    let forward = |images: &Tensor| network.forward(images, false);
+    for_each_batch(forward, test, scaling, &test.all(), |index, labels, logits| {
         let (probability, predicted) = logits.softmax(-1, Kind::Float).max_dim(1, false);
         let wrong = predicted.ne_tensor(labels).nonzero().view([-1]);
         let integers = |values: &Tensor| Vec::<i64>::try_from(values.index_select(0, &wrong)).expect("int64 values");

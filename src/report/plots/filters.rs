@@ -10,7 +10,9 @@ use plotters::style::RGBColor;
 
 const TOP: f64 = MARGIN + TITLE * 1.6;
 const GAP: f64 = 20.0;
-const LARGEST_TILE: f64 = 240.0;
+const LARGEST_TILE: f64 = 230.0;
+/// So many of the largest tiles fill the page.
+const FULL_ROW: usize = 7;
 
 pub fn render(study: &Study, view: &TrialView) -> Result<Vec<u8>> {
     let filters = &view.showcase.filters;
@@ -19,8 +21,8 @@ pub fn render(study: &Study, view: &TrialView) -> Result<Vec<u8>> {
     };
     ensure!(filters.values.len() == count * 3 * rows * columns, "first kernels are incomplete");
     let strongest = filters.values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-    // About twice as many a row as rows, which suits the page.
-    let in_row = count.min((2.0 * count as f64).sqrt().ceil() as usize);
+    // About twice as many a row as rows suits the page.
+    let in_row = count.min(FULL_ROW.max((2.0 * count as f64).sqrt().ceil() as usize));
     let tile = ((WIDTH - 2.0 * MARGIN + GAP) / in_row as f64 - GAP).min(LARGEST_TILE);
     let line = tile + SMALL + GAP;
     let height = TOP + line * count.div_ceil(in_row) as f64 + MARGIN + SMALL * 2.0;

@@ -1,7 +1,7 @@
 //! Test accuracy over two axes of a block, with the mean and n of each combination in its cell.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
-use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, shade};
+use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, inks, shade};
 use super::{MAX_SETTINGS, headline, page, seeds_label};
 use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};
@@ -15,8 +15,6 @@ const CELL_HEIGHT: f64 = 130.0;
 const MAX_CELL_WIDTH: f64 = 300.0;
 /// Cells narrower than this cannot hold `63.1 ± 0.4`.
 const MIN_CELL_WIDTH: f64 = 140.0;
-/// Only black is legible on cells darker than this.
-const PALE: f64 = 0.25;
 
 /// A block's two axes, each a key and its values, and the row of each combination that was planned.
 pub struct Grid<'a> {
@@ -142,13 +140,13 @@ fn draw_cell(
     let color = share.map_or(GRID, shade);
     canvas.rectangle((left, top), (left + width - 2.0, top + CELL_HEIGHT - 2.0), color)?;
     let Some(row) = row else { return Ok(()) };
-    let quiet = if share.is_some_and(|share| share > PALE) { INK } else { QUIET };
+    let (ink, quiet) = inks(share.unwrap_or(0.0));
     let numbers = spread.map_or("no result".to_owned(), |spread| words::mean_std(&spread, 100.0, 1));
     let missing = row.missing_label();
     let lines = if missing.is_some() { 3.0 } else { 2.0 };
     let center = left + width / 2.0;
     let mut y = top + CELL_HEIGHT / 2.0 - TICK * LEADING * (lines - 1.0) / 2.0;
-    y = canvas.paragraph(&[numbers], (center, y), Ink::new(INK, TICK).bold().align(Align::Center))?;
+    y = canvas.paragraph(&[numbers], (center, y), Ink::new(ink, TICK).bold().align(Align::Center))?;
     let below = format!("n = {}", row.n());
     y = canvas.paragraph(&[below], (center, y), Ink::new(quiet, SMALL).align(Align::Center))?;
     let color = if row.troubled() && quiet == QUIET { VERMILION } else { quiet };

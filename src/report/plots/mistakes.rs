@@ -21,7 +21,7 @@ pub fn render(study: &Study, view: &TrialView, test: &Images) -> Result<Vec<u8>>
     let height = TOP + ROW * mistakes.len().div_ceil(COLUMNS) as f64 + MARGIN + SMALL * 2.0;
     let title = format!("Surest mistakes of {}, seed {}", view.label, view.trial.seed);
     let caption = format!(
-        "test images with their class → the predicted class and its probability; the {} mistakes of highest probability \
+        "test images with their class, the class predicted and its probability; the {} mistakes of highest probability \
          · n = 1 trial · {} · {}",
         mistakes.len(),
         study.data_label(),
@@ -55,10 +55,10 @@ fn draw(
         canvas.rectangle((x, y), (x + ZOOM, y + ZOOM), RGBColor(red, green, blue))?;
     }
     let name = |class: u8| study.class_names.get(usize::from(class)).map_or("?", String::as_str);
-    let words = format!("{} → {}", name(mistake.truth), name(mistake.predicted));
     let ink = Ink::new(INK, TICK).align(Align::Center);
     let below = top + side + TICK * 0.9;
-    canvas.text(&ink.wrap(&words, column - 8.0, 1).concat(), (middle, below), ink)?;
-    let probability = format!("{:.1} %", 100.0 * mistake.probability);
-    canvas.text(&probability, (middle, below + TICK * 1.2), Ink::new(QUIET, SMALL).align(Align::Center))
+    canvas.text(&ink.wrap(name(mistake.truth), column - 8.0, 1).concat(), (middle, below), ink)?;
+    let words = format!("taken for {}, {:.1} %", name(mistake.predicted), 100.0 * mistake.probability);
+    let ink = Ink::new(QUIET, SMALL).align(Align::Center);
+    canvas.text(&ink.wrap(&words, column - 8.0, 1).concat(), (middle, below + TICK * 1.2), ink)
 }
