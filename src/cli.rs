@@ -9,19 +9,24 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::data::shared::Ticket;
 use crate::doctor;
-use crate::inference::evaluate::{self, SplitName};
+use crate::inference::evaluate::{Evaluator, SplitName};
 use crate::inference::load::{Loaded, load};
-use crate::inference::predict;
+use crate::inference::{predict, side_by_side};
 use crate::models;
 use crate::report::compare::caveats;
+use crate::report::show::{Choice, Listing, Request, View};
 use crate::report::summary::summarize;
 use crate::report::words::grouped;
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial};
-use crate::sweep::store::Store;
+use crate::sweep::manifest::Manifest;
+use crate::sweep::store::{Store, write_atomically};
 use crate::sweep::worker::Worker;
 use crate::sweep::{self, Options, Report, Rerun, device};
-use crate::{data, exit, parity};
+use crate::{data, exit, parity, report};
+
+/// So many columns without room are named.
+const COLUMNS_NAMED: usize = 12;
 
 /// Trains small CIFAR-10 networks with PyTorch's arithmetic and compares them in experiments.
 #[derive(Parser)]
@@ -40,6 +45,8 @@ enum Command {
     Sweep(SweepArguments),
     /// Run an experiment's base configuration alone, one trial
     Train(TrainArguments),
+    /// List the trials of a results folder: settings that differ, status, scores; also while they run
+    Show(ShowArguments),
     /// Make the tables and plots of a results folder anew from its stored trials, or compare several in one report
     ///
     /// Of several folders, the base configurations stand side by side, the first one's as the base of all, and then each
@@ -55,25 +62,9 @@ enum Command {
         folder: DataFolder,
     },
     /// Score stored networks on a split: loss, accuracy, precision, recall, specificity, F1, confusion matrix
-    Evaluate {
-        /// Trial folders (results/NAME/trials/ID) or safetensors files
-        #[arg(required = true, value_name = "TRIAL_DIR|CHECKPOINT")]
-        checkpoints: Vec<PathBuf>,
-        #[arg(long, value_enum, default_value = "test")]
-        split: SplitName,
-        /// Whose base configuration describes the network, for a state dict that PyTorch saved
-        #[arg(long, value_name = "EXPERIMENT.yaml")]
-        experiment: Option<PathBuf>,
-        #[command(flatten)]
-        folder: DataFolder,
-        /// auto, cpu, cuda or cuda:N
-        #[arg(long, default_value = "auto")]
-        device: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Evaluate(EvaluateArguments),
     /// Name the three most probable classes of image files; a folder gives CSV
+    #[command(after_help = PREDICT_HELP)]
     Predict {
         /// A trial folder or a safetensors file
         #[arg(value_name = "TRIAL_DIR|CHECKPOINT")]
@@ -86,7 +77,7 @@ enum Command {
         experiment: Option<PathBuf>,
         #[command(flatten)]
         folder: DataFolder,
-        /// Print JSON
+        /// Print JSON: a list with one object a picture, its three classes in `top`, or why it could not be read in `error`
         #[arg(long)]
         json: bool,
     },
@@ -204,6 +195,71 @@ struct TrainArguments {
 }
 
 #[derive(Args)]
+#[command(after_help = SHOW_HELP)]
+struct ShowArguments {
+    /// A folder that `runner sweep` made, such as results/quickstart
+    results: PathBuf,
+    /// Order by this column: accuracies and the like highest first, all else lowest first
+    #[arg(long, value_name = "COLUMN", default_value = "test_accuracy")]
+    sort: String,
+    /// The other way round
+    #[arg(long)]
+    reverse: bool,
+    /// Only trials with this value, such as status=failed, optimizer=adam, 'lr>=0.01' or 'test_accuracy>55%'; may be repeated
+    #[arg(long, value_name = "COLUMN=VALUE")]
+    filter: Vec<String>,
+    /// Show these columns, in this order
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',', conflicts_with = "all")]
+    columns: Vec<String>,
+    /// Show every column
+    #[arg(long)]
+    all: bool,
+    /// Print JSON: a list of objects with the columns of trials.csv, shares in 0 to 1
+    #[arg(long)]
+    json: bool,
+}
+
+const PREDICT_HELP: &str = "\
+A network sees the middle square of a picture at 32×32 pixels, turned as its EXIF data say and on white where it is
+transparent; of an animation it sees the first frame. A picture may take 512 MiB of memory, which 20,000×20,000 grey
+pixels do not reach.
+
+A folder stands for the files in it, in the order of their names, without its subfolders and names that begin with a dot.
+With a folder among the arguments the output is CSV (commas, quotes where a name needs them), one line a picture under
+  image,first,first_probability,second,second_probability,third,third_probability
+with probabilities in 0 to 1, the highest first.
+
+A picture that cannot be read is named on standard error and does not stop the others; the exit code is then 1.";
+
+const SHOW_HELP: &str = "\
+The columns are those of trials.csv; a configuration key may go by its last part where that is clear: lr, optimizer.
+Besides = there are !=, >, >=, < and <=, which want quotes in a shell. Trials that have not ended are running or waiting.
+On a terminal the least important columns give way to its width, which a note says; in a pipe all are there.";
+
+#[derive(Args)]
+struct EvaluateArguments {
+    /// Trial folders (results/NAME/trials/ID) or safetensors files
+    #[arg(required = true, value_name = "TRIAL_DIR|CHECKPOINT")]
+    checkpoints: Vec<PathBuf>,
+    #[arg(long, value_enum, default_value = "test")]
+    split: SplitName,
+    /// Whose base configuration describes the network, for a state dict that PyTorch saved
+    #[arg(long, value_name = "EXPERIMENT.yaml")]
+    experiment: Option<PathBuf>,
+    #[command(flatten)]
+    folder: DataFolder,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Write each network's confusion matrix and scores by class into this folder, as PNGs
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+    /// Print JSON: a list with one object a checkpoint, shares in 0 to 1, the confusion matrix by rows of true classes
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct ParityArguments {
     /// Compare this experiment's configurations, each with its first seed [default: the built-in cases]
     experiment: Option<PathBuf>,
@@ -251,18 +307,11 @@ pub fn run(cli: Cli) -> Result<i32> {
     match cli.command {
         Command::Sweep(arguments) => run_sweep(&arguments),
         Command::Train(arguments) => run_train(&arguments),
+        Command::Show(arguments) => run_show(arguments),
         Command::Report { results, out, folder } => {
             run_report(&results, out.as_deref(), &data::directory(folder.data.as_deref()))
         }
-        Command::Evaluate { checkpoints, split, experiment, folder, device, json } => {
-            let device = device::parse(&device)?;
-            let folder = data::directory(folder.data.as_deref());
-            let score =
-                |path: &PathBuf| evaluate::run(&load(path, experiment.as_deref(), device)?, split, &folder, device);
-            let rows = checkpoints.iter().map(score).collect::<Result<Vec<_>>>()?;
-            say(&if json { serde_json::to_string_pretty(&rows)? } else { evaluate::describe(&rows) })?;
-            Ok(exit::DONE)
-        }
+        Command::Evaluate(arguments) => run_evaluate(arguments),
         Command::Predict { checkpoint, images, experiment, folder, json } => {
             let loaded = load(&checkpoint, experiment.as_deref(), tch::Device::Cpu)?;
             run_predict(&loaded, &images, &data::directory(folder.data.as_deref()), json)
@@ -370,6 +419,55 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i3
     Ok(exit::DONE)
 }
 
+fn run_show(arguments: ShowArguments) -> Result<i32> {
+    let ShowArguments { results, sort, reverse, filter: filters, columns, all, json } = arguments;
+    let store = Store::open(&results)?;
+    let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
+    let experiment = &manifest.experiment;
+    let note = sweep::note(&manifest, experiment, None);
+    let mut study = sweep::study::study(experiment, &experiment.trials(), &note, &store, &mut Default::default())?;
+    for trial in study.trials.iter_mut().filter(|trial| trial.outcome.is_none()) {
+        trial.history = store.history_so_far(&trial.id);
+    }
+    let listing = Listing::new(&study.trials, &study.targets, |id| store.is_running(id));
+    let columns = match columns.is_empty() {
+        false => Choice::These(columns),
+        true if all || json => Choice::All,
+        true => Choice::Usual,
+    };
+    let view = listing.view(&Request { sort, reverse, filters, columns })?;
+    if json {
+        say(&serde_json::to_string_pretty(&view.json())?)?;
+    } else {
+        print_trials(&view)?;
+    }
+    if let Some(reason) = &view.why_empty {
+        sweep::print(reason);
+    }
+    Ok(exit::DONE)
+}
+
+/// The table on standard output; what there is to say about it on standard error.
+fn print_trials(view: &View) -> Result<()> {
+    let lines = view.table(terminal_width());
+    let red = console::Style::new().red();
+    let rows = lines.rows.iter().zip(view.troubled());
+    let rows = rows.map(|(line, troubled)| if troubled { red.apply_to(line).to_string() } else { line.clone() });
+    say(&lines.header.iter().cloned().chain(rows).collect::<Vec<_>>().join("\n"))?;
+    sweep::print(&view.counts());
+    if !lines.left_out.is_empty() {
+        let left_out = report::words::some(&lines.left_out, COLUMNS_NAMED);
+        sweep::print(&format!("no room for {left_out}; --columns chooses, `| less -S` shows all"));
+    }
+    Ok(())
+}
+
+/// None where standard output is no terminal.
+fn terminal_width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    terminal.is_term().then(|| terminal.size().1.into())
+}
+
 fn run_report(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i32> {
     let (study, folder) = match (results, out) {
         ([folder], None) => (sweep::publish_stored(folder, data)?, folder.as_path()),
@@ -384,6 +482,34 @@ fn run_report(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i3
         sweep::print(&format!("note: {caveat}"));
     }
     say(&format!("tables and plots in {}", folder.display()))?;
+    Ok(exit::DONE)
+}
+
+/// All networks are read before the first is scored, so that a wrong path costs no time.
+fn run_evaluate(arguments: EvaluateArguments) -> Result<i32> {
+    let device = device::parse(&arguments.device)?;
+    let experiment = arguments.experiment.as_deref();
+    let networks =
+        arguments.checkpoints.iter().map(|path| load(path, experiment, device)).collect::<Result<Vec<_>>>()?;
+    let folder = data::directory(arguments.folder.data.as_deref());
+    let mut evaluator = Evaluator::new(arguments.split, &folder, device);
+    // Standard error; nothing where that is no terminal.
+    let bar = indicatif::ProgressBar::new(networks.len() as u64);
+    let evaluations = networks.iter().map(|network| evaluator.run(network).inspect(|_| bar.inc(1)));
+    let evaluations = evaluations.collect::<Result<Vec<_>>>()?;
+    bar.finish_and_clear();
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&evaluations)?,
+        false => side_by_side::describe(&evaluations, terminal_width()),
+    };
+    say(&text)?;
+    if let Some(folder) = &arguments.plots {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        for (name, bytes) in side_by_side::plots(&evaluations)? {
+            write_atomically(&folder.join(name), &bytes)?;
+        }
+        sweep::print(&format!("plots in {}", folder.display()));
+    }
     Ok(exit::DONE)
 }
 
@@ -450,26 +576,30 @@ fn blank_zero(number: i64) -> String {
 /// Text for single images, CSV as soon as a folder is among them. A picture that cannot be read does not stop the others.
 fn run_predict(loaded: &Loaded, images: &[PathBuf], folder: &Path, json: bool) -> Result<i32> {
     let device = tch::Device::Cpu;
+    // A single small picture gives several threads nothing to do but wait for one another.
+    tch::set_num_threads(1);
     let scaling = loaded.scaling(folder, device)?;
     let class_names = data::class_names(loaded.config.data.dataset);
     let csv = images.iter().any(|path| path.is_dir());
     let mut code = exit::DONE;
     if csv && !json {
-        say("image,first,first_probability,second,second_probability,third,third_probability")?;
+        say(predict::CSV_HEADER)?;
     }
-    let mut predictions = vec![];
+    let mut objects = vec![];
     for path in predict::files(images)? {
         match predict::predict(loaded, &scaling, &class_names, &path, device) {
-            Ok(prediction) if json => predictions.push(prediction),
+            Ok(prediction) if json => objects.push(serde_json::to_value(prediction)?),
             Ok(prediction) => say(&if csv { prediction.csv_row()? } else { prediction.to_string() })?,
             Err(error) => {
-                sweep::print(&format!("error: {error:#}"));
+                let error = format!("{error:#}");
+                sweep::print(&format!("error: {error}"));
+                objects.push(serde_json::json!({"image": path.display().to_string(), "error": error}));
                 code = exit::FAILED;
             }
         }
     }
     if json {
-        say(&serde_json::to_string_pretty(&predictions)?)?;
+        say(&serde_json::to_string_pretty(&objects)?)?;
     }
     Ok(code)
 }

@@ -8,10 +8,12 @@ use tch::Device;
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
 use crate::models::{Network, layers};
+use crate::report::tables::status_word;
 use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides};
-use crate::sweep::store::{BEST, Identity, read_limited};
+use crate::sweep::store::{BEST, Identity, RESULT, read_limited};
 use crate::train::checkpoint;
+use crate::train::record::{Outcome, Status};
 
 /// Larger files are no checkpoints of the five networks.
 const MAX_BYTES: u64 = 1 << 30;
@@ -20,6 +22,7 @@ pub struct Loaded {
     pub path: PathBuf,
     /// The trial's id; none for a state dict of another program.
     pub id: Option<String>,
+    pub seed: Option<u64>,
     pub config: Config,
     pub network: Network,
 }
@@ -28,6 +31,9 @@ pub struct Loaded {
 /// holds needs `experiment`, whose base configuration describes the network.
 pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Loaded> {
     let file = if path.is_dir() { path.join(BEST) } else { path.to_owned() };
+    if path.is_dir() && !file.exists() {
+        bail!("{}", why_no_weights(path));
+    }
     let bytes = read_limited(&file, MAX_BYTES)?;
     let read = || -> Result<Loaded> {
         let state = checkpoint::decode(&bytes)?;
@@ -43,9 +49,36 @@ pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Lo
         let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
         network.load_state(&state)?;
         network.move_to(device);
-        Ok(Loaded { path: path.to_owned(), id: identity.map(|identity| identity.id), config, network })
+        let (id, seed) = identity.map(|identity| (identity.id, identity.seed)).unzip();
+        Ok(Loaded { path: path.to_owned(), id, seed, config, network })
     };
     read().with_context(|| file.display().to_string())
+}
+
+/// Why a folder has no `best.safetensors`, and what to do about it.
+fn why_no_weights(folder: &Path) -> String {
+    let shown = folder.display();
+    if folder.join("trials").is_dir() {
+        return format!(
+            "{shown}: a results folder; name one of its trials ({shown}/trials/ID, `runner show {shown}` lists them)"
+        );
+    }
+    let result =
+        std::fs::read(folder.join(RESULT)).ok().and_then(|bytes| serde_json::from_slice::<Outcome>(&bytes).ok());
+    match result {
+        None => format!("{shown}: not the folder of a finished trial (it has no {BEST})"),
+        Some(Outcome { status: Status::Done, .. }) => {
+            let id = folder.file_name().unwrap_or_default().display();
+            format!(
+                "{shown}: its weights are not here (no {BEST}); results that were copied or come from a repository often \
+                 lack them; `runner sweep EXPERIMENT.yaml --only {id} --rerun all` trains the trial anew"
+            )
+        }
+        Some(Outcome { status, error, .. }) => {
+            let reason = error.map_or(String::new(), |error| format!(" ({error})"));
+            format!("{shown}: the trial {}{reason} and so has no weights", status_word(status))
+        }
+    }
 }
 
 impl Loaded {

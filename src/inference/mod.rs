@@ -2,4 +2,6 @@
 
 pub mod evaluate;
 pub mod load;
+pub mod picture;
 pub mod predict;
+pub mod side_by_side;

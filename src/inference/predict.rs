@@ -3,24 +3,26 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use image::imageops::FilterType;
-use image::{ImageReader, Limits};
+use anyhow::{Context, Result};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::load::Loaded;
+use super::picture;
 use crate::data::batches::Scaling;
+use crate::sweep::store::read_limited;
 
 const SIDE: u32 = 32;
 const TOP: usize = 3;
-/// A picture of this many pixels a side still fits into `MAX_DECODER_BYTES`.
-const MAX_SIDE: u32 = 20_000;
-const MAX_DECODER_BYTES: u64 = 512 << 20;
+const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// Over the rows of [`Prediction::csv_row`].
+pub const CSV_HEADER: &str = "image,first,first_probability,second,second_probability,third,third_probability";
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Prediction {
-    pub image: PathBuf,
+    /// The file, as far as its name is text.
+    pub image: String,
     /// The classes with the highest probabilities, highest first.
     pub top: Vec<Guess>,
 }
@@ -35,7 +37,7 @@ pub struct Guess {
 impl Prediction {
     /// The path, then each class and its probability.
     pub fn csv_row(&self) -> Result<String> {
-        let mut row = vec![self.image.display().to_string()];
+        let mut row = vec![self.image.clone()];
         row.extend(self.top.iter().flat_map(|guess| [guess.class.clone(), guess.probability.to_string()]));
         let mut writer = csv::Writer::from_writer(vec![]);
         writer.write_record(row)?;
@@ -47,11 +49,11 @@ impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let guesses: Vec<String> =
             self.top.iter().map(|guess| format!("{} {:.1} %", guess.class, 100.0 * guess.probability)).collect();
-        write!(f, "{}: {}", self.image.display(), guesses.join(", "))
+        write!(f, "{}: {}", self.image, guesses.join(", "))
     }
 }
 
-/// The middle square of the picture, resized to 32×32.
+/// The classes of one picture's middle square.
 pub fn predict(
     loaded: &Loaded,
     scaling: &Scaling,
@@ -59,7 +61,8 @@ pub fn predict(
     path: &Path,
     device: Device,
 ) -> Result<Prediction> {
-    let pixels = read(path).with_context(|| path.display().to_string())?;
+    let bytes = read_limited(path, MAX_FILE_BYTES)?;
+    let pixels = picture::small_square(&bytes, SIDE).with_context(|| path.display().to_string())?;
     let planes = Tensor::from_slice(&pixels).view([1, SIDE as i64, SIDE as i64, 3]).permute([0, 3, 1, 2]);
     let images = scaling.apply(&planes.contiguous().to_device(device));
     let logits = no_grad(|| loaded.network.forward(&images, false));
@@ -67,27 +70,10 @@ pub fn predict(
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&left, &right| probabilities[right].total_cmp(&probabilities[left]));
     let guess = |&class: &usize| Guess { class: class_names[class].to_owned(), probability: probabilities[class] };
-    Ok(Prediction { image: path.to_owned(), top: order.iter().take(TOP).map(guess).collect() })
+    Ok(Prediction { image: path.display().to_string(), top: order.iter().take(TOP).map(guess).collect() })
 }
 
-/// [32, 32, 3] bytes, red, green and blue for each pixel; transparency is dropped, the first frame of several is taken.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut reader = ImageReader::open(path)?.with_guessed_format()?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODER_BYTES);
-    reader.limits(limits);
-    let picture = reader.decode()?;
-    let side = picture.width().min(picture.height());
-    ensure!(side > 0, "the picture has no pixels");
-    let (left, top) = ((picture.width() - side) / 2, (picture.height() - side) / 2);
-    let square = picture.crop_imm(left, top, side, side);
-    let small = if side == SIDE { square } else { square.resize_exact(SIDE, SIDE, FilterType::Triangle) };
-    Ok(small.to_rgb8().into_raw())
-}
-
-/// The files among `paths`, and those directly in the folders among them, in order of their names.
+/// The files among `paths`, and those directly in the folders among them, in order of their names and without hidden ones.
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = vec![];
     for path in paths {
@@ -97,7 +83,8 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
         let mut inside = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        inside.retain(|path| path.is_file());
+        let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        inside.retain(|path| path.is_file() && !is_hidden(path));
         inside.sort();
         files.extend(inside);
     }

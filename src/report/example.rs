@@ -66,6 +66,7 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
     StoredTrial {
         id: format!("{:08x}", kind.wrapping_mul(1009).wrapping_add(seed) as u32),
         seed,
+        label: format!("{block}: {label}"),
         blocks: vec![block.into()],
         config: config(),
         keys: vec![

@@ -4,12 +4,17 @@
 //! trials → [`summary`] (one row a configuration, over its seeds) → [`tables`], [`overview`], [`plots`] and [`text`].
 
 pub mod compare;
+pub mod events;
+pub mod html;
+pub mod keys;
 pub mod metrics;
 pub mod overview;
 pub mod plots;
+pub mod show;
 pub mod statistics;
 pub mod summary;
 pub mod tables;
+pub mod terminal;
 pub mod text;
 pub mod words;
 
@@ -60,6 +65,8 @@ pub struct StudyVariant {
 pub struct StoredTrial {
     pub id: String,
     pub seed: u64,
+    /// Its configuration in a few words: `base`, `optimizer: adam, lr 0.001`.
+    pub label: String,
     /// Ids of the blocks that name it.
     pub blocks: Vec<String>,
     pub config: Config,
@@ -87,12 +94,8 @@ impl Study {
         block.title.as_deref().unwrap_or(&block.id)
     }
 
-    /// The data set as every caption names it; invented images are called so whatever the note says.
-    pub fn data_label(&self) -> String {
-        match self.dataset {
-            DatasetName::Synthetic => "SYNTHETIC data".to_owned(),
-            DatasetName::Cifar10 => "cifar10".to_owned(),
-        }
+    pub fn data_label(&self) -> &'static str {
+        data_label(self.dataset)
     }
 
     /// `exact mode`, `fast mode`, or both where trials of the two meet.
@@ -103,6 +106,14 @@ impl Study {
             (_, true) => "fast mode",
             _ => "exact mode",
         }
+    }
+}
+
+/// The data set as every caption names it; invented images are called so whatever any note says.
+pub fn data_label(dataset: DatasetName) -> &'static str {
+    match dataset {
+        DatasetName::Synthetic => "SYNTHETIC data",
+        DatasetName::Cifar10 => "cifar10",
     }
 }
 

@@ -12,7 +12,15 @@ pub struct Grid {
     pub rows: Vec<Vec<String>>,
 }
 
-const MISSING: &str = "–";
+/// What a table shows where there is no value.
+pub const MISSING: &str = "–";
+
+impl Grid {
+    /// Numbers are set to the right.
+    fn is_numeric(&self, column: usize) -> bool {
+        self.rows.iter().all(|row| row[column].starts_with(|c: char| c.is_ascii_digit() || "+−–<>n".contains(c)))
+    }
+}
 
 /// Test accuracy, loss, and the comparison with the base, which is the first row.
 pub fn results(block: &BlockSummary) -> Grid {
@@ -154,10 +162,8 @@ pub fn markdown_table(grid: &Grid) -> String {
         let cells: Vec<String> = cells.iter().map(|cell| markdown(cell)).collect();
         format!("| {} |\n", cells.join(" | "))
     };
-    let numeric = |column: usize| {
-        grid.rows.iter().all(|row| row[column].starts_with(|c: char| c.is_ascii_digit() || "+−–<>n".contains(c)))
-    };
-    let rule: String = (0..grid.header.len()).map(|column| if numeric(column) { "---:|" } else { "---|" }).collect();
+    let columns = 0..grid.header.len();
+    let rule: String = columns.map(|column| if grid.is_numeric(column) { "---:|" } else { "---|" }).collect();
     let rule = format!("|{rule}\n");
     line(&grid.header) + &rule + &grid.rows.iter().map(|row| line(row)).collect::<String>()
 }
@@ -186,8 +192,10 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
             tex(&format!("{title}: {what}. Base: {}, {}.", percent(base), study.data_label()))
         };
         text += &tex_table(block.block, "results", &caption("test results"), &results(block));
-        let what = "convergence and generalization";
-        text += &tex_table(block.block, "convergence", &caption(what), &convergence(block, &study.targets));
+        for (part, targets) in target_groups(&study.targets).into_iter().enumerate() {
+            let (kind, what) = (format!("convergence-{}", part + 1), "convergence and generalization");
+            text += &tex_table(block.block, &kind, &caption(what), &convergence(block, targets));
+        }
         if block.compares_networks() {
             text += &tex_table(block.block, "costs", &caption("size and cost"), &costs(block));
         }
@@ -195,10 +203,19 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
     text + "\\end{document}\n"
 }
 
+/// More targets do not fit beside each other on a page.
+const TARGETS_ACROSS: usize = 4;
+
+fn target_groups(targets: &[f64]) -> Vec<&[f64]> {
+    if targets.is_empty() { vec![targets] } else { targets.chunks(TARGETS_ACROSS).collect() }
+}
+
 const TEX_START: &str = "\\documentclass[10pt,a4paper]{article}
 \\usepackage[margin=12mm,landscape]{geometry}
 \\usepackage{longtable,array}
 \\setlength{\\LTcapwidth}{\\linewidth}
+\\setlength{\\tabcolsep}{4pt}
+\\setlength{\\extrarowheight}{1.5pt}
 \\begin{document}
 \\footnotesize
 ";
@@ -212,13 +229,20 @@ fn tex_table(block: &StudyBlock, kind: &str, caption: &str, grid: &Grid) -> Stri
         format!(">{{\\{align}\\arraybackslash}}p{{\\dimexpr {share:.4}\\linewidth-2\\tabcolsep}}")
     };
     let others = grid.header.len() - 1;
-    let columns =
-        column("raggedright", NAME_SHARE) + &column("raggedleft", (1.0 - NAME_SHARE) / others as f64).repeat(others);
-    let line = |cells: &[String]| cells.iter().map(|cell| tex(cell)).collect::<Vec<_>>().join(" & ") + " \\\\\n";
+    let other = |place| if grid.is_numeric(place) { "raggedleft" } else { "raggedright" };
+    let columns = (1..=others).map(|place| column(other(place), (1.0 - NAME_SHARE) / others as f64));
+    let columns = column("raggedright", NAME_SHARE) + &columns.collect::<String>();
+    // A count such as `2 of 3` stays on one line.
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| tex(cell).replace(" of ", "~of~")).collect();
+        cells.join(" & ") + " \\\\\n"
+    };
     let label = block.id.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let mut text = format!("\n\\begin{{longtable}}{{{columns}}}\n");
     text += &format!("\\caption{{{caption}}}\\label{{tab:{label}-{kind}}}\\\\\n\\hline\n");
-    text += &format!("{}\\hline\\endhead\n", line(&grid.header));
+    // On the next page without the caption, whose label would be there twice.
+    let header = line(&grid.header) + "\\hline";
+    text += &format!("{header}\\endfirsthead\n\\hline\n{header}\\endhead\n");
     text.extend(grid.rows.iter().map(|row| line(row)));
     text + "\\hline\n\\end{longtable}\n"
 }
@@ -228,6 +252,8 @@ fn tex(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
+            // Never first on a line.
+            '%' if escaped.ends_with(' ') => escaped.replace_range(escaped.len() - 1.., "~\\%"),
             '&' | '%' | '$' | '#' | '{' | '}' => escaped.extend(['\\', character]),
             // A line may break after these, which long setting names need.
             '_' => escaped += "\\_\\allowbreak{}",
@@ -278,7 +304,30 @@ mod tests {
     #[test]
     fn markup_in_a_label_is_text() {
         assert_eq!(markdown("a|b_c\n<i>"), "a\\|b\\_c \\<i>");
-        assert_eq!(tex("50 % & λ_1 ≥ {x}"), "50 \\% \\& $\\lambda$\\_\\allowbreak{}1 $\\ge$ \\{x\\}");
+        assert_eq!(tex("50 % & λ_1 ≥ {x}"), "50~\\% \\& $\\lambda$\\_\\allowbreak{}1 $\\ge$ \\{x\\}");
         assert_eq!(tex("é"), "[U+00E9]");
+    }
+
+    #[test]
+    fn latex_sets_the_summary_of_accidents_and_many_targets() {
+        let mut study = crate::report::example::accidents();
+        let variants = &mut study.blocks[0].variants;
+        *variants = variants.iter().cycle().take(80).cloned().collect();
+        study.name = "100 % of_{\\tables}".into();
+        study.targets = (1..20).map(|target| f64::from(target) / 20.0).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let blocks = crate::report::summary::summarize(&study);
+        std::fs::write(folder.path().join("summary.tex"), summary_tex(&study, &blocks)).unwrap();
+        let mut command = std::process::Command::new("pdflatex");
+        command.args(["-interaction=nonstopmode", "-halt-on-error", "summary.tex"]).current_dir(folder.path());
+        if command.output().is_err() {
+            return eprintln!("SKIPPED: there is no pdflatex");
+        }
+        // The second run knows the labels of the first.
+        let output = command.output().unwrap();
+        let log = String::from_utf8_lossy(&output.stdout);
+        let complaint = ["Overfull", "multiply defined"].iter().find(|word| log.contains(**word));
+        assert!(output.status.success() && complaint.is_none(), "{log}");
+        assert!(folder.path().join("summary.pdf").exists());
     }
 }

@@ -1,6 +1,7 @@
 //! The CSV tables. Shares and losses are plain numbers in full precision, a missing value is an empty cell, so pandas reads
 //! every column with its right type.
 
+use super::overview::Grid;
 use super::summary::{BlockSummary, Measure, Row};
 use super::{StoredTrial, Study, metrics};
 use crate::train::record::{Epoch, Outcome, Status};
@@ -27,6 +28,16 @@ pub fn plan_csv(trials: &[StoredTrial]) -> Result<Vec<u8>> {
 
 /// One row a trial that has ended.
 pub fn trials_csv(trials: &[StoredTrial], targets: &[f64]) -> Result<Vec<u8>> {
+    let grid = trials_grid(trials, targets);
+    let mut table = Table::new(&grid.header)?;
+    for (_, row) in trials.iter().zip(&grid.rows).filter(|(trial, _)| trial.outcome.is_some()) {
+        table.row(row)?;
+    }
+    table.finish()
+}
+
+/// The columns of `trials.csv` with one row for each of `trials`; a cell is empty where there is no value yet.
+pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> Grid {
     let keys = key_columns(trials);
     let measures: Vec<Measure> = [Measure::AccuracyGap, Measure::LossGap, Measure::CurveArea]
         .into_iter()
@@ -34,14 +45,14 @@ pub fn trials_csv(trials: &[StoredTrial], targets: &[f64]) -> Result<Vec<u8>> {
         .collect();
     let header = ["id", "blocks", "seed"].into_iter().chain(keys.iter().copied()).chain(ENDING).chain(SCORES);
     let header = header.map(str::to_owned).chain(measures.iter().map(|measure| measure.column()));
-    let mut table = Table::new(header.chain(COSTS.map(str::to_owned)))?;
-    for trial in trials {
-        let Some(outcome) = &trial.outcome else { continue };
-        let cells = identity(trial).into_iter().chain(key_cells(trial, &keys)).chain(ending_cells(outcome));
-        let cells = cells.chain(score_cells(trial)).chain(measures.iter().map(|measure| cell(measure.of(trial))));
-        table.row(cells.chain(cost_cells(outcome)))?;
-    }
-    table.finish()
+    let row = |trial: &StoredTrial| {
+        let outcome = trial.outcome.as_ref();
+        let cells = identity(trial).into_iter().chain(key_cells(trial, &keys));
+        let cells = cells.chain(outcome.map(ending_cells).unwrap_or_default()).chain(score_cells(trial));
+        let cells = cells.chain(measures.iter().map(|measure| cell(measure.of(trial))));
+        cells.chain(outcome.map(cost_cells).unwrap_or_default()).collect()
+    };
+    Grid { header: header.chain(COSTS.map(str::to_owned)).collect(), rows: trials.iter().map(row).collect() }
 }
 
 /// `epochs_run`, because `epochs` is the configured number among the resolved keys.
@@ -243,7 +254,7 @@ fn identity(trial: &StoredTrial) -> [String; 3] {
 }
 
 /// All resolved keys in the order in which the trials name them first.
-fn key_columns(trials: &[StoredTrial]) -> Vec<&str> {
+pub fn key_columns(trials: &[StoredTrial]) -> Vec<&str> {
     let mut seen = HashSet::new();
     let keys = trials.iter().flat_map(|trial| &trial.keys).map(|(key, _)| key.as_str());
     keys.filter(|key| seen.insert(*key)).collect()

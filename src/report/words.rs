@@ -52,17 +52,25 @@ pub fn signed(value: f64, decimals: usize) -> String {
     if text.starts_with('−') { text } else { format!("+{text}") }
 }
 
+/// `1 trial`, `2 trials`
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
 /// `17,001,930`
 pub fn grouped(number: i64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits")).collect();
+        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).expect("digits")).collect();
     groups.join(",")
 }
 
-/// `1 trial`, `2 trials`
-pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+/// `a, b, c and 5 more`
+pub fn some(items: &[String], most: usize) -> String {
+    match items.len().checked_sub(most) {
+        None | Some(0) => items.join(", "),
+        Some(more) => format!("{} and {more} more", items[..most].join(", ")),
+    }
 }
 
 /// `42 s`, `3.5 min`, `1.2 h`

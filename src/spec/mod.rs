@@ -22,6 +22,7 @@ pub use check::MODELS;
 pub use error::{InputError, Result};
 pub use expand::{MAX_TRIALS, Overrides};
 pub use experiment::{Block, BlockMode, Experiment, Trial, Variant, trial_id};
+pub use fields::choices;
 pub use label::flatten;
 
 /// The configuration of the network called `model` with every default filled in.

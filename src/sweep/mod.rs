@@ -28,8 +28,7 @@ use manifest::{DataSource, Manifest};
 use pool::Setup;
 pub use pool::WORKER_COMMAND;
 pub use progress::{duration, print};
-use publish::note;
-pub use publish::{publish_comparison, publish_stored};
+pub use publish::{note, publish_comparison, publish_stored};
 use schedule::{Input, Sweep};
 use store::Store;
 

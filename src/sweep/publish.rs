@@ -10,19 +10,19 @@ use anyhow::{Context, Result, ensure};
 
 use super::manifest::Manifest;
 use super::store::Store;
-use super::study::{DataNote, study};
+use super::study::{DataNote, stored_trial, study};
 use super::test_images;
 use crate::data::Images;
 use crate::report::compare::compare;
-use crate::report::{Rendered, StoredTrial, Study, render_all};
-use crate::spec::Experiment;
+use crate::report::{Rendered, StoredTrial, Study, events, html, render_all};
 use crate::spec::config::DatasetName;
+use crate::spec::{Experiment, Trial};
 
 /// Rendering takes at most about one part in so many of a sweep's time.
 const REST_FACTOR: u32 = 20;
 const DIGEST_SHOWN: usize = 12;
 
-/// Makes every table and plot of `experiment` from the trials in `store`.
+/// Makes every table, plot and event file of `experiment` from the trials in `store`.
 pub fn publish(
     store: &Store,
     experiment: &Experiment,
@@ -32,6 +32,10 @@ pub fn publish(
     let _turn = store.turn_to_publish()?;
     let study = study(experiment, &experiment.trials(), note, store, known)?;
     write(store, &study)?;
+    for trial in study.trials.iter().filter(|trial| trial.outcome.is_some()) {
+        store.extend(&events::path(trial), &events::event_file(trial))?;
+    }
+    store.keep_only_runs(&study.trials.iter().map(events::run_name).collect())?;
     Ok(study)
 }
 
@@ -80,7 +84,22 @@ fn write(store: &Store, study: &Study) -> Result<()> {
         }
     }
     let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    store.keep_only_plots(&names)
+    store.keep_only_plots(&names)?;
+    let report = store.read("report.md").context("report.md is gone")?;
+    // Pictures that cannot be made here may still lie there.
+    let picture = |path: &str| names.contains(&path).then(|| store.read(path))?;
+    store.write("report.html", html::page(&study.name, &String::from_utf8_lossy(&report), picture).as_bytes())
+}
+
+/// Brings the event file of a trial up to date, whose stored epochs have just become more.
+pub fn publish_epochs(store: &Store, trial: &Trial, label: &str) -> Result<()> {
+    // Before it is asked whether the trial has ended, for it then takes its epochs along.
+    let epochs = store.history_so_far(&trial.id);
+    let mut trial = stored_trial(trial, label, store)?;
+    if trial.outcome.is_none() {
+        trial.history = epochs;
+    }
+    store.extend(&events::path(&trial), &events::event_file(&trial))
 }
 
 /// How captions name the data that `manifest` records.

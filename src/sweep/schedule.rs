@@ -10,17 +10,16 @@ use super::estimate::Estimate;
 use super::message::{Event, Job, Progress};
 use super::pool::{Content, Message, Process, Setup};
 use super::progress::{Display, Standing, duration, print};
-use super::publish::Publisher;
+use super::publish::{Publisher, publish_epochs};
 use super::store::{Identity, Store};
+use super::study::labels;
 use super::{Options, Report};
 use crate::native;
-use crate::spec::{Experiment, Trial, trial_id};
+use crate::spec::{Experiment, Trial};
 use crate::train::record::{Epoch, Outcome, Status};
 
 /// A trial that fails so often is given up.
 const MAX_ATTEMPTS: usize = 3;
-/// What a trial of the base configuration is called.
-const BASE: &str = "base";
 /// How often timeouts and the display are looked after.
 const TICK: Duration = Duration::from_millis(250);
 /// How long to wait before asking again for a trial that another sweep runs.
@@ -246,6 +245,7 @@ impl<'a> Sweep<'a> {
             Event::Epoch(epoch) => {
                 running.val_accuracy = Some(epoch.val_accuracy);
                 self.estimate.record(trial, epoch.seconds);
+                self.show_epochs(trial);
             }
             Event::Ended { outcome } => {
                 self.free(slot)?;
@@ -322,6 +322,14 @@ impl<'a> Sweep<'a> {
     /// Tables can wait: what keeps them from being written now is an error only at the end.
     fn publish(&mut self) {
         if let Err(error) = self.publisher.trial_stored() {
+            self.display.say(&format!("warning: {error:#}; the sweep goes on"));
+        }
+    }
+
+    /// Nobody needs the epochs of a trial under way but TensorBoard, so they can wait as tables can.
+    fn show_epochs(&self, trial: usize) {
+        let trial = &self.trials[trial];
+        if let Err(error) = publish_epochs(&self.store, trial, &self.labels[&trial.id]) {
             self.display.say(&format!("warning: {error:#}; the sweep goes on"));
         }
     }
@@ -442,27 +450,12 @@ impl<'a> Sweep<'a> {
 
     fn name(&self, trial: usize) -> String {
         let Trial { id, seed, .. } = &self.trials[trial];
-        format!("{}, seed {seed} ({id})", self.labels.get(id).map_or(BASE, String::as_str))
+        format!("{}, seed {seed} ({id})", self.labels[id])
     }
 }
 
 fn identity(trial: &Trial) -> Identity {
     Identity { id: trial.id.clone(), seed: trial.seed, config: trial.config.clone() }
-}
-
-/// `block: label` by trial id, from the first block that names the trial.
-fn labels(experiment: &Experiment) -> HashMap<String, String> {
-    let mut labels = HashMap::new();
-    for block in &experiment.blocks {
-        for variant in &block.variants {
-            for &seed in &experiment.seeds {
-                let label =
-                    if variant.settings.is_empty() { BASE.into() } else { format!("{}: {}", block.id, variant.label) };
-                labels.entry(trial_id(&variant.config, seed)).or_insert(label);
-            }
-        }
-    }
-    labels
 }
 
 /// The first signal is for the loop. The second is too, but a loop that does not hear it, because it waits for a worker

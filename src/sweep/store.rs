@@ -5,9 +5,10 @@
 //! work/<id>/     a trial under way: its lock, its last checkpoint, its log; renamed to trials/<id> when it is whole
 //! ```
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,12 +16,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::seal::seal;
+use crate::report::events;
 use crate::spec::config::Config;
 use crate::train::record::{Epoch, Outcome, Showcase};
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
-const RESULT: &str = "result.json";
+pub const RESULT: &str = "result.json";
 const SHOWCASE: &str = "showcase.json";
 const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
@@ -134,6 +136,43 @@ impl Store {
         Ok(())
     }
 
+    /// Makes a file that only ever grows hold `bytes`, by adding what it lacks: who has it open goes on reading, which a
+    /// replaced file would not allow. One that begins otherwise is written anew. What a kill leaves torn is mended next time.
+    pub fn extend(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.root.join(name);
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
+            let old = fs::read(&path).unwrap_or_default();
+            let same = if bytes.starts_with(&old) { old.len() } else { 0 };
+            if same == bytes.len() {
+                return Ok(());
+            }
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(same == 0)
+                .custom_flags(libc::O_NOFOLLOW)
+                .open(&path)?;
+            // Not at the file's end, where another sweep may have put the same just now.
+            file.write_all_at(&bytes[same..], same as u64)
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Removes event files of trials that the current study no longer has, with their folders.
+    pub fn keep_only_runs(&self, kept: &HashSet<String>) -> Result<()> {
+        for run in fs::read_dir(self.root.join(events::FOLDER)).into_iter().flatten() {
+            let run = run?;
+            let file = run.path().join(events::FILE);
+            if !kept.contains(&*run.file_name().to_string_lossy()) && file.exists() {
+                fs::remove_file(file)?;
+                // Someone may have put a file of their own there.
+                let _ = fs::remove_dir(run.path());
+            }
+        }
+        Ok(())
+    }
+
     /// The stored trial, or None if it has not finished.
     pub fn load(&self, id: &str) -> Result<Option<Finished>> {
         let folder = self.trial_dir(id);
@@ -155,6 +194,19 @@ impl Store {
             _ => Some(serde_json::from_slice(&read(SHOWCASE)?).with_context(|| broken(SHOWCASE))?),
         };
         Ok(Some(Finished { identity, history, outcome, showcase }))
+    }
+
+    /// Whether a process runs this trial now.
+    pub fn is_running(&self, id: &str) -> bool {
+        // A shared lock that is let go at once: whoever claims the trial in that moment tries again a little later.
+        let lock = File::open(self.work_dir(id).join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// The finished epochs of a trial that has not ended, as far as they are stored.
+    pub fn history_so_far(&self, id: &str) -> Vec<Epoch> {
+        let bytes = fs::read(self.work_dir(id).join(HISTORY));
+        bytes.ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
     }
 
     /// The ids of all stored trials.
@@ -226,7 +278,7 @@ impl Claim {
 
     /// The finished epochs as far as they are stored.
     pub fn history(&self) -> Vec<Epoch> {
-        fs::read(self.folder.join(HISTORY)).ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
+        self.store.history_so_far(&self.id)
     }
 
     pub fn write_steps(&self, bytes: &[u8]) -> Result<()> {

@@ -28,13 +28,14 @@ pub fn study(
     store: &Store,
     known: &mut HashMap<String, StoredTrial>,
 ) -> Result<Study> {
+    let labels = labels(experiment);
     let mut stored = vec![];
     for trial in trials {
         if let Some(trial) = known.get(&trial.id) {
             stored.push(trial.clone());
             continue;
         }
-        let row = stored_trial(trial, store)?;
+        let row = stored_trial(trial, &labels[&trial.id], store)?;
         if row.outcome.is_some() {
             known.insert(trial.id.clone(), row.clone());
         }
@@ -53,7 +54,8 @@ pub fn study(
     })
 }
 
-fn stored_trial(trial: &Trial, store: &Store) -> Result<StoredTrial> {
+/// A trial with what is stored of it once it has ended.
+pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredTrial> {
     let (history, outcome, showcase) = match store.load(&trial.id)? {
         Some(Finished { history, outcome, showcase, .. }) => (history, Some(outcome), showcase),
         None => (vec![], None, None),
@@ -61,6 +63,7 @@ fn stored_trial(trial: &Trial, store: &Store) -> Result<StoredTrial> {
     Ok(StoredTrial {
         id: trial.id.clone(),
         seed: trial.seed,
+        label: label.to_owned(),
         blocks: trial.blocks.clone(),
         config: trial.config.clone(),
         keys: flatten(&trial.config),
@@ -68,6 +71,21 @@ fn stored_trial(trial: &Trial, store: &Store) -> Result<StoredTrial> {
         outcome,
         showcase,
     })
+}
+
+/// Each trial's configuration in words, by trial id: `base` for the experiment's own, else `block: label` from the first
+/// block that names it.
+pub fn labels(experiment: &Experiment) -> HashMap<String, String> {
+    let ids = |config| experiment.seeds.iter().map(move |&seed| trial_id(config, seed));
+    let mut labels: HashMap<String, String> = ids(&experiment.base).map(|id| (id, "base".to_owned())).collect();
+    for block in &experiment.blocks {
+        for variant in &block.variants {
+            for id in ids(&variant.config) {
+                labels.entry(id).or_insert_with(|| format!("{}: {}", block.id, variant.label));
+            }
+        }
+    }
+    labels
 }
 
 /// An experiment without blocks is one block with only its base.

@@ -21,9 +21,10 @@ use super::seal;
 use super::store::{Claim, Store};
 use crate::data::batches::Resident;
 use crate::data::shared::{self, Ticket};
-use crate::spec::config::{Config, DatasetName};
+use crate::spec::config::{Config, DatasetName, Mode};
 use crate::train::checkpoint;
 use crate::train::course::{Reached, reached};
+use crate::train::pack;
 use crate::train::record::{Epoch, Outcome, Status};
 use crate::train::trial::{self, Ended, Observer, Sets, Step};
 use crate::{models, native};
@@ -79,8 +80,15 @@ impl Worker {
         let mut observer = Reporter::new(&claim, job.trace, stop, reached);
         send(&Event::Started { finished_epochs: reached.epochs, note });
         let (config, seed) = (&job.trial.config, job.trial.seed);
-        let trained =
-            AssertUnwindSafe(|| trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer));
+        let trained = AssertUnwindSafe(|| match config.mode {
+            Mode::Exact => trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer),
+            Mode::Fast => {
+                let resume = resume.map(|bytes| [bytes]);
+                let resume = resume.as_ref().map(|checkpoint| checkpoint.as_slice());
+                let ended = pack::run(&[config], seed, sets, self.device, resume, &mut [&mut observer]);
+                ended.map(|mut ended| ended.remove(0))
+            }
+        });
         match catch_unwind(trained) {
             Ok(ended) => {
                 observer.store_trace()?;

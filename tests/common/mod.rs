@@ -217,8 +217,9 @@ fn timeless(path: &Path) -> Option<String> {
     match path.file_name().unwrap().to_str().unwrap() {
         "last.safetensors" => Some(tensors(&bytes)),
         "result.json" => Some(timeless_json(&bytes)),
-        // Texts name the slowest and the quickest.
-        "log.txt" | "lock" | "publish.lock" | "report.md" | "summary.md" | "summary.tex" => None,
+        // Texts name the slowest and the quickest; events are at moments.
+        "log.txt" | "lock" | "publish.lock" | "report.md" | "report.html" | "summary.md" | "summary.tex" => None,
+        "events.out.tfevents" => None,
         name if name.ends_with(".csv") && name != "steps.csv" => Some(timeless_table(&bytes)),
         _ => Some(String::from_utf8(bytes).unwrap_or_else(|error| format!("{:x?}", error.into_bytes()))),
     }

@@ -26,59 +26,77 @@ const LINE: f64 = 74.0;
 const BAR: f64 = 26.0;
 const SWATCH: f64 = 26.0;
 
-/// The rows to compare, base first.
-fn compared<'a>(block: &'a BlockSummary<'a>) -> Vec<(&'a Row<'a>, RGBColor)> {
-    let base = block.base().filter(|row| row.n() > 0);
-    let best = block.best().filter(|row| !base.is_some_and(|base| std::ptr::eq(base, *row)));
-    let base = base.map(|row| (row, mix(BASE, PAPER, 0.65)));
-    base.into_iter().chain(best.map(|row| (row, BLUE))).collect()
+/// One bar a class and score: a setting with its seeds, or one network.
+pub struct Bars {
+    pub label: String,
+    pub color: RGBColor,
+    /// One a seed; a bar is their mean.
+    pub runs: Vec<[ClassScores; CLASSES]>,
+}
+
+impl Bars {
+    pub fn of_one(label: String, scores: [ClassScores; CLASSES]) -> Bars {
+        Bars { label, color: BLUE, runs: vec![scores] }
+    }
+
+    fn of_row(row: &Row, color: RGBColor) -> Bars {
+        let runs = row.done().filter_map(|trial| Some(per_class(&trial.scores()?.confusion))).collect();
+        Bars { label: format!("{} ({})", row.variant.label, row.count_label()), color, runs }
+    }
 }
 
 pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
-    let rows = compared(block);
-    let top = MARGIN + TITLE * 2.0 + TICK * LEADING * rows.len() as f64 + LABEL * 2.0;
-    let height = top + LINE * CLASSES as f64 + 150.0;
-    let seeds = seeds_label(rows.iter().map(|(row, _)| *row));
+    let base = block.base().filter(|row| row.n() > 0);
+    let best = block.best().filter(|row| !base.is_some_and(|base| std::ptr::eq(base, *row)));
+    let seeds = seeds_label(base.into_iter().chain(best));
+    let base = base.map(|row| Bars::of_row(row, mix(BASE, PAPER, 0.65)));
+    let bars: Vec<Bars> = base.into_iter().chain(best.map(|row| Bars::of_row(row, BLUE))).collect();
+    let title = headline(study.title(block.block), "scores by class (%)");
     let caption = format!("test set, mean ± std over {seeds} · {} · {}", study.data_label(), study.mode_label());
+    draw(&title, &caption, &study.class_names, &bars)
+}
+
+/// The PNG of any bars, the first on top.
+pub fn draw(title: &str, caption: &str, class_names: &[impl AsRef<str>], bars: &[Bars]) -> Result<Vec<u8>> {
+    let top = MARGIN + TITLE * 2.0 + TICK * LEADING * bars.len() as f64 + LABEL * 2.0;
+    let height = top + LINE * CLASSES as f64 + 150.0;
     let panel = (WIDTH - NAMES - MARGIN * 2.0 + GAP) / SCORES.len() as f64;
     paint(WIDTH, height, |canvas| {
-        page(canvas, height, &headline(study.title(block.block), "scores by class (%)"), &caption)?;
-        draw_legend(canvas, &rows)?;
+        page(canvas, height, title, caption)?;
+        draw_legend(canvas, bars)?;
         let frame = |index: usize| {
             let left = MARGIN + NAMES + panel * index as f64;
             let (right, bottom) = (left + panel - GAP, top + LINE * CLASSES as f64);
             Frame { left, right, top, bottom, x: (0.0, 100.0), y: (CLASSES as f64, 0.0) }
         };
-        for (class, name) in study.class_names.iter().take(CLASSES).enumerate() {
+        for (class, name) in class_names.iter().take(CLASSES).enumerate() {
             let ink = Ink::new(INK, TICK).align(Align::Right);
             let at = (MARGIN + NAMES - 16.0, frame(0).down(class as f64 + 0.5));
-            canvas.paragraph(&ink.wrap(name, NAMES - 16.0, 1), at, ink)?;
+            canvas.paragraph(&ink.wrap(name.as_ref(), NAMES - 16.0, 1), at, ink)?;
         }
-        SCORES.iter().enumerate().try_for_each(|(index, score)| draw_panel(canvas, &frame(index), *score, &rows))
+        SCORES.iter().enumerate().try_for_each(|(index, score)| draw_panel(canvas, &frame(index), *score, bars))
     })
 }
 
-fn draw_legend(canvas: &Canvas, rows: &[(&Row, RGBColor)]) -> Result<()> {
+fn draw_legend(canvas: &Canvas, bars: &[Bars]) -> Result<()> {
     let mut y = MARGIN + TITLE * 1.9;
-    for (row, color) in rows {
+    for Bars { label, color, .. } in bars {
         canvas.rectangle((MARGIN, y - SWATCH / 2.0), (MARGIN + SWATCH, y + SWATCH / 2.0), *color)?;
         let ink = Ink::new(INK, TICK);
-        let label = format!("{} ({})", row.variant.label, row.count_label());
         let left = MARGIN + SWATCH + 14.0;
-        y = canvas.paragraph(&ink.wrap(&label, WIDTH - MARGIN - left, 1), (left, y), ink)?;
+        y = canvas.paragraph(&ink.wrap(label, WIDTH - MARGIN - left, 1), (left, y), ink)?;
     }
     Ok(())
 }
 
-fn draw_panel(canvas: &Canvas, frame: &Frame, (name, score): Score, rows: &[(&Row, RGBColor)]) -> Result<()> {
+fn draw_panel(canvas: &Canvas, frame: &Frame, (name, score): Score, bars: &[Bars]) -> Result<()> {
     let middle = (frame.left + frame.right) / 2.0;
     canvas.text(name, (middle, frame.top - LABEL), Ink::new(INK, LABEL).bold().align(Align::Center))?;
     frame.x_axis(canvas, "", &ticks(frame.x, 4))?;
     for class in 0..CLASSES {
-        let first = frame.down(class as f64 + 0.5) - BAR * rows.len() as f64 / 2.0;
-        for (index, (row, color)) in rows.iter().enumerate() {
-            let scores = row.done().filter_map(|trial| trial.scores());
-            let values: Vec<f64> = scores.map(|scores| score(&per_class(&scores.confusion)[class])).collect();
+        let first = frame.down(class as f64 + 0.5) - BAR * bars.len() as f64 / 2.0;
+        for (index, Bars { color, runs, .. }) in bars.iter().enumerate() {
+            let values: Vec<f64> = runs.iter().map(|classes| score(&classes[class])).collect();
             draw_bar(canvas, frame, first + BAR * index as f64, &values, *color)?;
         }
     }

@@ -13,8 +13,6 @@ const LEFT: f64 = 250.0;
 const TOP: f64 = MARGIN + TITLE * 2.0 + TICK * 3.2;
 
 pub fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
-    let confusion = sum(row);
-    let height = TOP + CELL.1 * CLASSES as f64 + MARGIN * 2.0 + SMALL * 2.0;
     let accuracy = row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| words::mean_std(&spread, 100.0, 1));
     let name = format!("{} · {}", study.title(block.block), row.variant.label);
     let title = headline(&name, &format!("test accuracy {accuracy} % ({})", row.count_label()));
@@ -24,9 +22,15 @@ pub fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>>
         study.data_label(),
         study.mode_label()
     );
+    draw(&title, &caption, &study.class_names, &sum(row))
+}
+
+/// The PNG of any confusion matrix.
+pub fn draw(title: &str, caption: &str, class_names: &[impl AsRef<str>], confusion: &Confusion) -> Result<Vec<u8>> {
+    let height = TOP + CELL.1 * CLASSES as f64 + MARGIN * 2.0 + SMALL * 2.0;
     paint(WIDTH, height, |canvas| {
-        page(canvas, height, &title, &caption)?;
-        draw_names(canvas, &study.class_names)?;
+        page(canvas, height, title, caption)?;
+        draw_names(canvas, class_names)?;
         for (truth, counts) in confusion.iter().enumerate() {
             let support: u64 = counts.iter().sum();
             for (predicted, count) in counts.iter().enumerate() {
@@ -50,14 +54,14 @@ fn corner(truth: usize, predicted: usize) -> Point {
     (LEFT + CELL.0 * predicted as f64, TOP + CELL.1 * truth as f64)
 }
 
-fn draw_names(canvas: &Canvas, names: &[String]) -> Result<()> {
+fn draw_names(canvas: &Canvas, names: &[impl AsRef<str>]) -> Result<()> {
     let axis = Ink::new(INK, LABEL);
     let middle = (LEFT + CELL.0 * CLASSES as f64 / 2.0, TOP + CELL.1 * CLASSES as f64 / 2.0);
     canvas.text("predicted class", (middle.0, TOP - TICK * 2.3), axis.align(Align::Center))?;
     canvas.vertical_text("true class", (MARGIN + LABEL / 2.0, middle.1), axis)?;
     for (class, name) in names.iter().take(CLASSES).enumerate() {
         let (left, top) = corner(class, class);
-        let ink = Ink::new(INK, TICK);
+        let (name, ink) = (name.as_ref(), Ink::new(INK, TICK));
         let short = ink.wrap(name, CELL.0, 1).concat();
         canvas.text(&short, (left + CELL.0 / 2.0, TOP - TICK * 0.8), ink.align(Align::Center))?;
         let short = ink.wrap(name, LEFT - MARGIN - LABEL - 30.0, 1).concat();

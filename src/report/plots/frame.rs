@@ -78,11 +78,11 @@ impl Frame {
         pieces
     }
 
-    /// The part of a segment inside the y-range.
+    /// The part of a segment inside the y-range; none where an end is no number.
     fn inside(&self, from: Point, to: Point) -> Option<(Point, Point)> {
         let cut = |y: f64| (from.0 + (to.0 - from.0) * (y - from.1) / (to.1 - from.1), y);
         let (low, high) = self.y;
-        if (from.1 < low && to.1 < low) || (from.1 > high && to.1 > high) {
+        if !(from.1 + to.1).is_finite() || (from.1 < low && to.1 < low) || (from.1 > high && to.1 > high) {
             return None;
         }
         let bounded = |point: Point| match point.1 {
@@ -94,8 +94,11 @@ impl Frame {
     }
 }
 
-/// About `count` round numbers in the range, with as many decimals as tell them apart.
+/// About `count` round numbers in the range, with as many decimals as tell them apart; none in a range without bounds.
 pub fn ticks((low, high): (f64, f64), count: usize) -> Vec<(f64, String)> {
+    if !low.is_finite() || !high.is_finite() {
+        return vec![];
+    }
     let rough = (high - low).max(f64::MIN_POSITIVE) / count as f64;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough);
@@ -138,6 +141,14 @@ mod tests {
         assert_eq!(texts(&ticks((12.0, 63.0), 5)), ["20", "40", "60"]);
         assert_eq!(texts(&whole_ticks((1.0, 3.0), 8)), ["1", "2", "3"]);
         assert_eq!(texts(&log_ticks((-3.4, -1.9))), ["5e-4", "0.001", "0.002", "0.005", "0.01"]);
+    }
+
+    #[test]
+    fn a_range_without_bounds_has_no_ticks() {
+        for range in [(f64::NAN, 1.0), (0.0, f64::NAN), (f64::NEG_INFINITY, f64::INFINITY), (0.0, f64::INFINITY)] {
+            assert_eq!(ticks(range, 5), []);
+        }
+        assert!(ticks((0.3, 0.3), 5).len() <= 1);
     }
 
     #[test]

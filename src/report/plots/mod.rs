@@ -1,8 +1,8 @@
 //! Which plots a study gets, and what all of them share: a title, a caption with n, data set and mode, and a palette.
 
 mod canvas;
-mod classes;
-mod confusion;
+pub mod classes;
+pub mod confusion;
 mod curves;
 mod difference;
 mod filters;

@@ -1,0 +1,212 @@
+//! What `runner evaluate` shows of several networks: tables for a terminal, and plots.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::evaluate::Evaluation;
+use crate::report::data_label;
+use crate::report::keys::{differ, short_names};
+use crate::report::metrics::ClassScores;
+use crate::report::overview::MISSING;
+use crate::report::plots::classes::{self, Bars};
+use crate::report::plots::confusion;
+use crate::report::terminal::{Column, Lines, lay_out};
+use crate::report::words::{grouped, minus};
+use crate::spec::config::Mode;
+use crate::spec::flatten;
+use crate::train::record::CLASSES;
+
+/// What sets the networks apart, one row of scores each, then their classes; the confusion matrix of a single one. Lines of
+/// at most `width`.
+pub fn describe(evaluations: &[Evaluation], width: Option<usize>) -> String {
+    let labels = labels(evaluations);
+    let mut text = heading(evaluations) + "\n\n";
+    let settings = settings(evaluations, &labels);
+    if !settings.is_empty() {
+        let named = [vec![Column::new("checkpoint", labels.clone(), 0)], settings].concat();
+        let lines = lay_out(&named, width);
+        let left_out = lines.left_out.join(", ");
+        text += &(block(lines) + "\n");
+        if !left_out.is_empty() {
+            text += &format!("no room for {left_out}; `| less -S` shows all\n\n");
+        }
+    }
+    text += &block(lay_out(&overall(evaluations, &labels), width));
+    text += "precision, recall, specificity and F1 are means over the classes\n\n";
+    text += &block(lay_out(&by_class(evaluations, &labels), width));
+    text += &match evaluations {
+        [only] => {
+            format!("\nrows: true class, columns: predicted class\n{}", block(lay_out(&matrix(only, width), None)))
+        }
+        _ => "\n--json and --plots give the confusion matrices\n".to_owned(),
+    };
+    text.trim_end().to_owned()
+}
+
+fn block(lines: Lines) -> String {
+    lines.header.into_iter().chain(lines.rows).map(|line| line + "\n").collect()
+}
+
+/// What all have in common: `test split · lenet5 · cifar10 · 10,000 images`.
+fn heading(evaluations: &[Evaluation]) -> String {
+    let common = |part: fn(&Evaluation) -> String| {
+        let first = part(&evaluations[0]);
+        evaluations.iter().all(|evaluation| part(evaluation) == first).then_some(first)
+    };
+    let parts = [
+        common(|evaluation| format!("{} split", evaluation.split.as_str())),
+        common(|evaluation| evaluation.model.to_owned()),
+        common(|evaluation| data_label(evaluation.config.data.dataset).to_owned()),
+        common(|evaluation| format!("{} images", grouped(evaluation.images as i64))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+/// Ids of trials where they say which is which, else numbers.
+fn labels(evaluations: &[Evaluation]) -> Vec<String> {
+    let ids: BTreeSet<&String> = evaluations.iter().filter_map(|evaluation| evaluation.trial.as_ref()).collect();
+    match (evaluations, ids.len() == evaluations.len()) {
+        (_, true) => evaluations.iter().filter_map(|evaluation| evaluation.trial.clone()).collect(),
+        ([only], false) => vec![only.checkpoint.clone()],
+        _ => (1..=evaluations.len()).map(|number| number.to_string()).collect(),
+    }
+}
+
+type Score = (&'static str, fn(&ClassScores) -> f64);
+
+const SCORES: [Score; 4] = [
+    ("precision", |class| class.precision),
+    ("recall", |class| class.recall),
+    ("specificity", |class| class.specificity),
+    ("F1", |class| class.f1),
+];
+
+fn overall(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
+    let column =
+        |name: &str, cell: &dyn Fn(&Evaluation) -> String| Column::new(name, evaluations.iter().map(cell).collect(), 0);
+    let mut columns = vec![Column::new("checkpoint", labels.to_vec(), 0)];
+    columns.push(column("loss", &|evaluation| minus(evaluation.loss, 4)));
+    columns.push(column("accuracy", &|evaluation| percent(evaluation.accuracy)));
+    columns.extend(SCORES.map(|(name, score)| column(name, &|evaluation| percent(score(&evaluation.macro_average)))));
+    columns
+}
+
+/// The path where the label is only a number, the seed, the number of images and the configuration keys: those that are not
+/// the same for all.
+fn settings(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
+    let row = |(evaluation, label): (&Evaluation, &String)| {
+        let has_id = evaluation.trial.as_ref() == Some(label);
+        let path = if has_id { String::new() } else { evaluation.checkpoint.clone() };
+        let seed = evaluation.seed.map(|seed| seed.to_string()).unwrap_or_default();
+        let first = [("path", path), ("seed", seed), ("images", evaluation.images.to_string())];
+        first.map(|(key, value)| (key.to_owned(), value)).into_iter().chain(flatten(&evaluation.config)).collect()
+    };
+    let rows: Vec<Vec<(String, String)>> = evaluations.iter().zip(labels).map(row).collect();
+    let mut names: Vec<String> = vec![];
+    for (key, _) in rows.iter().flatten() {
+        if !names.contains(key) {
+            names.push(key.clone());
+        }
+    }
+    let value = |row: &[(String, String)], name: &String| {
+        row.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let mut columns = vec![];
+    for (name, short) in names.iter().zip(short_names(&names, &[])) {
+        let cells: Vec<String> = rows.iter().map(|row| value(row, name)).collect();
+        if differ(name, &names, cells.iter().map(String::as_str)) {
+            let shown = cells.into_iter().map(|cell| if cell.is_empty() { MISSING.to_owned() } else { cell });
+            columns.push(Column::new(&short, shown.collect(), columns.len() + 1));
+        }
+    }
+    columns
+}
+
+/// The checkpoints of one class under one another.
+fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
+    let rows = || (0..CLASSES).flat_map(|class| evaluations.iter().map(move |evaluation| (class, evaluation)));
+    let first = |class: usize| evaluations[0].class_names[class];
+    let alike = evaluations.iter().all(|evaluation| evaluation.class_names == evaluations[0].class_names);
+    let mut last = "";
+    let names = rows().map(|(class, evaluation)| {
+        let name = if alike { first(class) } else { evaluation.class_names[class] };
+        // A name once, above the rows that share it.
+        let repeated = std::mem::replace(&mut last, name) == name;
+        if repeated { String::new() } else { name.to_owned() }
+    });
+    let mut columns = vec![Column::new("class", names.collect(), 0)];
+    if evaluations.len() > 1 {
+        let labels = (0..CLASSES).flat_map(|_| labels.iter().cloned()).collect();
+        columns.push(Column::new("checkpoint", labels, 0));
+    }
+    let support = rows().map(|(class, evaluation)| evaluation.classes[class].support.to_string());
+    columns.push(Column::new("images", support.collect(), 0));
+    for (name, score) in SCORES {
+        let cells = rows().map(|(class, evaluation)| percent(score(&evaluation.classes[class])));
+        columns.push(Column::new(name, cells.collect(), 0));
+    }
+    columns
+}
+
+/// The counts; names above the columns are cut to what `width` leaves them.
+fn matrix(evaluation: &Evaluation, width: Option<usize>) -> Vec<Column> {
+    let names = evaluation.class_names;
+    let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
+    let room = width.map_or(longest, |width| (width.saturating_sub(longest) / CLASSES).saturating_sub(2).max(3));
+    let mut columns = vec![Column::new("", names.map(str::to_owned).to_vec(), 0)];
+    for (predicted, name) in names.iter().enumerate() {
+        let cells = evaluation.confusion.iter().map(|row| row[predicted].to_string()).collect();
+        columns.push(Column::new(&name[..name.len().min(room)], cells, 0));
+    }
+    columns
+}
+
+fn percent(share: f64) -> String {
+    format!("{}%", minus(100.0 * share, 2))
+}
+
+/// For each network the PNGs of its confusion matrix and of its scores by class, with names for their files.
+pub fn plots(evaluations: &[Evaluation]) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = vec![];
+    for (evaluation, name) in evaluations.iter().zip(file_names(evaluations)) {
+        let Evaluation { model, class_names, confusion, classes, .. } = evaluation;
+        let split = evaluation.split.as_str();
+        let mode = match evaluation.config.mode {
+            Mode::Exact => "exact",
+            Mode::Fast => "fast",
+        };
+        let common = format!(
+            "{split} split, {} images · {} · {} mode · n = 1 network",
+            grouped(evaluation.images as i64),
+            data_label(evaluation.config.data.dataset),
+            mode
+        );
+        let who = match (&evaluation.trial, evaluation.seed) {
+            (Some(id), Some(seed)) => format!("{model}, trial {id}, seed {seed}"),
+            _ => format!("{model}, {name}"),
+        };
+        let accuracy = format!("{split} accuracy {} %", minus(100.0 * evaluation.accuracy, 2));
+        let caption = format!("images in % of the true class, number of images below · {common}");
+        let matrix = confusion::draw(&format!("{who}: {accuracy}"), &caption, class_names, confusion)?;
+        files.push((format!("{name}_{split}_confusion.png"), matrix));
+        let bars = [Bars::of_one(accuracy, *classes)];
+        let bars = classes::draw(&format!("{who}: scores by class (%)"), &common, class_names, &bars)?;
+        files.push((format!("{name}_{split}_classes.png"), bars));
+    }
+    Ok(files)
+}
+
+/// The trial's id or the file's name, with a number where two would be called alike.
+fn file_names(evaluations: &[Evaluation]) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    for evaluation in evaluations {
+        let stem = Path::new(&evaluation.checkpoint).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let name = evaluation.trial.clone().or(stem).unwrap_or("checkpoint".to_owned());
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name));
+        names.extend(free);
+    }
+    names
+}
