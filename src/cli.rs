@@ -13,7 +13,9 @@ use crate::inference::evaluate::{Evaluator, SplitName};
 use crate::inference::load::{Loaded, load};
 use crate::inference::{predict, side_by_side};
 use crate::models;
+use crate::report::compare::caveats;
 use crate::report::show::{Choice, Listing, Request, View};
+use crate::report::summary::summarize;
 use crate::report::words::grouped;
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial};
@@ -45,10 +47,17 @@ enum Command {
     Train(TrainArguments),
     /// List the trials of a results folder: settings that differ, status, scores; also while they run
     Show(ShowArguments),
-    /// Make the tables and plots of a results folder anew from its stored trials
+    /// Make the tables and plots of a results folder anew from its stored trials, or compare several in one report
+    ///
+    /// Of several folders, the base configurations stand side by side, the first one's as the base of all, and then each
+    /// experiment's configuration of highest validation accuracy. Their images must be the same.
     Report {
-        /// A folder that `runner sweep` made, such as results/quickstart
-        results: PathBuf,
+        /// Folders that `runner sweep` made, such as results/quickstart
+        #[arg(required = true, value_name = "RESULTS_DIR")]
+        results: Vec<PathBuf>,
+        /// Where the comparison of several folders goes
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
         #[command(flatten)]
         folder: DataFolder,
     },
@@ -300,7 +309,9 @@ pub fn run(cli: Cli) -> Result<i32> {
         Command::Sweep(arguments) => run_sweep(&arguments),
         Command::Train(arguments) => run_train(&arguments),
         Command::Show(arguments) => run_show(arguments),
-        Command::Report { results, folder } => run_report(&results, &data::directory(folder.data.as_deref())),
+        Command::Report { results, out, folder } => {
+            run_report(&results, out.as_deref(), &data::directory(folder.data.as_deref()))
+        }
         Command::Evaluate(arguments) => run_evaluate(arguments),
         Command::Predict { checkpoint, images, experiment, folder, json } => {
             let loaded = load(&checkpoint, experiment.as_deref(), tch::Device::Cpu)?;
@@ -458,17 +469,20 @@ fn terminal_width() -> Option<usize> {
     terminal.is_term().then(|| terminal.size().1.into())
 }
 
-fn run_report(results: &Path, data: &Path) -> Result<i32> {
-    let store = Store::open(results)?;
-    let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
-    let experiment = &manifest.experiment;
-    let test_images = sweep::test_images(&manifest, data);
-    if test_images.is_none() {
+fn run_report(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i32> {
+    let (study, folder) = match (results, out) {
+        ([folder], None) => (sweep::publish_stored(folder, data)?, folder.as_path()),
+        ([_], Some(_)) => bail!("--out is for the comparison of several results folders"),
+        (_, None) => bail!("the comparison of several results folders needs a folder of its own: --out DIR"),
+        (folders, Some(out)) => (sweep::publish_comparison(folders, out, data)?, out),
+    };
+    if study.test_images.is_none() {
         sweep::print("the test images of these trials are not at hand (--data); pictures of them stay as they are");
     }
-    let note = sweep::note(&manifest, experiment, test_images);
-    sweep::publish(&store, experiment, &note, &mut Default::default())?;
-    say(&format!("tables and plots in {}", results.display()))?;
+    for caveat in caveats(&summarize(&study)) {
+        sweep::print(&format!("note: {caveat}"));
+    }
+    say(&format!("tables and plots in {}", folder.display()))?;
     Ok(exit::DONE)
 }
 

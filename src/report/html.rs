@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(links, ids);
         let markdown = String::from_utf8_lossy(&files["report.md"]);
         assert_eq!(ids.len(), markdown.lines().filter(|line| line.starts_with("## ")).count());
-        assert!(html.contains("<a href=\"#section-1\">What was run</a>"));
+        assert!(html.contains("<a href=\"#section-1\">In short</a>"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Everything here is a pure function; the caller writes the files. The order of work is
 //! trials → [`summary`] (one row a configuration, over its seeds) → [`tables`], [`overview`], [`plots`] and [`text`].
 
+pub mod compare;
 pub mod events;
 pub mod html;
 pub mod keys;
@@ -254,5 +255,28 @@ mod tests {
         for name in ["report.md", "summary.md", "summary.tex"] {
             assert!(String::from_utf8_lossy(&files[name]).contains("SYNTHETIC"), "{name}");
         }
+    }
+
+    #[test]
+    fn blocks_with_one_base_share_an_overview() {
+        let blocks: [(&str, &[(&str, f64)]); 2] =
+            [("init", &[("base", 0.5), ("a", 0.6)]), ("rate", &[("own", 0.5), ("b", 0.4)])];
+        let mut study = example::study(&blocks, 3, 3);
+        assert!(!rendered(&study).contains_key("plots/overview.png"));
+        study.blocks[1].variants[0] = study.blocks[0].variants[0].clone();
+        let files = rendered(&study);
+        assert!(files.contains_key("plots/overview.png"));
+        let text = String::from_utf8_lossy(&files["report.md"]).into_owned();
+        let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is missing"));
+        assert!(place("## In short") < place("plots/overview.png") && place("plots/overview.png") < place("## init"));
+    }
+
+    #[test]
+    fn what_is_recommended_was_chosen_without_the_test_set() {
+        let mut study = example::study(&[("init", &[("base", 0.5), ("good", 0.6), ("lucky", 0.55)])], 3, 3);
+        for trial in &mut study.trials[6..9] {
+            trial.outcome.as_mut().unwrap().scores.as_mut().unwrap().test.accuracy = 0.9;
+        }
+        assert_eq!(summary::summarize(&study)[0].best().unwrap().variant.label, "good");
     }
 }

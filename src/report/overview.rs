@@ -1,9 +1,9 @@
-//! The summary as people read it: per block, one table of results and one of convergence and generalization, in Markdown
-//! and in TeX.
+//! The summary as people read it: per block, one table of results, one of convergence and generalization, and one of costs
+//! where networks of different sizes are compared, in Markdown and in TeX.
 
-use super::statistics::Spread;
-use super::summary::{BlockSummary, Measure, Row};
-use super::words::{interval, mean_std, minus, p_value, percent};
+use super::statistics::{MAX_SEEDS, Spread};
+use super::summary::{BlockSummary, Difference, Measure, Row, Verdict};
+use super::words::{grouped, interval, mean_std, minus, p_value, percent, signed};
 use super::{Study, StudyBlock};
 
 /// Rows of cells under a header, free of any markup.
@@ -18,7 +18,7 @@ pub const MISSING: &str = "–";
 impl Grid {
     /// Numbers are set to the right.
     fn is_numeric(&self, column: usize) -> bool {
-        self.rows.iter().all(|row| row[column].starts_with(|c: char| c.is_ascii_digit() || "+−–n".contains(c)))
+        self.rows.iter().all(|row| row[column].starts_with(|c: char| c.is_ascii_digit() || "+−–<>n".contains(c)))
     }
 }
 
@@ -33,6 +33,7 @@ pub fn results(block: &BlockSummary) -> Grid {
         "95 % interval",
         "p (Holm)",
         "Verdict",
+        "Seeds to settle",
     ];
     let rows = block.rows.iter().enumerate().map(|(index, row)| result_cells(index == 0, row)).collect();
     Grid { header: header.map(str::to_owned).to_vec(), rows }
@@ -46,16 +47,25 @@ fn result_cells(is_base: bool, row: &Row) -> Vec<String> {
         scaled(row.spread(Measure::TestLoss), 1.0, 3),
     ];
     cells.extend(match &row.difference {
-        _ if is_base => [MISSING, MISSING, MISSING, "base"].map(str::to_owned),
-        None => [MISSING, MISSING, MISSING, "no result"].map(str::to_owned),
+        _ if is_base => [MISSING, MISSING, MISSING, "base", MISSING].map(str::to_owned),
+        None => [MISSING, MISSING, MISSING, "no pairs", MISSING].map(str::to_owned),
         Some(difference) => [
-            minus(100.0 * difference.spread.mean, 2),
+            signed(100.0 * difference.spread.mean, 2),
             interval(&difference.spread).unwrap_or(MISSING.to_owned()),
             difference.p_holm.map_or(MISSING.to_owned(), |p| p_value(p).trim_start_matches("= ").to_owned()),
             difference.verdict.word().to_owned(),
+            seeds_to_settle(difference),
         ],
     });
     cells
+}
+
+fn seeds_to_settle(difference: &Difference) -> String {
+    match difference.seeds_needed {
+        Some(seeds) => format!("{seeds}"),
+        None if difference.verdict == Verdict::Inconclusive && difference.p.is_some() => format!("> {MAX_SEEDS}"),
+        None => MISSING.to_owned(),
+    }
 }
 
 /// How soon validation accuracies are reached, and how far test lies behind training.
@@ -65,7 +75,7 @@ pub fn convergence(block: &BlockSummary, targets: &[f64]) -> Grid {
         let percent = minus(100.0 * target, 0);
         header.extend([format!("Epochs to {percent} %"), format!("Seconds to {percent} %")]);
     }
-    header.extend(["Mean val. accuracy (%)", "Accuracy gap (points)", "Loss gap"].map(str::to_owned));
+    header.extend(["Val. accuracy, mean over epochs (%)", "Accuracy gap (points)", "Loss gap"].map(str::to_owned));
     let cells = |row: &Row| {
         let mut cells = vec![row.variant.label.clone(), scaled(row.spread(Measure::BestEpoch), 1.0, 1)];
         for &target in targets {
@@ -78,6 +88,37 @@ pub fn convergence(block: &BlockSummary, targets: &[f64]) -> Grid {
         cells
     };
     Grid { header, rows: block.rows.iter().map(cells).collect() }
+}
+
+/// What a network's size and training cost, and what they buy.
+pub fn costs(block: &BlockSummary) -> Grid {
+    let header = [
+        "Setting",
+        "Parameters",
+        "Multiply-adds an image",
+        "Epochs",
+        "Seconds",
+        "Images/s",
+        "n",
+        "Test accuracy (%)",
+        "Accuracy gap (points)",
+    ];
+    let cells = |row: &Row| {
+        let size = row.network().map(|table| [table.parameters(), table.multiply_adds()].map(grouped));
+        let [parameters, multiply_adds] = size.unwrap_or([MISSING, MISSING].map(str::to_owned));
+        vec![
+            row.variant.label.clone(),
+            parameters,
+            multiply_adds,
+            scaled(row.spread(Measure::Epochs), 1.0, 1),
+            scaled(row.spread(Measure::Seconds), 1.0, 1),
+            scaled(row.spread(Measure::ImagesPerSecond), 1.0, 0),
+            row.count_label().replacen("n = ", "", 1),
+            scaled(row.spread(Measure::TestAccuracy), 100.0, 2),
+            scaled(row.spread(Measure::AccuracyGap), 100.0, 1),
+        ]
+    };
+    Grid { header: header.map(str::to_owned).to_vec(), rows: block.rows.iter().map(cells).collect() }
 }
 
 fn scaled(spread: Option<Spread>, factor: f64, decimals: usize) -> String {
@@ -97,7 +138,8 @@ fn reached(row: &Row, measure: Measure) -> String {
 fn note(study: &Study) -> String {
     format!(
         "{}, {}. Mean ± standard deviation over n seeds, of the weights of the selected epoch; failed and diverged trials are \
-         in no mean. Differences are paired by seed; p is of the paired t-test, adjusted after Holm within the block.",
+         in no mean. Differences are paired by seed; p is of the paired t-test, adjusted after Holm within the block. Seeds to \
+         settle: with so many the test would likely find the measured difference, were it the true one.",
         study.dataset_note,
         study.mode_label()
     )
@@ -108,6 +150,9 @@ pub fn summary_md(study: &Study, blocks: &[BlockSummary]) -> String {
     for block in blocks {
         text += &format!("\n## {}\n\n{}", markdown(study.title(block.block)), markdown_table(&results(block)));
         text += &format!("\n{}", markdown_table(&convergence(block, &study.targets)));
+        if block.compares_networks() {
+            text += &format!("\n{}", markdown_table(&costs(block)));
+        }
     }
     text
 }
@@ -150,6 +195,9 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
         for (part, targets) in target_groups(&study.targets).into_iter().enumerate() {
             let (kind, what) = (format!("convergence-{}", part + 1), "convergence and generalization");
             text += &tex_table(block.block, &kind, &caption(what), &convergence(block, targets));
+        }
+        if block.compares_networks() {
+            text += &tex_table(block.block, "costs", &caption("size and cost"), &costs(block));
         }
     }
     text + "\\end{document}\n"

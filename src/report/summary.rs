@@ -2,8 +2,9 @@
 
 use super::statistics::{SIGNIFICANCE, Spread, holm, paired_p, seeds_to_settle, spread};
 use super::{StoredTrial, Study, StudyBlock, StudyVariant};
+use crate::models;
 use crate::train::record::Status;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A number that a finished trial has; accuracies are shares in 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +24,11 @@ pub enum Measure {
     EpochsTo(f64),
     /// Seconds until the end of that epoch, validation and checkpoints included.
     SecondsTo(f64),
+    /// Finished epochs.
+    Epochs,
+    /// Training, validation and checkpoints of all epochs.
+    Seconds,
+    ImagesPerSecond,
 }
 
 impl Measure {
@@ -36,7 +42,7 @@ impl Measure {
             }
             _ => {}
         }
-        let scores = trial.scores()?;
+        let (outcome, scores) = (trial.outcome.as_ref()?, trial.scores()?);
         Some(match self {
             Measure::TestAccuracy => scores.test.accuracy,
             Measure::TestLoss => scores.test.loss,
@@ -45,6 +51,9 @@ impl Measure {
             Measure::BestEpoch => scores.best_epoch as f64,
             Measure::AccuracyGap => scores.train.accuracy - scores.test.accuracy,
             Measure::LossGap => scores.test.loss - scores.train.loss,
+            Measure::Epochs => outcome.epochs as f64,
+            Measure::Seconds => outcome.seconds,
+            Measure::ImagesPerSecond => outcome.images_per_second,
             _ => spread(&history.iter().map(|epoch| epoch.val_accuracy).collect::<Vec<_>>())?.mean,
         })
     }
@@ -62,6 +71,9 @@ impl Measure {
             Measure::CurveArea => "val_curve_area".into(),
             Measure::EpochsTo(target) => format!("epochs_to_val_{target}"),
             Measure::SecondsTo(target) => format!("seconds_to_val_{target}"),
+            Measure::Epochs => "epochs_run".into(),
+            Measure::Seconds => "seconds".into(),
+            Measure::ImagesPerSecond => "images_per_second".into(),
         }
     }
 }
@@ -86,7 +98,7 @@ impl Verdict {
 /// A configuration's test accuracy minus the base's, paired by seed.
 #[derive(Clone, Debug)]
 pub struct Difference {
-    /// One a seed that both have finished.
+    /// One a seed that both have finished on the same split of the images.
     pub by_seed: Vec<f64>,
     pub spread: Spread,
     /// Of the paired t-test.
@@ -147,6 +159,11 @@ impl<'a> Row<'a> {
         spread(&self.done().filter_map(|trial| measure.of(trial)).collect::<Vec<_>>())
     }
 
+    /// The network's layers.
+    pub fn network(&self) -> Option<models::Table> {
+        self.trials.first().map(|trial| models::table_of(&trial.config))
+    }
+
     /// `1 of 3 diverged`: what a mean leaves out and must say so. None if it is complete.
     pub fn missing_label(&self) -> Option<String> {
         let all = self.variant.trial_ids.len();
@@ -174,15 +191,30 @@ impl<'a> BlockSummary<'a> {
         self.rows.first()
     }
 
+    /// Whether its networks are of different sizes.
+    pub fn compares_networks(&self) -> bool {
+        let sizes: HashSet<_> =
+            self.rows.iter().filter_map(|row| row.network().map(|table| table.multiply_adds())).collect();
+        sizes.len() > 1
+    }
+
     pub fn finished(&self) -> bool {
         self.rows.iter().any(|row| row.n() > 0)
     }
 
-    /// The row with the highest mean test accuracy.
+    /// The row with the highest mean validation accuracy: chosen without the test set, its test scores are not lucky ones. A row
+    /// that lost a seed to divergence is none to recommend.
     pub fn best(&self) -> Option<&Row<'a>> {
-        let mean = |row: &Row| row.spread(Measure::TestAccuracy).map_or(f64::NEG_INFINITY, |spread| spread.mean);
-        self.rows.iter().filter(|row| row.n() > 0).max_by(|a, b| mean(a).total_cmp(&mean(b)))
+        best(self.rows.iter())
     }
+}
+
+/// See [`BlockSummary::best`]; the first of equals.
+pub fn best<'r, 'a: 'r>(rows: impl Iterator<Item = &'r Row<'a>>) -> Option<&'r Row<'a>> {
+    let steady = rows.filter(|row| row.diverged().next().is_none());
+    let scored = steady.filter_map(|row| Some((row.spread(Measure::ValAccuracy)?.mean, row)));
+    let best = scored.reduce(|best, other| if other.0 > best.0 { other } else { best });
+    best.map(|(_, row)| row)
 }
 
 pub fn summarize(study: &Study) -> Vec<BlockSummary<'_>> {
@@ -207,13 +239,19 @@ fn summarize_block<'a>(block: &'a StudyBlock, by_id: &HashMap<&str, &'a StoredTr
     BlockSummary { block, rows }
 }
 
+/// What two trials must share to be a pair: the seed, and the images they train on.
+fn pairing(trial: &StoredTrial) -> (u64, Option<usize>, usize, u64) {
+    let data = &trial.config.data;
+    (trial.seed, data.train, data.val, data.split_seed)
+}
+
 /// The paired differences, still without a verdict.
 fn compare(row: &Row, base: &Row) -> Option<Difference> {
     let accuracy = |trial: &StoredTrial| Measure::TestAccuracy.of(trial);
-    let base_by_seed: HashMap<u64, f64> =
-        base.done().filter_map(|trial| Some((trial.seed, accuracy(trial)?))).collect();
+    let base_by_seed: HashMap<_, f64> =
+        base.done().filter_map(|trial| Some((pairing(trial), accuracy(trial)?))).collect();
     let by_seed: Vec<f64> =
-        row.done().filter_map(|trial| Some(accuracy(trial)? - base_by_seed.get(&trial.seed)?)).collect();
+        row.done().filter_map(|trial| Some(accuracy(trial)? - base_by_seed.get(&pairing(trial))?)).collect();
     let spread = spread(&by_seed)?;
     // The seeds that diverged are missing from the mean, which flatters the side that lost them.
     let flattered = if spread.mean > 0.0 { row } else { base };

@@ -171,10 +171,12 @@ pub fn summary_csv(blocks: &[BlockSummary], targets: &[f64]) -> Result<Vec<u8>> 
         Measure::AccuracyGap,
         Measure::LossGap,
         Measure::CurveArea,
+        Measure::Epochs,
+        Measure::Seconds,
+        Measure::ImagesPerSecond,
     ];
     let measures: Vec<Measure> = measures.into_iter().chain(target_measures(targets)).collect();
-    let mut header: Vec<String> =
-        ["block", "label", "settings", "n", "failed", "diverged", "pending"].map(str::to_owned).to_vec();
+    let mut header: Vec<String> = COUNTS.map(str::to_owned).to_vec();
     for measure in &measures {
         header.extend(["n", "mean", "std", "ci_low", "ci_high"].map(|part| format!("{}_{part}", measure.column())));
     }
@@ -200,7 +202,11 @@ const DIFFERENCE: [&str; 8] = [
     "seeds_needed",
 ];
 
-fn count_cells(block: &BlockSummary, row: &Row) -> [String; 7] {
+const COUNTS: [&str; 9] =
+    ["block", "label", "settings", "n", "failed", "diverged", "pending", "parameters", "multiply_adds"];
+
+fn count_cells(block: &BlockSummary, row: &Row) -> [String; 9] {
+    let network = row.network();
     let settings: Vec<String> = row.variant.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
     [
         block.block.id.clone(),
@@ -210,6 +216,8 @@ fn count_cells(block: &BlockSummary, row: &Row) -> [String; 7] {
         row.failed().count().to_string(),
         row.diverged().count().to_string(),
         row.pending().to_string(),
+        network.as_ref().map(|table| table.parameters().to_string()).unwrap_or_default(),
+        network.as_ref().map(|table| table.multiply_adds().to_string()).unwrap_or_default(),
     ]
 }
 

@@ -1,23 +1,28 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
-use super::overview::{Grid, convergence, markdown, markdown_table, results};
-use super::plots::Figure;
+use super::compare::caveats;
+use super::overview::{Grid, convergence, costs, markdown, markdown_table, results};
+use super::plots::{Figure, Place};
 use super::statistics::{MAX_SEEDS, POWER, SIGNIFICANCE};
 use super::summary::{BlockSummary, Difference, Measure, Row, Verdict};
 use super::tables::status_word;
-use super::words::{count, duration, interval, minus, p_value, percent, points};
+use super::words::{count, duration, interval, mean_std, minus, p_value, percent, points, signed};
 use super::{StoredTrial, Study};
 use crate::spec::config::{DatasetName, Select};
 use crate::train::record::{Outcome, Status};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+
+/// Inconclusive settings that the summary names.
+const NEAREST: usize = 5;
 
 pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> String {
     let mut parts = vec![format!("# {}", markdown(&study.name))];
     parts.extend(study.description.as_deref().map(|text| text.trim().to_owned()));
     parts.extend(synthetic_warning(study));
-    parts.push(what_was_run(study));
-    parts.push(headline(study, blocks));
+    parts.extend(caveats(blocks).iter().map(|caveat| format!("> {}", markdown(caveat))));
+    parts.push(in_short(study, blocks, figures));
     parts.push(how_to_read());
+    parts.push(what_was_run(study));
     parts.extend(blocks.iter().map(|block| block_section(study, block, figures)));
     parts.extend(closer_look(figures));
     parts.extend(unfinished(study, blocks));
@@ -28,6 +33,157 @@ fn synthetic_warning(study: &Study) -> Option<String> {
     let text = "> **SYNTHETIC data.** The images were drawn by this program. The numbers compare settings on them and say \
                 nothing about CIFAR-10.";
     (study.dataset == DatasetName::Synthetic).then(|| text.to_owned())
+}
+
+/// The answer: what is clear, what is nearly so, and what the validation images would choose.
+fn in_short(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> String {
+    let mut parts = vec!["## In short".to_owned()];
+    if !blocks.iter().any(BlockSummary::finished) {
+        parts.push("No trial has finished yet.".to_owned());
+        return parts.join("\n\n");
+    }
+    parts.push(
+        bases(study, blocks).into_iter().chain(tally(blocks)).chain(accidents(study)).collect::<Vec<_>>().join("\n"),
+    );
+    parts.extend(figures.iter().filter(|figure| figure.place == Place::Overview).map(image));
+    parts.push(format!("What the validation images would choose in each block:\n\n{}", chosen(study, blocks)));
+    parts.join("\n\n")
+}
+
+/// Test accuracy of what the settings are measured against.
+fn bases(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let bases = blocks.iter().filter_map(|block| Some((block, block.base()?)));
+    let bases: Vec<_> = bases.filter(|(_, base)| seen.insert(&base.variant.trial_ids)).collect();
+    let of = |block: &BlockSummary| match bases.len() {
+        1 => String::new(),
+        _ => format!(" of {}", markdown(study.title(block.block))),
+    };
+    bases.iter().map(|(block, base)| format!("- The base{}{}: {}.", of(block), name_of(base), accuracy(base))).collect()
+}
+
+/// Nothing for the plain base; that of a comparison has a name.
+fn name_of(base: &Row) -> String {
+    let name = base.variant.label.trim_start_matches("base").trim_start_matches([' ', ':', ',']);
+    if name.is_empty() { String::new() } else { format!(", {}", markdown(name)) }
+}
+
+/// `56.2 ± 0.9 % test accuracy (n = 2, 1 of 3 diverged)`
+fn accuracy(row: &Row) -> String {
+    match row.spread(Measure::TestAccuracy) {
+        Some(spread) => format!("{} % test accuracy ({})", mean_std(&spread, 100.0, 1), row.count_label()),
+        None => format!("no result ({})", row.count_label()),
+    }
+}
+
+/// How many settings are better, worse and undecided; which, and what would decide.
+fn tally(blocks: &[BlockSummary]) -> Vec<String> {
+    let rows = || blocks.iter().flat_map(|block| block.rows.iter().skip(1));
+    let with = |verdict| {
+        let differences = rows().filter_map(|row| Some((row, row.difference.as_ref()?)));
+        differences.filter(|(_, difference)| difference.verdict == verdict).collect::<Vec<_>>()
+    };
+    let total = rows().count();
+    let mut lines = vec![];
+    for (verdict, heading) in [(Verdict::Better, "Better than the base"), (Verdict::Worse, "Worse than the base")] {
+        let names: Vec<String> = with(verdict).iter().map(|(row, difference)| settled(row, difference)).collect();
+        let names = if names.is_empty() { String::new() } else { format!(": {}", names.join("; ")) };
+        lines.push(format!("- **{heading}**: {} of {total}{names}.", with(verdict).len()));
+    }
+    let mut open = with(Verdict::Inconclusive);
+    let inconclusive = open.len();
+    open.retain(|(_, difference)| difference.seeds_needed.is_some());
+    open.sort_by_key(|(_, difference)| difference.seeds_needed);
+    let nearest: Vec<String> = open.iter().take(NEAREST).map(|(row, difference)| undecided(row, difference)).collect();
+    let nearest = if nearest.is_empty() {
+        String::new()
+    } else {
+        format!("; nearest to a verdict, with the seeds that would settle it: {}", nearest.join("; "))
+    };
+    lines.push(format!("- **Inconclusive**: {inconclusive} of {total}{nearest}."));
+    let without = rows().filter(|row| row.difference.is_none()).count();
+    if without > 0 {
+        lines.push(format!("- **Not compared**: {without} of {total}, for want of a pair of trials with the base."));
+    }
+    if total > 0 { lines } else { vec![] }
+}
+
+/// `sgd, lr 0.01 (−8.97 points, n = 3, 95 % interval −11.65 to −6.30, adjusted p = 0.019)`
+fn settled(row: &Row, difference: &Difference) -> String {
+    let interval = interval(&difference.spread).map_or(String::new(), |interval| format!(", 95 % interval {interval}"));
+    let p = difference.p_holm.map_or(String::new(), |p| format!(", adjusted p {}", p_value(p)));
+    format!("{} ({}{interval}{p})", markdown(&row.variant.label), measured(row, difference))
+}
+
+/// `relu (+1.53 points, n = 3; about 24)`: with the seeds that would settle it, or why none would.
+fn undecided(row: &Row, difference: &Difference) -> String {
+    let settle = what_would_settle(difference);
+    format!("{} ({}; {settle})", markdown(&row.variant.label), measured(row, difference))
+}
+
+/// `+1.53 points, n = 2, 1 of 3 diverged`
+fn measured(row: &Row, difference: &Difference) -> String {
+    let missing = row.missing_label().map_or(String::new(), |missing| format!(", {missing}"));
+    format!("{} points, n = {}{missing}", signed(100.0 * difference.spread.mean, 2), difference.spread.n)
+}
+
+fn what_would_settle(difference: &Difference) -> String {
+    match (difference.spread.n, difference.p, difference.seeds_needed) {
+        _ if difference.withheld => {
+            "no verdict while it is the divergence of other seeds that flatters one side".to_owned()
+        }
+        (1, ..) => "one pair of trials cannot tell a difference from chance".to_owned(),
+        (_, None, _) => "the pairs do not vary, so there is nothing to test against".to_owned(),
+        (.., Some(seeds)) => format!("about {seeds}"),
+        (.., None) => format!("more than {MAX_SEEDS}"),
+    }
+}
+
+fn accidents(study: &Study) -> Option<String> {
+    let with = |status| study.trials.iter().filter(|trial| trial.status() == Some(status)).count();
+    let counts =
+        [(with(Status::Failed), "failed"), (with(Status::Diverged), "diverged")].into_iter().filter(|(n, _)| *n > 0);
+    let words: Vec<String> = counts.map(|(n, word)| format!("{n} of {} trials {word}", study.trials.len())).collect();
+    (!words.is_empty())
+        .then(|| format!("- **{}**; they are in no mean, and the end of this page says why.", words.join(", ")))
+}
+
+/// Per block, the setting with the highest validation accuracy, and what it does on the test set.
+fn chosen(study: &Study, blocks: &[BlockSummary]) -> String {
+    let header =
+        ["Block", "Choice", "Validation accuracy", "Test accuracy", "Difference to the base (points)", "Verdict"];
+    let rows = blocks.iter().filter_map(|block| {
+        let (base, best) = (block.base()?, block.best()?);
+        let (difference, verdict) = match &best.difference {
+            Some(difference) => (points(&difference.spread), difference.verdict.word()),
+            None => ("–".to_owned(), if std::ptr::eq(base, best) { "the base itself" } else { "no pairs" }),
+        };
+        Some(vec![
+            study.title(block.block).to_owned(),
+            best.variant.label.clone(),
+            percent(best.spread(Measure::ValAccuracy)),
+            percent(best.spread(Measure::TestAccuracy)),
+            difference,
+            verdict.to_owned(),
+        ])
+    });
+    markdown_table(&Grid { header: header.map(str::to_owned).to_vec(), rows: rows.collect() }).trim_end().to_owned()
+}
+
+fn how_to_read() -> String {
+    format!(
+        "## How to read this\n\n\
+         Numbers are means ± standard deviations over n seeds, of the weights of the selected epoch; the test set is looked at \
+         once, with those. A choice among settings is made by validation accuracy, so its test accuracy is not the luckiest of \
+         many. A difference is paired by seed: two trials of one seed share the data split, the batch order and every other \
+         draw that their settings leave alone.\n\n\
+         \"Better\" and \"worse\" need a paired t-test with p below {SIGNIFICANCE} after Holm's adjustment for all comparisons of \
+         the block; everything else is inconclusive, which is not the same as equal. Intervals are 95 % each and not adjusted. \
+         The t-test takes the differences as normally distributed, which a handful of seeds cannot show. The \
+         seeds that would settle a comparison are so many that the test would find the measured difference with {} % \
+         probability, were it and its spread the true ones; measured on few seeds, that number is rough itself.",
+        100.0 * POWER
+    )
 }
 
 fn what_was_run(study: &Study) -> String {
@@ -59,47 +215,11 @@ fn what_was_run(study: &Study) -> String {
     format!("## What was run\n\n{}", lines.join("\n"))
 }
 
-fn select_words(select: Select) -> &'static str {
+pub fn select_words(select: Select) -> &'static str {
     match select {
         Select::ValLoss => "lowest validation loss",
         Select::ValAccuracy => "highest validation accuracy",
     }
-}
-
-/// Per block, the setting with the highest mean, and whether it may be called better than the base.
-fn headline(study: &Study, blocks: &[BlockSummary]) -> String {
-    let header = ["Block", "Base", "Highest mean", "Test accuracy", "Difference (points)", "Verdict"];
-    let rows = blocks.iter().filter_map(|block| {
-        let (base, best) = (block.base()?, block.best()?);
-        let (difference, verdict) = match &best.difference {
-            Some(difference) => (points(&difference.spread), difference.verdict.word()),
-            None => ("–".to_owned(), if std::ptr::eq(base, best) { "the base itself" } else { "no result" }),
-        };
-        Some(vec![
-            study.title(block.block).to_owned(),
-            percent(base.spread(Measure::TestAccuracy)),
-            best.variant.label.clone(),
-            percent(best.spread(Measure::TestAccuracy)),
-            difference,
-            verdict.to_owned(),
-        ])
-    });
-    let grid = Grid { header: header.map(str::to_owned).to_vec(), rows: rows.collect() };
-    if grid.rows.is_empty() {
-        return "## Results\n\nNo trial has finished yet.".to_owned();
-    }
-    format!("## Results\n\n{}", markdown_table(&grid).trim_end())
-}
-
-fn how_to_read() -> String {
-    format!(
-        "Numbers are means ± standard deviations over n seeds, of the weights of the selected epoch; the test set is looked at \
-         once, with those. The setting with the highest mean is picked after the fact, so its own mean is a little lucky. A \
-         difference is paired by seed: two trials of one seed share the data split, the batch order and every other draw that \
-         their settings leave alone. \"Better\" and \"worse\" need a paired t-test with p below {SIGNIFICANCE} after Holm's \
-         adjustment for all comparisons of the block; everything else is inconclusive, which is not the same as equal. The \
-         t-test takes the differences as normally distributed, which a handful of seeds cannot show."
-    )
 }
 
 fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> String {
@@ -108,124 +228,99 @@ fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> Str
     if pending > 0 {
         parts.push(format!("*Unfinished: {} to come.*", count(pending, "trial")));
     }
-    let verdicts: Vec<String> = block.rows.iter().skip(1).map(|row| format!("- {}", verdict(block, row))).collect();
-    if !verdicts.is_empty() {
-        let base = block.base().map(|row| percent(row.spread(Measure::TestAccuracy))).unwrap_or_default();
-        parts.push(format!("Base: {base} test accuracy.\n\n{}", verdicts.join("\n")));
-    }
-    let mut images = figures.iter().filter(|figure| figure.block == Some(&block.block.id));
+    parts.push(verdicts(block));
+    let mut images = figures.iter().filter(|figure| figure.place == Place::Block(&block.block.id));
     parts.extend(images.next().map(image));
     parts.push(markdown_table(&results(block)).trim_end().to_owned());
     parts.extend(images.map(image));
     parts.extend(convergence_words(study, block));
     parts.extend(generalization_words(block));
     parts.push(markdown_table(&convergence(block, &study.targets)).trim_end().to_owned());
+    if block.compares_networks() {
+        parts.push(markdown_table(&costs(block)).trim_end().to_owned());
+    }
     parts.join("\n\n")
-}
-
-/// Pictures of single trials.
-fn closer_look(figures: &[Figure]) -> Option<String> {
-    let images: Vec<String> = figures.iter().filter(|figure| figure.block.is_none()).map(image).collect();
-    (!images.is_empty()).then(|| format!("## A closer look\n\n{}", images.join("\n\n")))
 }
 
 fn image(figure: &Figure) -> String {
     format!("![{}]({})", markdown(&figure.description), figure.path)
 }
 
-/// One sentence on a setting against the base.
-fn verdict(block: &BlockSummary, row: &Row) -> String {
-    let label = markdown(&row.variant.label);
-    let Some(difference) = &row.difference else {
-        return format!("**{label}**: no result to compare ({}).", row.count_label());
-    };
-    let numbers = comparison(difference);
-    let sentence = match difference.verdict {
-        Verdict::Better => format!("**{label}** is **better** than the base: {numbers}."),
-        Verdict::Worse => format!("**{label}** is **worse** than the base: {numbers}."),
-        Verdict::Inconclusive => {
-            format!("**{label}**: inconclusive, {numbers}. {}", what_would_settle(block, row, difference))
-        }
-    };
-    if row.n() < row.variant.trial_ids.len() { format!("{sentence} ({}.)", row.count_label()) } else { sentence }
+/// Pictures of single trials.
+fn closer_look(figures: &[Figure]) -> Option<String> {
+    let images: Vec<String> = figures.iter().filter(|figure| figure.place == Place::CloserLook).map(image).collect();
+    (!images.is_empty()).then(|| format!("## A closer look\n\n{}", images.join("\n\n")))
 }
 
-fn comparison(difference: &Difference) -> String {
-    let mean = minus(100.0 * difference.spread.mean, 2);
-    let mut text = format!("{mean} points (n = {}", count(difference.spread.n, "pair"));
-    if let Some(interval) = interval(&difference.spread) {
-        text += &format!(", 95 % interval {interval}");
-    }
-    if let Some((p, p_holm)) = difference.p.zip(difference.p_holm) {
-        text += &format!(", p {}, adjusted p {}", p_value(p), p_value(p_holm));
-    }
-    text + ")"
-}
-
-fn what_would_settle(block: &BlockSummary, row: &Row, difference: &Difference) -> String {
-    if difference.withheld {
-        let side = if difference.spread.mean > 0.0 { row } else { block.base().unwrap_or(row) };
-        let diverged = count(side.diverged().count(), "seed");
-        return format!("No verdict in favour of a setting whose mean leaves out {diverged} that diverged.");
-    }
-    match (difference.spread.n, difference.p, difference.seeds_needed) {
-        (1, ..) => "One pair of trials cannot tell a difference from chance.".to_owned(),
-        (_, None, _) => "The differences do not vary, so there is nothing to test them against.".to_owned(),
-        (.., Some(seeds)) => format!(
-            "If the true difference is as measured, about {seeds} seeds would show it with {} % probability.",
-            100.0 * POWER
-        ),
-        (.., None) => {
-            format!("If the true difference is as measured, even {MAX_SEEDS} seeds would likely not show it.")
+/// Each setting of the block under its verdict.
+fn verdicts(block: &BlockSummary) -> String {
+    let mut lines: Vec<String> =
+        block.base().map(|base| format!("- Base{}: {}.", name_of(base), accuracy(base))).into_iter().collect();
+    let (mut better, mut worse, mut open, mut none) = (vec![], vec![], vec![], vec![]);
+    for row in block.rows.iter().skip(1) {
+        match &row.difference {
+            None => none.push(format!("{} ({})", markdown(&row.variant.label), row.count_label())),
+            Some(difference) => match difference.verdict {
+                Verdict::Better => better.push(settled(row, difference)),
+                Verdict::Worse => worse.push(settled(row, difference)),
+                Verdict::Inconclusive => open.push(undecided(row, difference)),
+            },
         }
     }
+    let headings = [
+        "**Better**",
+        "**Worse**",
+        "**Inconclusive**, with the seeds that would settle it",
+        "**Not compared**, for want of a pair of trials with the base",
+    ];
+    for (heading, settings) in headings.into_iter().zip([better, worse, open, none]) {
+        if !settings.is_empty() {
+            lines.push(format!("- {heading}: {}.", settings.join("; ")));
+        }
+    }
+    lines.join("\n")
 }
 
 /// Who reaches each target first, and how the base compares.
 fn convergence_words(study: &Study, block: &BlockSummary) -> Option<String> {
-    let sentences: Vec<String> = study.targets.iter().filter_map(|&target| first_to(block, target)).collect();
-    (!sentences.is_empty()).then(|| format!("**Convergence.** {}", sentences.join(" ")))
+    let first = |&target: &f64| Some(format!("{} %: {}", minus(100.0 * target, 0), first_to(block, target)?));
+    let words: Vec<String> = study.targets.iter().filter_map(first).collect();
+    (!words.is_empty())
+        .then(|| format!("**Convergence.** Fewest epochs to a validation accuracy: {}.", words.join("; ")))
 }
 
 fn first_to(block: &BlockSummary, target: f64) -> Option<String> {
-    let goal = format!("{} % validation accuracy", minus(100.0 * target, 0));
+    // Only of settings all of whose seeds get there: a mean over the quick ones would flatter.
     let epochs = |row: &Row| row.spread(Measure::EpochsTo(target)).filter(|spread| spread.n == row.n());
-    let words = |row: &Row| {
-        let seconds = row.spread(Measure::SecondsTo(target))?.mean;
-        Some(format!("{} epochs or {} (n = {})", minus(epochs(row)?.mean, 1), duration(seconds), row.n()))
-    };
+    let words = |row: &Row| Some(format!("{} (n = {})", minus(epochs(row)?.mean, 1), row.n()));
     let reaching = block.rows.iter().filter_map(|row| Some((epochs(row)?.mean, row)));
-    let Some((_, first)) = reaching.min_by(|a, b| a.0.total_cmp(&b.0)) else {
-        return block.finished().then(|| format!("No setting reaches {goal} with all its seeds."));
+    // The first of equals, so the base if it is one of them.
+    let Some((_, first)) = reaching.reduce(|first, other| if other.0 < first.0 { other } else { first }) else {
+        return block.finished().then(|| "none with all seeds".to_owned());
     };
     let base = block.base()?;
-    let label = markdown(&first.variant.label);
-    Some(match words(base) {
-        _ if std::ptr::eq(first, base) => format!("The base is first to {goal}, after {}.", words(first)?),
-        Some(base) => format!("First to {goal} is {label} after {}; the base takes {base}.", words(first)?),
-        None => {
-            format!("First to {goal} is {label} after {}; the base does not get there with every seed.", words(first)?)
-        }
-    })
+    if std::ptr::eq(first, base) {
+        return Some(format!("none before the base, {}", words(base)?));
+    }
+    let base = words(base).unwrap_or("never with all seeds".to_owned());
+    Some(format!("{}, {}, the base {base}", markdown(&first.variant.label), words(first)?))
 }
 
-/// The extremes of the gap between training and test, and the base's.
+/// The gap between training and test: the base's and the extremes.
 fn generalization_words(block: &BlockSummary) -> Option<String> {
     let gap = |row: &Row| row.spread(Measure::AccuracyGap).map(|spread| spread.mean);
-    let words = |row: &Row| {
-        let loss = row.spread(Measure::LossGap)?.mean;
-        Some(format!("{} points, {} in loss, n = {}", minus(100.0 * gap(row)?, 1), minus(loss, 3), row.n()))
-    };
+    let words = |row: &Row| Some(format!("{} points (n = {})", minus(100.0 * gap(row)?, 1), row.n()));
     let mut rows: Vec<(f64, &Row)> = block.rows.iter().filter_map(|row| Some((gap(row)?, row))).collect();
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let ((_, least), (_, most)) = (rows.first()?, rows.last()?);
-    let mut text = "**Generalization.** Training minus test accuracy, with the selected weights, ".to_owned();
+    let base = block.base().and_then(words).unwrap_or("no result".to_owned());
+    let mut text =
+        format!("**Generalization.** Training minus test accuracy of the selected weights: {base} with the base");
     if rows.len() > 1 {
         let [small, large] = [least, most].map(|row| markdown(&row.variant.label));
-        text += &format!("is least with {small} ({}) and most with {large} ({}); ", words(least)?, words(most)?);
+        text += &format!(", from {} with {small} to {} with {large}", words(least)?, words(most)?);
     }
-    let base = block.base().and_then(words).unwrap_or("no result".to_owned());
-    Some(format!("{text}the base: {base}."))
+    Some(text + ".")
 }
 
 /// Every trial that failed or diverged, with its reason.

@@ -46,7 +46,8 @@ pub fn minus(value: f64, decimals: usize) -> String {
     }
 }
 
-fn signed(value: f64, decimals: usize) -> String {
+/// With its sign, also where it is a plus.
+pub fn signed(value: f64, decimals: usize) -> String {
     let text = minus(value, decimals);
     if text.starts_with('−') { text } else { format!("+{text}") }
 }

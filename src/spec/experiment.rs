@@ -10,7 +10,7 @@ use super::error::{InputError, Result};
 
 /// A selector shorter than this is a block's name, not the beginning of a trial's id.
 const MIN_ID_PREFIX: usize = 4;
-const ID_BYTES: usize = 6;
+const ID_DIGITS: usize = 12;
 
 /// One experiment file: what is compared, on which seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,13 +125,33 @@ fn trial(config: &Config, seed: u64, blocks: Vec<String>) -> Trial {
     Trial { id: trial_id(config, seed), seed, config: config.clone(), blocks }
 }
 
-/// The first 12 hex digits of the SHA-256 of `{"config":…,"seed":…}`, with [`Config`]'s own order of keys.
+/// The first 12 hex digits of the SHA-256 of `{"config":…,"seed":…}`, with [`Config`]'s own order of keys, that no reader of
+/// tables takes for a number.
 pub fn trial_id(config: &Config, seed: u64) -> String {
     let digest = Sha256::digest(format!(r#"{{"config":{},"seed":{seed}}}"#, canonical(config)));
-    digest[..ID_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
+    id(&digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// `012345678901` would lose its zero and `1234567e8901` become infinite.
+fn id(digits: &str) -> String {
+    let is_text = |start: &usize| digits[*start..][..ID_DIGITS].contains(['a', 'b', 'c', 'd', 'f']);
+    let start = (0..=digits.len() - ID_DIGITS).find(is_text).unwrap_or_default();
+    digits[start..][..ID_DIGITS].to_owned()
 }
 
 /// The JSON that decides whether two configurations are one.
 pub(super) fn canonical(config: &Config) -> String {
     serde_json::to_string(config).expect("a checked configuration has only finite numbers and names")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::id;
+
+    #[test]
+    fn an_id_is_never_a_number() {
+        assert_eq!(id("0427c16f2c19ab"), "0427c16f2c19");
+        assert_eq!(id("01234567890123c4"), "34567890123c");
+        assert_eq!(id("1234567e8901d2"), "234567e8901d");
+    }
 }

@@ -29,7 +29,7 @@ use manifest::{DataSource, Manifest};
 use pool::Setup;
 pub use pool::WORKER_COMMAND;
 pub use progress::{duration, print};
-pub use publish::{note, publish};
+pub use publish::{note, publish_comparison, publish_stored};
 use schedule::{Input, Sweep};
 use store::Store;
 
@@ -163,7 +163,7 @@ fn read_data(experiment: &Experiment, trials: &[Trial], folder: &Path) -> Result
 }
 
 /// The test images that the experiment in `manifest` was scored on, if `folder` has them.
-pub fn test_images(manifest: &Manifest, folder: &Path) -> Option<Arc<Images>> {
+fn test_images(manifest: &Manifest, folder: &Path) -> Option<Arc<Images>> {
     let name = manifest.experiment.base.data.dataset;
     let source = manifest.data.get(name.as_str())?;
     let set = data::load(name, folder).ok()?;

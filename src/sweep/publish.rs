@@ -1,17 +1,20 @@
 //! Tables, plots and texts of a results folder, made anew from what is stored.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::manifest::Manifest;
 use super::store::Store;
 use super::study::{DataNote, stored_trial, study};
+use super::test_images;
 use crate::data::Images;
-use crate::report::{Rendered, StoredTrial, events, html, render_all};
+use crate::report::compare::compare;
+use crate::report::{Rendered, StoredTrial, Study, events, html, render_all};
 use crate::spec::config::DatasetName;
 use crate::spec::{Experiment, Trial};
 
@@ -25,10 +28,56 @@ pub fn publish(
     experiment: &Experiment,
     note: &DataNote,
     known: &mut HashMap<String, StoredTrial>,
-) -> Result<()> {
+) -> Result<Study> {
     let _turn = store.turn_to_publish()?;
     let study = study(experiment, &experiment.trials(), note, store, known)?;
-    let files = render_all(&study)?;
+    write(store, &study)?;
+    for trial in study.trials.iter().filter(|trial| trial.outcome.is_some()) {
+        store.extend(&events::path(trial), &events::event_file(trial))?;
+    }
+    store.keep_only_runs(&study.trials.iter().map(events::run_name).collect())?;
+    Ok(study)
+}
+
+/// The same for a results folder, which knows its experiment; `data` may have its test images.
+pub fn publish_stored(folder: &Path, data: &Path) -> Result<Study> {
+    let (store, manifest) = open(folder)?;
+    let note = note(&manifest, &manifest.experiment, test_images(&manifest, data));
+    publish(&store, &manifest.experiment, &note, &mut HashMap::new())
+}
+
+/// Makes the report in `out` that compares the experiments of several results folders, the first being the others' base.
+pub fn publish_comparison(folders: &[PathBuf], out: &Path, data: &Path) -> Result<Study> {
+    ensure!(!out.join("trials").exists(), "{}: holds trials of its own; choose another --out", out.display());
+    let mut experiments: Vec<(String, Study)> = vec![];
+    for (place, folder) in folders.iter().enumerate() {
+        ensure!(!folders[..place].contains(folder), "{}: named twice", folder.display());
+        let (store, manifest) = open(folder)?;
+        let images = if place == 0 { test_images(&manifest, data) } else { None };
+        let note = note(&manifest, &manifest.experiment, images);
+        let experiment = &manifest.experiment;
+        let study = study(experiment, &experiment.trials(), &note, &store, &mut HashMap::new())?;
+        experiments.push((experiment.name.clone(), study));
+    }
+    // Runs of one experiment are told apart by their folders.
+    let names: HashSet<String> = experiments.iter().map(|(name, _)| name.clone()).collect();
+    if names.len() < folders.len() {
+        experiments.iter_mut().zip(folders).for_each(|((name, _), folder)| *name = folder.display().to_string());
+    }
+    let title = out.file_name().map_or("comparison".into(), |name| name.to_string_lossy());
+    let study = compare(&title, &experiments)?;
+    write(&Store::for_report(out)?, &study)?;
+    Ok(study)
+}
+
+fn open(folder: &Path) -> Result<(Store, Manifest)> {
+    let store = Store::open(folder)?;
+    let manifest = Manifest::load(&store)?;
+    Ok((store, manifest.with_context(|| format!("{}: no manifest.json here", folder.display()))?))
+}
+
+fn write(store: &Store, study: &Study) -> Result<()> {
+    let files = render_all(study)?;
     for Rendered { path, bytes } in &files {
         if let Some(bytes) = bytes {
             store.write(path, bytes)?;
@@ -39,11 +88,7 @@ pub fn publish(
     let report = store.read("report.md").context("report.md is gone")?;
     // Pictures that cannot be made here may still lie there.
     let picture = |path: &str| names.contains(&path).then(|| store.read(path))?;
-    store.write("report.html", html::page(&study.name, &String::from_utf8_lossy(&report), picture).as_bytes())?;
-    for trial in study.trials.iter().filter(|trial| trial.outcome.is_some()) {
-        store.extend(&events::path(trial), &events::event_file(trial))?;
-    }
-    store.keep_only_runs(&study.trials.iter().map(events::run_name).collect())
+    store.write("report.html", html::page(&study.name, &String::from_utf8_lossy(&report), picture).as_bytes())
 }
 
 /// Brings the event file of a trial up to date, whose stored epochs have just become more.
@@ -107,7 +152,7 @@ impl Publisher {
         let mut known = std::mem::take(&mut self.known);
         self.running = Some(std::thread::spawn(move || {
             let started = Instant::now();
-            let result = publish(&store, &experiment, &note, &mut known);
+            let result = publish(&store, &experiment, &note, &mut known).map(drop);
             Published { result, known, rest_until: Instant::now() + started.elapsed() * REST_FACTOR }
         }));
         Ok(())
@@ -116,7 +161,7 @@ impl Publisher {
     /// Everything stored so far is in the tables afterwards.
     pub fn finish(&mut self) -> Result<()> {
         self.join()?;
-        publish(&self.store, &self.experiment, &self.note, &mut self.known)
+        publish(&self.store, &self.experiment, &self.note, &mut self.known).map(drop)
     }
 
     fn join(&mut self) -> Result<()> {

@@ -87,6 +87,13 @@ impl Store {
         Ok(Store { root: root.to_owned() })
     }
 
+    /// A folder for tables and plots alone, which is made.
+    pub fn for_report(root: &Path) -> Result<Store> {
+        let plots = root.join("plots");
+        fs::create_dir_all(&plots).with_context(|| format!("cannot make the folder {}", plots.display()))?;
+        Ok(Store { root: root.to_owned() })
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -329,7 +329,7 @@ fn timeless_table(bytes: &[u8]) -> String {
 }
 
 fn is_about_time(name: &str) -> bool {
-    name.contains("seconds") || ["images_per_second", "peak_bytes", "attempts"].contains(&name)
+    name.contains("second") || ["peak_bytes", "attempts"].contains(&name)
 }
 
 /// All files below a folder.

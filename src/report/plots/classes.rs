@@ -3,7 +3,7 @@
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
-use super::{page, seeds_label};
+use super::{headline, page, seeds_label};
 use crate::report::Study;
 use crate::report::metrics::{ClassScores, per_class};
 use crate::report::statistics::spread;
@@ -51,7 +51,7 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let seeds = seeds_label(base.into_iter().chain(best));
     let base = base.map(|row| Bars::of_row(row, mix(BASE, PAPER, 0.65)));
     let bars: Vec<Bars> = base.into_iter().chain(best.map(|row| Bars::of_row(row, BLUE))).collect();
-    let title = format!("{}: scores by class (%)", study.title(block.block));
+    let title = headline(study.title(block.block), "scores by class (%)");
     let caption = format!("test set, mean ± std over {seeds} · {} · {}", study.data_label(), study.mode_label());
     draw(&title, &caption, &study.class_names, &bars)
 }

@@ -1,8 +1,8 @@
 //! One configuration's confusion matrix on the test set, summed over its seeds.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
-use super::theme::{INK, LABEL, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, shade};
-use super::{page, seeds_label};
+use super::theme::{INK, LABEL, MARGIN, SMALL, TICK, TITLE, WIDTH, inks, shade};
+use super::{headline, page, seeds_label};
 use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};
 use crate::train::record::{CLASSES, Confusion};
@@ -11,12 +11,11 @@ use anyhow::Result;
 const CELL: (f64, f64) = (146.0, 92.0);
 const LEFT: f64 = 250.0;
 const TOP: f64 = MARGIN + TITLE * 2.0 + TICK * 3.2;
-/// Text is white on cells darker than this.
-const DARK: f64 = 0.55;
 
 pub fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
-    let accuracy = words::percent(row.spread(Measure::TestAccuracy));
-    let title = format!("{} · {}: test accuracy {accuracy}", study.title(block.block), row.variant.label);
+    let accuracy = row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| words::mean_std(&spread, 100.0, 1));
+    let name = format!("{} · {}", study.title(block.block), row.variant.label);
+    let title = headline(&name, &format!("test accuracy {accuracy} % ({})", row.count_label()));
     let caption = format!(
         "test images in % of the true class, number of images below · sum over {} · {} · {}",
         seeds_label(std::iter::once(row)),
@@ -75,7 +74,7 @@ fn draw_cell(canvas: &Canvas, (left, top): Point, count: u64, support: u64) -> R
     let share = if support == 0 { 0.0 } else { count as f64 / support as f64 };
     // One pixel of paper between the cells.
     canvas.rectangle((left, top), (left + CELL.0 - 2.0, top + CELL.1 - 2.0), shade(share))?;
-    let (ink, quiet) = if share > DARK { (PAPER, PAPER) } else { (INK, QUIET) };
+    let (ink, quiet) = inks(share);
     let (x, y) = (left + CELL.0 / 2.0, top + CELL.1 / 2.0);
     canvas.text(&format!("{:.1}", 100.0 * share), (x, y - 15.0), Ink::new(ink, LABEL).align(Align::Center))?;
     canvas.text(&count.to_string(), (x, y + 19.0), Ink::new(quiet, SMALL).align(Align::Center))

@@ -5,8 +5,9 @@
 
 use super::canvas::{Canvas, Ink, Point, paint};
 use super::frame::{Frame, log_ticks, ticks, whole_ticks};
-use super::theme::{BASE, INK, LEADING, MARGIN, PAPER, QUIET, SERIES, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
-use super::{MAX_SETTINGS, leading, page, seeds_label};
+use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_marker};
+use super::theme::{INK, LEADING, MARGIN, PAPER, QUIET, SERIES, TICK, TITLE, WIDTH, mix};
+use super::{MAX_SETTINGS, headline, leading, page, seeds_label};
 use crate::report::statistics::spread;
 use crate::report::summary::{BlockSummary, Row};
 use crate::report::{StoredTrial, Study};
@@ -15,17 +16,12 @@ use anyhow::Result;
 use plotters::style::RGBColor;
 use std::collections::HashSet;
 
-/// Of the names in the legend, at most.
-const NAME_WIDTH: f64 = 420.0;
-const MIN_NAME_WIDTH: f64 = 160.0;
 const SAMPLE_WIDTH: f64 = 70.0;
-const LEGEND_GAP: f64 = 14.0;
 const MIN_HEIGHT: f64 = 1000.0;
 const THICK: f64 = 4.0;
 const THIN: f64 = 2.5;
 const DASH: (f64, f64) = (13.0, 9.0);
 const DOT: (f64, f64) = (4.0, 7.0);
-const MARKER_RADIUS: f64 = 9.0;
 const BAND_OPACITY: f64 = 0.13;
 /// The range around a single epoch.
 const ALONE: (f64, f64) = (0.0, 2.0);
@@ -144,7 +140,7 @@ fn scheduled(block: &BlockSummary) -> bool {
 pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
     let legend: Vec<Entry> = content.rows.iter().map(|(number, row)| Entry::new(*number, row)).collect();
     let entries = legend.iter().map(Entry::height).sum::<f64>();
-    let names = legend.iter().map(Entry::width).fold(MIN_NAME_WIDTH, f64::max);
+    let names = legend::width(&legend);
     let top = MARGIN + TITLE * 2.0;
     let height = (top + key_height() + entries + MARGIN * 3.0).max(MIN_HEIGHT);
     let frame = Frame {
@@ -155,7 +151,7 @@ pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
         x: epoch_range(content.block),
         y: value_range(content.block, content.quantity),
     };
-    let title = format!("{}: {}{}", study.title(content.block.block), content.quantity.noun(), content.part);
+    let title = headline(study.title(content.block.block), &format!("{}{}", content.quantity.noun(), content.part));
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption(study, content))?;
         frame.x_axis(canvas, "epoch", &epoch_ticks(frame.x))?;
@@ -320,54 +316,6 @@ fn draw_cross(canvas: &Canvas, (x, y): Point, color: RGBColor) -> Result<()> {
     canvas.line(&[(x - arm, y + arm), (x + arm, y - arm)], color, THICK)
 }
 
-fn color(number: usize) -> RGBColor {
-    if number == 0 { BASE } else { SERIES[(number - 1) % SERIES.len()] }
-}
-
-/// A circle for the base, then square, triangle, diamond and triangle on its tip in turn.
-fn draw_marker(canvas: &Canvas, (x, y): Point, number: usize) -> Result<()> {
-    let r = MARKER_RADIUS;
-    let outline = match number {
-        0 => return canvas.circle((x, y), r, color(number), 1.0),
-        _ if number % 4 == 1 => vec![(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
-        _ if number % 4 == 2 => vec![(x, y - 1.3 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r)],
-        _ if number % 4 == 3 => vec![(x, y - 1.4 * r), (x + 1.4 * r, y), (x, y + 1.4 * r), (x - 1.4 * r, y)],
-        _ => vec![(x, y + 1.3 * r), (x + 1.2 * r, y - r), (x - 1.2 * r, y - r)],
-    };
-    canvas.polygon(&outline, color(number), 1.0)
-}
-
-/// A series in the legend.
-struct Entry {
-    number: usize,
-    label: Vec<String>,
-    count: Vec<String>,
-    troubled: bool,
-    /// No curve but those of diverged trials.
-    only_diverged: bool,
-}
-
-impl Entry {
-    fn new(number: usize, row: &Row) -> Entry {
-        Entry {
-            number,
-            label: Ink::new(INK, TICK).wrap(&row.variant.label, NAME_WIDTH, 2),
-            count: Ink::new(QUIET, SMALL).wrap(&row.count_label(), NAME_WIDTH, 2),
-            troubled: row.troubled(),
-            only_diverged: row.n() == 0 && row.diverged().count() > 0,
-        }
-    }
-
-    fn width(&self) -> f64 {
-        let label = self.label.iter().map(|line| Ink::new(INK, TICK).width(line));
-        label.chain(self.count.iter().map(|line| Ink::new(QUIET, SMALL).width(line))).fold(0.0, f64::max)
-    }
-
-    fn height(&self) -> f64 {
-        (self.label.len() as f64 * TICK + self.count.len() as f64 * SMALL) * LEADING + LEGEND_GAP
-    }
-}
-
 fn key_height() -> f64 {
     2.0 * TICK * LEADING + 2.0 * LEGEND_GAP
 }
@@ -386,16 +334,14 @@ fn draw_legend(canvas: &Canvas, (x, top): Point, quantity: Quantity, entries: &[
         y += key_height();
     }
     for entry in entries {
-        if entry.only_diverged {
-            canvas.dashed(&sample(y), color(entry.number), THIN, DOT)?;
-            draw_cross(canvas, (x + SAMPLE_WIDTH - MARKER_RADIUS, y), color(entry.number))?;
-        } else {
+        if entry.row.n() > 0 {
             canvas.line(&sample(y), color(entry.number), THICK)?;
             draw_marker(canvas, (x + SAMPLE_WIDTH / 2.0, y), entry.number)?;
+        } else if entry.row.diverged().next().is_some() {
+            canvas.dashed(&sample(y), color(entry.number), THIN, DOT)?;
+            draw_cross(canvas, (x + SAMPLE_WIDTH - MARKER_RADIUS, y), color(entry.number))?;
         }
-        let below = canvas.paragraph(&entry.label, (text, y), Ink::new(INK, TICK))?;
-        let count_color = if entry.troubled { VERMILION } else { QUIET };
-        canvas.paragraph(&entry.count, (text, below), Ink::new(count_color, SMALL))?;
+        entry.draw(canvas, (text, y))?;
         y += entry.height();
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! What each setting of a block adds to the base's test accuracy: seeds as dots, their mean, and its 95 % interval.
 
-use super::canvas::{Align, Canvas, Ink, paint};
+use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
-use super::{MAX_SETTINGS, curves, leading, page, seeds_label};
+use super::{MAX_SETTINGS, curves, headline, leading, page, seeds_label};
 use crate::report::summary::{BlockSummary, Difference, Measure, Row, Verdict};
 use crate::report::{Study, words};
 use anyhow::Result;
@@ -18,6 +18,9 @@ const GAP: f64 = 24.0;
 const RESULT_WIDTH: f64 = 390.0;
 /// Whiskers may reach this many times as far as the dots before they are cut.
 const REACH: f64 = 1.6;
+/// What a single row may not squeeze the others by, and how many others it takes to matter.
+const SQUEEZE: f64 = 2.5;
+const FEWEST_KEPT: usize = 3;
 
 pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let rows = sorted(block);
@@ -30,32 +33,42 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let frame = Frame { left, right, top, bottom, x: range(&rows), y: (rows.len() as f64, 0.0) };
     let Some(base) = block.base() else { anyhow::bail!("a block without a base") };
     let caption = format!(
-        "dots: seeds · diamonds and bars: mean and 95 % interval · p: paired t-test, adjusted after Holm · blue: better, \
-         orange: worse, grey: inconclusive · {} · {} · {}",
+        "{KEY} · p: paired t-test, adjusted after Holm · {} · {} · {}",
         seeds_label(block.rows.iter()),
         study.data_label(),
         study.mode_label()
     );
-    let base_name = base.variant.label.trim_start_matches("base").trim_start_matches([' ', ':', ',']);
-    let separator = if base_name.is_empty() { "" } else { ", " };
-    let accuracy = words::percent(base.spread(Measure::TestAccuracy));
-    let base_line = format!("base: {base_name}{separator}{accuracy}");
     let all = block.rows.iter().skip(1).filter(|row| curves::shown(row)).count();
     let cut = if all > rows.len() { format!(" (best {} of {all})", rows.len()) } else { String::new() };
-    let title = format!("{}: test accuracy against the base{cut}", study.title(block.block));
+    let title = headline(study.title(block.block), &format!("test accuracy against the base{cut}"));
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption)?;
-        let ink = Ink::new(INK, LABEL);
-        let base_line = ink.wrap(&base_line, WIDTH - 2.0 * MARGIN, 1);
-        canvas.paragraph(&base_line, (MARGIN, MARGIN + TITLE * 1.9), ink)?;
+        draw_base(canvas, base)?;
         frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, 6))?;
         canvas.line(&[frame.at((0.0, 0.0)), frame.at((0.0, rows.len() as f64))], BASE, 3.0)?;
         rows.iter().enumerate().try_for_each(|(index, row)| draw_row(canvas, &frame, index as f64 + 0.5, row))
     })
 }
 
+/// What the marks mean.
+pub const KEY: &str =
+    "dots: seeds · diamonds and bars: mean and 95 % interval · blue: better, orange: worse, grey: inconclusive";
+
+/// A line below the title: the base, and in orange what it misses.
+pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
+    let name = base.variant.label.trim_start_matches("base").trim_start_matches([' ', ':', ',']);
+    let separator = if name.is_empty() { "" } else { ", " };
+    let line = format!("base: {name}{separator}{}", words::percent(base.spread(Measure::TestAccuracy)));
+    let missing = base.missing_label().map_or(String::new(), |missing| format!(", {missing}"));
+    let (ink, warning) = (Ink::new(INK, LABEL), Ink::new(if base.troubled() { VERMILION } else { QUIET }, LABEL));
+    let y = MARGIN + TITLE * 1.9;
+    let line = ink.wrap(&line, WIDTH - 2.0 * MARGIN - warning.width(&missing), 1).concat();
+    canvas.text(&line, (MARGIN, y), ink)?;
+    canvas.text(&missing, (MARGIN + ink.width(&line), y), warning)
+}
+
 /// Best first; rows without a difference last. What has not started yet is left out.
-fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
+pub fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
     let rows = block.rows.iter().skip(1).filter(|row| curves::shown(row)).collect();
     let mut rows = leading(rows, MAX_SETTINGS);
     let mean = |row: &Row| row.difference.as_ref().map_or(f64::NEG_INFINITY, |difference| difference.spread.mean);
@@ -63,17 +76,31 @@ fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
     rows
 }
 
-/// In percentage points: all dots and zero, and the intervals as far as they do not dwarf those.
-fn range(rows: &[&Row]) -> (f64, f64) {
-    let differences: Vec<&Difference> = rows.iter().filter_map(|row| row.difference.as_ref()).collect();
+/// In percentage points, for all rows but those that alone would squeeze the others into less than two fifths of the width.
+pub fn range(rows: &[&Row]) -> (f64, f64) {
+    let mut differences: Vec<&Difference> = rows.iter().filter_map(|row| row.difference.as_ref()).collect();
+    differences.sort_by(|a, b| b.spread.mean.abs().total_cmp(&a.spread.mean.abs()));
+    let width = |differences: &[&Difference]| {
+        let (low, high) = extent(differences);
+        high - low
+    };
+    let mut kept = differences.as_slice();
+    while kept.len() > FEWEST_KEPT && SQUEEZE * width(&kept[1..]) < width(kept) {
+        kept = &kept[1..];
+    }
+    let (low, high) = extent(kept);
+    let pad = (high - low).max(1e-3) * 0.04;
+    (100.0 * (low - pad), 100.0 * (high + pad))
+}
+
+/// All dots and zero, and the intervals as far as they do not dwarf those.
+fn extent(differences: &[&Difference]) -> (f64, f64) {
     let dots = differences.iter().flat_map(|difference| &difference.by_seed);
     let (low, high) = dots.fold((0.0_f64, 0.0_f64), |(low, high), dot| (low.min(*dot), high.max(*dot)));
     let slack = (high - low).max(1e-3) * (REACH - 1.0);
     let ends = differences.iter().filter_map(|difference| difference.spread.interval);
     let (least, most) = ends.fold((low, high), |(least, most), (from, to)| (least.min(from), most.max(to)));
-    let (low, high) = (least.max(low - slack), most.min(high + slack));
-    let pad = (high - low).max(1e-3) * 0.04;
-    (100.0 * (low - pad), 100.0 * (high + pad))
+    (least.max(low - slack), most.min(high + slack))
 }
 
 const NAME: Ink = Ink { color: INK, size: TICK, bold: false, align: Align::Right };
@@ -88,11 +115,11 @@ fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<
     let name = name(row);
     canvas.paragraph(&name, (frame.left - GAP, first_of(name.len())), NAME)?;
     if let Some(difference) = &row.difference {
-        draw_difference(canvas, frame, y, difference)?;
+        draw_difference(canvas, frame, y, difference, 1.0)?;
     }
     let (color, numbers, verdict) = match &row.difference {
         Some(difference) => (verdict_color(difference.verdict), words::points(&difference.spread), verdict(difference)),
-        None => (QUIET, "no difference".to_owned(), format!("n = {}", row.n())),
+        None => (QUIET, no_difference(row).to_owned(), format!("n = {}", row.n())),
     };
     let missing = row.missing_label();
     let x = frame.right + GAP;
@@ -105,39 +132,63 @@ fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<
     Ok(())
 }
 
-fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, difference: &Difference) -> Result<()> {
+/// `size` is 1 for rows as high as here. What lies outside the frame is an arrow at its edge.
+pub fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, difference: &Difference, size: f64) -> Result<()> {
     let color = verdict_color(difference.verdict);
+    let mean = 100.0 * difference.spread.mean;
+    if mean < frame.x.0 || mean > frame.x.1 {
+        return draw_beyond(canvas, frame, y, mean, color);
+    }
     if let Some((low, high)) = difference.spread.interval {
-        draw_interval(canvas, frame, y, (100.0 * low, 100.0 * high), color)?;
+        draw_interval(canvas, frame, y, (100.0 * low, 100.0 * high), color, size)?;
     }
-    for dot in &difference.by_seed {
-        canvas.circle((frame.across(100.0 * dot), y), 9.0, mix(color, PAPER, 0.6), 0.65)?;
+    for dot in difference.by_seed.iter().map(|dot| 100.0 * dot).filter(|dot| (frame.x.0..=frame.x.1).contains(dot)) {
+        let at = (frame.across(dot), y);
+        canvas.circle(at, 11.0 * size, PAPER, 1.0)?;
+        canvas.circle(at, 8.5 * size, mix(color, PAPER, 0.55), 1.0)?;
     }
-    let x = frame.across(100.0 * difference.spread.mean);
-    canvas.polygon(&[(x, y - 17.0), (x + 13.0, y), (x, y + 17.0), (x - 13.0, y)], color, 1.0)
+    let (x, up, side) = (frame.across(mean), 17.0 * size, 13.0 * size);
+    canvas.polygon(&[(x, y - up), (x + side, y), (x, y + up), (x - side, y)], color, 1.0)
+}
+
+/// An arrow with the mean beside it, for a row that the range leaves out.
+fn draw_beyond(canvas: &Canvas, frame: &Frame, y: f64, mean: f64, color: RGBColor) -> Result<()> {
+    let (edge, inward, align) =
+        if mean < frame.x.0 { (frame.left, 1.0, Align::Left) } else { (frame.right, -1.0, Align::Right) };
+    canvas.line(&[(edge, y), (edge + inward * 70.0, y)], color, 5.0)?;
+    draw_head(canvas, (edge, y), inward, color)?;
+    canvas.text(&words::minus(mean, 1), (edge + inward * 84.0, y), Ink::new(color, SMALL).align(align))
+}
+
+fn draw_head(canvas: &Canvas, (x, y): Point, inward: f64, color: RGBColor) -> Result<()> {
+    canvas.polygon(&[(x, y), (x + inward * 20.0, y - 13.0), (x + inward * 20.0, y + 13.0)], color, 1.0)
 }
 
 /// An end beyond the frame gets an arrow head instead of a cap.
-fn draw_interval(canvas: &Canvas, frame: &Frame, y: f64, ends: (f64, f64), color: RGBColor) -> Result<()> {
+fn draw_interval(canvas: &Canvas, frame: &Frame, y: f64, ends: (f64, f64), color: RGBColor, size: f64) -> Result<()> {
     let shown = (ends.0.clamp(frame.x.0, frame.x.1), ends.1.clamp(frame.x.0, frame.x.1));
-    canvas.line(&[(frame.across(shown.0), y), (frame.across(shown.1), y)], color, 5.0)?;
+    canvas.line(&[(frame.across(shown.0), y), (frame.across(shown.1), y)], color, 4.0 * size)?;
     for (end, shown, inward) in [(ends.0, shown.0, 1.0), (ends.1, shown.1, -1.0)] {
-        let x = frame.across(shown);
+        let (x, cap) = (frame.across(shown), 13.0 * size);
         if end == shown {
-            canvas.line(&[(x, y - 13.0), (x, y + 13.0)], color, 5.0)?;
+            canvas.line(&[(x, y - cap), (x, y + cap)], color, 4.0 * size)?;
         } else {
-            canvas.polygon(&[(x, y), (x + inward * 20.0, y - 13.0), (x + inward * 20.0, y + 13.0)], color, 1.0)?;
+            draw_head(canvas, (x, y), inward, color)?;
         }
     }
     Ok(())
 }
 
-fn verdict_color(verdict: Verdict) -> RGBColor {
+pub fn verdict_color(verdict: Verdict) -> RGBColor {
     match verdict {
         Verdict::Better => BLUE,
         Verdict::Worse => VERMILION,
         Verdict::Inconclusive => QUIET,
     }
+}
+
+pub fn no_difference(row: &Row) -> &'static str {
+    if row.n() == 0 { "no result" } else { "no pair with the base" }
 }
 
 /// `better, p = 0.012, n = 3`

@@ -1,8 +1,8 @@
 //! Test accuracy over two axes of a block, with the mean and n of each combination in its cell.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
-use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, shade};
-use super::{MAX_SETTINGS, page, seeds_label};
+use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, inks, shade};
+use super::{MAX_SETTINGS, headline, page, seeds_label};
 use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};
 use anyhow::Result;
@@ -15,8 +15,6 @@ const CELL_HEIGHT: f64 = 130.0;
 const MAX_CELL_WIDTH: f64 = 300.0;
 /// Cells narrower than this cannot hold `63.1 ± 0.4`.
 const MIN_CELL_WIDTH: f64 = 140.0;
-/// Text is white on cells darker than this.
-const DARK: f64 = 0.55;
 
 /// A block's two axes, each a key and its values, and the row of each combination that was planned.
 pub struct Grid<'a> {
@@ -31,6 +29,16 @@ struct Axis<'a> {
     values: Vec<&'a str>,
 }
 
+impl Axis<'_> {
+    /// Numbers ascend; other values stay in the order of the experiment.
+    fn sort(&mut self) {
+        let number = |value: &str| value.parse::<f64>().ok();
+        if self.values.iter().all(|value| number(value).is_some()) {
+            self.values.sort_by(|a, b| number(a).partial_cmp(&number(b)).expect("no NaN in an experiment"));
+        }
+    }
+}
+
 /// None unless exactly two settings vary, each combination belongs to one row, and there are more than a cross of them. A base
 /// that names neither setting stands outside.
 pub fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
@@ -43,6 +51,7 @@ pub fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
             None => axes.push(Axis { key, values: vec![value] }),
         }
     }
+    axes.iter_mut().for_each(Axis::sort);
     let [mut down, mut across] = <[Axis; 2]>::try_from(axes).ok()?;
     if down.values.len() < across.values.len() {
         std::mem::swap(&mut down, &mut across);
@@ -65,7 +74,7 @@ pub fn render(study: &Study, grid: &Grid) -> Result<Vec<u8>> {
     let width = ((WIDTH - LEFT - MARGIN) / grid.across.values.len() as f64).min(MAX_CELL_WIDTH);
     let top = top(grid, width);
     let height = top + CELL_HEIGHT * grid.down.values.len() as f64 + MARGIN * 2.0 + SMALL * 2.0;
-    let title = format!("{}: test accuracy (%)", study.title(grid.block.block));
+    let title = headline(study.title(grid.block.block), "test accuracy (%)");
     let seeds = seeds_label(grid.cells.values().copied());
     let caption = format!(
         "mean ± std over {seeds} · darker is better, grey has no result · {} · {}",
@@ -131,8 +140,7 @@ fn draw_cell(
     let color = share.map_or(GRID, shade);
     canvas.rectangle((left, top), (left + width - 2.0, top + CELL_HEIGHT - 2.0), color)?;
     let Some(row) = row else { return Ok(()) };
-    let dark = share.is_some_and(|share| share > DARK);
-    let (ink, quiet) = if dark { (PAPER, PAPER) } else { (INK, QUIET) };
+    let (ink, quiet) = inks(share.unwrap_or(0.0));
     let numbers = spread.map_or("no result".to_owned(), |spread| words::mean_std(&spread, 100.0, 1));
     let missing = row.missing_label();
     let lines = if missing.is_some() { 3.0 } else { 2.0 };
@@ -141,7 +149,7 @@ fn draw_cell(
     y = canvas.paragraph(&[numbers], (center, y), Ink::new(ink, TICK).bold().align(Align::Center))?;
     let below = format!("n = {}", row.n());
     y = canvas.paragraph(&[below], (center, y), Ink::new(quiet, SMALL).align(Align::Center))?;
-    let color = if row.troubled() && !dark { VERMILION } else { quiet };
+    let color = if row.troubled() && quiet == QUIET { VERMILION } else { quiet };
     let ink = Ink::new(color, SMALL).align(Align::Center);
     let missing = missing.map_or(Vec::new(), |missing| ink.wrap(&missing, width - 8.0, 1));
     canvas.paragraph(&missing, (center, y), ink)?;

@@ -8,10 +8,13 @@ mod difference;
 mod filters;
 mod frame;
 mod heatmap;
+mod legend;
 mod mistakes;
+mod overview;
+mod size;
 mod theme;
 
-use super::summary::{BlockSummary, Measure, Row};
+use super::summary::{BlockSummary, Measure, Row, best};
 use super::{StoredTrial, Study};
 use crate::train::record::Showcase;
 use anyhow::Result;
@@ -21,20 +24,31 @@ use std::collections::HashSet;
 /// Settings of one block that are plotted; a larger block shows its best, and says so.
 const MAX_SETTINGS: usize = 36;
 
+/// Where in the report a plot belongs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place<'a> {
+    Overview,
+    /// In the section of the block with this id.
+    Block(&'a str),
+    /// Among the pictures of single trials.
+    CloserLook,
+}
+
 /// A plot that can be drawn, and its place below the results folder.
 pub struct Figure<'a> {
     pub path: String,
-    /// Id of the block it belongs to; none where it shows one trial of the whole study.
-    pub block: Option<&'a str>,
+    pub place: Place<'a>,
     /// What a reader sees who cannot see it.
     pub description: String,
     content: Content<'a>,
 }
 
 enum Content<'a> {
+    Overview(overview::Group<'a>),
     Curves(curves::Page<'a>),
     Difference(&'a BlockSummary<'a>),
     Heatmap(heatmap::Grid<'a>),
+    Size(&'a BlockSummary<'a>),
     Classes(&'a BlockSummary<'a>),
     Confusion(&'a BlockSummary<'a>, &'a Row<'a>),
     Mistakes(TrialView<'a>),
@@ -52,9 +66,11 @@ impl Figure<'_> {
     /// PNG bytes; none where it shows test images and these are not at hand.
     pub fn render(&self, study: &Study) -> Result<Option<Vec<u8>>> {
         let bytes = match &self.content {
+            Content::Overview(group) => overview::render(study, group),
             Content::Curves(page) => curves::render(study, page),
             Content::Difference(block) => difference::render(study, block),
             Content::Heatmap(grid) => heatmap::render(study, grid),
+            Content::Size(block) => size::render(study, block),
             Content::Classes(block) => classes::render(study, block),
             Content::Confusion(block, row) => confusion::render(study, block, row),
             Content::Mistakes(view) => match &study.test_images {
@@ -70,18 +86,22 @@ impl Figure<'_> {
 /// The plots of every block that has a finished or diverged trial, in the order of the report.
 pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
     let mut drawn = HashSet::new();
-    let mut figures = Vec::new();
+    let mut figures: Vec<Figure> = overview::groups(blocks).into_iter().map(overview_figure).collect();
     for block in blocks.iter().filter(|block| block.rows.iter().any(curves::shown)) {
         let (id, title) = (&block.block.id, study.title(block.block));
         let figure = |name: String, description: String, content| Figure {
             path: format!("plots/{id}_{name}.png"),
-            block: Some(id),
+            place: Place::Block(id),
             description,
             content,
         };
         if block.rows.iter().any(|row| row.difference.is_some()) {
             let description = format!("{title}: difference in test accuracy to the base, with 95 % intervals");
             figures.push(figure("difference".into(), description, Content::Difference(block)));
+        }
+        if block.compares_networks() && block.finished() {
+            let description = format!("{title}: test accuracy against multiply-adds");
+            figures.push(figure("size".into(), description, Content::Size(block)));
         }
         if let Some(grid) = heatmap::grid(block) {
             let description = format!("{title}: test accuracy by its two settings");
@@ -106,11 +126,19 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
     figures
 }
 
+fn overview_figure((suffix, group): (String, overview::Group)) -> Figure {
+    Figure {
+        path: format!("plots/overview{suffix}.png"),
+        place: Place::Overview,
+        description: "Every setting's difference in test accuracy to the base, with 95 % intervals".to_owned(),
+        content: Content::Overview(group),
+    }
+}
+
 /// Pictures of one trial of the study's base and of its best configuration.
 fn closer_look<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
-    let mean = |row: &Row| row.spread(Measure::TestAccuracy).map_or(f64::NEG_INFINITY, |spread| spread.mean);
-    let best = blocks.iter().filter_map(|block| Some((block, block.best()?)));
-    let best = best.max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
+    let holder = |row: &Row| blocks.iter().find(|block| block.rows.iter().any(|other| std::ptr::eq(other, row)));
+    let best = best(blocks.iter().flat_map(|block| &block.rows)).and_then(|row| Some((holder(row)?, row)));
     let base = blocks.first().and_then(|block| Some((block, block.base()?)));
     let mut drawn = HashSet::new();
     let mut figures = vec![];
@@ -127,7 +155,12 @@ fn closer_look<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
         };
         let view = || TrialView { label: label.clone(), trial, showcase };
         let mut show = |kind: &str, description: String, content| {
-            figures.push(Figure { path: format!("plots/{kind}_{name}.png"), block: None, description, content });
+            figures.push(Figure {
+                path: format!("plots/{kind}_{name}.png"),
+                place: Place::CloserLook,
+                description,
+                content,
+            });
         };
         show("mistakes", format!("Test images that {label} is surest about and wrong"), Content::Mistakes(view()));
         show("filters", format!("Kernels of the first convolution of {label}"), Content::Filters(view()));
@@ -143,6 +176,13 @@ fn leading<'a>(rows: Vec<&'a Row<'a>>, limit: usize) -> Vec<&'a Row<'a>> {
     order.truncate(limit);
     order.sort_by_key(|(index, _)| *index);
     order.into_iter().map(|(index, _)| rows[index]).collect()
+}
+
+/// `Optimizer: loss`, where the name gives way if the page is too narrow for both.
+fn headline(name: &str, what: &str) -> String {
+    let ink = Ink::new(theme::INK, theme::TITLE).bold();
+    let room = theme::WIDTH - 2.0 * theme::MARGIN - ink.width(&format!(": {what}"));
+    format!("{}: {what}", ink.wrap(name, room, 1).concat())
 }
 
 /// Title on top, caption at the bottom.

@@ -45,6 +45,15 @@ pub fn shade(share: f64) -> RGBColor {
     mix(BLUE, PAPER, share.clamp(0.0, 1.0))
 }
 
+/// Legible on [`shade`] of `share`; the second for what matters less.
+pub fn inks(share: f64) -> (RGBColor, RGBColor) {
+    match share {
+        s if s > 0.8 => (PAPER, PAPER),
+        s if s > 0.25 => (INK, INK),
+        _ => (INK, QUIET),
+    }
+}
+
 /// `share` of `a`, the rest `b`.
 pub fn mix(a: RGBColor, b: RGBColor, share: f64) -> RGBColor {
     let part = |a: u8, b: u8| (f64::from(a) * share + f64::from(b) * (1.0 - share)).round() as u8;

@@ -1,0 +1,72 @@
+//! The series of a plot: their colours and markers, and their names beside it.
+
+use super::canvas::{Canvas, Ink, Point};
+use super::theme::{BASE, INK, LEADING, QUIET, SERIES, SMALL, TICK, VERMILION};
+use crate::report::summary::Row;
+use anyhow::Result;
+use plotters::style::RGBColor;
+
+/// Of the names, at most.
+const NAME_WIDTH: f64 = 420.0;
+const MIN_NAME_WIDTH: f64 = 160.0;
+pub const LEGEND_GAP: f64 = 14.0;
+pub const MARKER_RADIUS: f64 = 9.0;
+
+/// Of series `number`; 0 is the base.
+pub fn color(number: usize) -> RGBColor {
+    if number == 0 { BASE } else { SERIES[(number - 1) % SERIES.len()] }
+}
+
+/// A circle for the base, then square, triangle, diamond and triangle on its tip in turn.
+pub fn draw_marker(canvas: &Canvas, (x, y): Point, number: usize) -> Result<()> {
+    let r = MARKER_RADIUS;
+    let outline = match number {
+        0 => return canvas.circle((x, y), r, color(number), 1.0),
+        _ if number % 4 == 1 => vec![(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
+        _ if number % 4 == 2 => vec![(x, y - 1.3 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r)],
+        _ if number % 4 == 3 => vec![(x, y - 1.4 * r), (x + 1.4 * r, y), (x, y + 1.4 * r), (x - 1.4 * r, y)],
+        _ => vec![(x, y + 1.3 * r), (x + 1.2 * r, y - r), (x - 1.2 * r, y - r)],
+    };
+    canvas.polygon(&outline, color(number), 1.0)
+}
+
+/// A series: its label and, below it, n and what is missing.
+pub struct Entry<'a> {
+    pub number: usize,
+    pub row: &'a Row<'a>,
+    label: Vec<String>,
+    count: Vec<String>,
+}
+
+impl<'a> Entry<'a> {
+    pub fn new(number: usize, row: &'a Row<'a>) -> Entry<'a> {
+        Entry {
+            number,
+            row,
+            label: Ink::new(INK, TICK).wrap(&row.variant.label, NAME_WIDTH, 2),
+            count: Ink::new(QUIET, SMALL).wrap(&row.count_label(), NAME_WIDTH, 2),
+        }
+    }
+
+    fn width(&self) -> f64 {
+        let label = self.label.iter().map(|line| Ink::new(INK, TICK).width(line));
+        label.chain(self.count.iter().map(|line| Ink::new(QUIET, SMALL).width(line))).fold(0.0, f64::max)
+    }
+
+    pub fn height(&self) -> f64 {
+        (self.label.len() as f64 * TICK + self.count.len() as f64 * SMALL) * LEADING + LEGEND_GAP
+    }
+
+    /// The middle of the first line is at `y`.
+    pub fn draw(&self, canvas: &Canvas, (x, y): Point) -> Result<()> {
+        let below = canvas.paragraph(&self.label, (x, y), Ink::new(INK, TICK))?;
+        let color = if self.row.troubled() { VERMILION } else { QUIET };
+        canvas.paragraph(&self.count, (x, below), Ink::new(color, SMALL))?;
+        Ok(())
+    }
+}
+
+/// Of the widest entry.
+pub fn width<'a>(entries: impl IntoIterator<Item = &'a Entry<'a>>) -> f64 {
+    entries.into_iter().map(Entry::width).fold(MIN_NAME_WIDTH, f64::max)
+}

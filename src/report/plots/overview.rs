@@ -1,0 +1,120 @@
+//! The study at a glance: what each setting of all blocks that share a base adds to its test accuracy.
+
+use super::canvas::{Align, Canvas, Ink, paint};
+use super::difference::{KEY, draw_base, draw_difference, no_difference, range, sorted, verdict_color};
+use super::frame::{Frame, ticks};
+use super::theme::{BASE, GRID, INK, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH};
+use super::{headline, page, seeds_label};
+use crate::report::summary::{BlockSummary, Row};
+use crate::report::{Study, words};
+use anyhow::Result;
+
+const LINE: f64 = 46.0;
+const MARK_SIZE: f64 = 0.72;
+const NAME_WIDTH: f64 = 480.0;
+const INDENT: f64 = 28.0;
+const GAP: f64 = 24.0;
+/// Of `+2.77 (−0.40 to 5.94)`, and of what is missing where something is.
+const RESULT_WIDTH: f64 = 330.0;
+const MISSING_WIDTH: f64 = 260.0;
+
+/// Blocks that share their base, and the lines of the picture.
+pub struct Group<'a> {
+    base: &'a Row<'a>,
+    blocks: Vec<&'a BlockSummary<'a>>,
+}
+
+enum Line<'a> {
+    Block(&'a str),
+    Setting(&'a Row<'a>),
+}
+
+/// A picture for each base that several blocks share, with a suffix for its name.
+pub fn groups<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<(String, Group<'a>)> {
+    let mut groups: Vec<Group> = vec![];
+    for block in blocks.iter().filter(|block| block.rows.iter().any(|row| row.difference.is_some())) {
+        let base = &block.rows[0];
+        match groups.iter_mut().find(|group| group.base.variant.trial_ids == base.variant.trial_ids) {
+            Some(group) => group.blocks.push(block),
+            None => groups.push(Group { base, blocks: vec![block] }),
+        }
+    }
+    groups.retain(|group| group.blocks.len() > 1);
+    let suffix = |index: usize| if index == 0 { String::new() } else { format!("_{}", index + 1) };
+    groups.into_iter().enumerate().map(|(index, group)| (suffix(index), group)).collect()
+}
+
+pub fn render(study: &Study, group: &Group) -> Result<Vec<u8>> {
+    let sections: Vec<(&BlockSummary, Vec<&Row>)> = group.blocks.iter().map(|block| (*block, sorted(block))).collect();
+    let rows: Vec<&Row> = sections.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
+    let lines: Vec<Line> = sections
+        .iter()
+        .flat_map(|(block, rows)| {
+            std::iter::once(Line::Block(study.title(block.block))).chain(rows.iter().map(|row| Line::Setting(row)))
+        })
+        .collect();
+    let any_missing = rows.iter().any(|row| row.missing_label().is_some());
+    let results = RESULT_WIDTH + if any_missing { MISSING_WIDTH } else { 0.0 };
+    let names = rows.iter().map(|row| NAME.width(&name(row))).fold(0.0, f64::max);
+    let top = MARGIN + TITLE * 2.9;
+    let bottom = top + LINE * lines.len() as f64;
+    let height = bottom + 200.0;
+    let (left, right) = (MARGIN + INDENT + names + GAP, WIDTH - MARGIN - results);
+    let frame = Frame { left, right, top, bottom, x: range(&rows), y: (lines.len() as f64, 0.0) };
+    let caption = format!(
+        "{KEY} (p < 0.05 after Holm's adjustment in the block) · {} · {} · {}",
+        seeds_label(rows.iter().copied().chain([group.base])),
+        study.data_label(),
+        study.mode_label()
+    );
+    paint(WIDTH, height, |canvas| {
+        page(canvas, height, &headline(&study.name, "every setting against the base"), &caption)?;
+        draw_base(canvas, group.base)?;
+        frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, 8))?;
+        canvas.line(&[(frame.across(0.0), top), (frame.across(0.0), bottom)], BASE, 3.0)?;
+        lines.iter().enumerate().try_for_each(|(index, line)| draw_line(canvas, &frame, index as f64, line))
+    })
+}
+
+const NAME: Ink = Ink { color: INK, size: TICK, bold: false, align: Align::Left };
+
+fn name(row: &Row) -> String {
+    NAME.wrap(&row.variant.label, NAME_WIDTH, 1).concat()
+}
+
+fn draw_line(canvas: &Canvas, frame: &Frame, index: f64, line: &Line) -> Result<()> {
+    let y = frame.down(index + 0.5);
+    match line {
+        Line::Block(title) => {
+            if index > 0.0 {
+                canvas.line(&[(MARGIN, frame.down(index)), (WIDTH - MARGIN, frame.down(index))], GRID, 1.5)?;
+            }
+            // Up to the zero line, on paper that hides the grid.
+            let ink = NAME.bold();
+            let title = ink.wrap(title, frame.across(0.0) - MARGIN - GAP, 1).concat();
+            canvas.rectangle(
+                (frame.left, y - TICK * 0.7),
+                (MARGIN + ink.width(&title) + 8.0, y + TICK * 0.7),
+                PAPER,
+            )?;
+            canvas.text(&title, (MARGIN, y), ink)
+        }
+        Line::Setting(row) => draw_setting(canvas, frame, y, row),
+    }
+}
+
+fn draw_setting(canvas: &Canvas, frame: &Frame, y: f64, row: &Row) -> Result<()> {
+    canvas.text(&name(row), (MARGIN + INDENT, y), NAME)?;
+    let x = frame.right + GAP;
+    match &row.difference {
+        Some(difference) => {
+            draw_difference(canvas, frame, y, difference, MARK_SIZE)?;
+            let ink = Ink::new(verdict_color(difference.verdict), TICK);
+            canvas.text(&words::points(&difference.spread), (x, y), ink)?;
+        }
+        None => canvas.text(no_difference(row), (x, y), Ink::new(QUIET, TICK))?,
+    }
+    let Some(missing) = row.missing_label() else { return Ok(()) };
+    let ink = Ink::new(if row.troubled() { VERMILION } else { QUIET }, SMALL);
+    canvas.text(&ink.wrap(&missing, MISSING_WIDTH - GAP, 1).concat(), (frame.right + RESULT_WIDTH, y), ink)
+}

@@ -1,0 +1,150 @@
+//! The tables of the results in this repository: made from the stored trials by this program, and equal to what NumPy, SciPy
+//! and scikit-learn make of them.
+//!
+//! Where no Python with those is found, the tests that need one are skipped, with a line saying so.
+
+#[allow(dead_code)] // tests/sweep.rs uses the rest.
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Lab, files};
+use runner::parity::python;
+
+/// Another processor's sine may differ in its last bit, and Student's t with it.
+const RELATIVE: f64 = 1e-12;
+/// And so may the rounding of a pixel's place.
+const PIXELS_THAT_MAY_DIFFER: f64 = 0.001;
+
+fn stored() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("results/lenet_ablation")
+}
+
+/// A copy of the stored trials with freshly made tables and plots.
+fn rendered() -> (Lab, PathBuf) {
+    let lab = Lab::new("");
+    let copy = lab.path("results/lenet_ablation");
+    for file in files(&stored()) {
+        let name = file.strip_prefix(stored()).unwrap();
+        if name.starts_with("trials") || name == Path::new("manifest.json") {
+            fs::create_dir_all(copy.join(name).parent().unwrap()).unwrap();
+            fs::copy(&file, copy.join(name)).unwrap();
+        }
+    }
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    lab.run(&format!("report results/lenet_ablation --data {}", images.display())).expect(0);
+    (lab, copy)
+}
+
+/// Exit code and output of `check_statistics.py`; None, after saying why, where there is no Python.
+fn check(test: &str, results: &Path) -> Option<(Option<i32>, String)> {
+    let python = python::find().map_err(|error| eprintln!("{test} is SKIPPED: {error:#}")).ok()?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check_statistics.py");
+    let output = Command::new(python).arg(script).arg(results).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    Some((output.status.code(), String::from_utf8(output.stdout).unwrap()))
+}
+
+#[test]
+fn every_number_is_scipys_and_scikit_learns() {
+    let (_lab, results) = rendered();
+    let Some((code, said)) = check("every_number_is_scipys_and_scikit_learns", &results) else { return };
+    assert_eq!(code, Some(0), "{said}");
+    let count: usize = said.split(' ').next().unwrap().parse().unwrap();
+    assert!(count > 20_000 && said.contains("75 trials"), "{said}");
+}
+
+/// Changes the cell of the first data row for which `wanted` holds.
+fn falsify(path: &Path, column: &str, value: &str) {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let place = header.iter().position(|name| name == column).unwrap();
+    let mut rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    // The first row is a base, whose differences are empty.
+    let cells = rows[1].iter().enumerate().map(|(index, cell)| if index == place { value } else { cell });
+    rows[1] = cells.collect();
+    let mut writer = csv::Writer::from_path(path).unwrap();
+    writer.write_record(&header).unwrap();
+    rows.iter().for_each(|row| writer.write_record(row).unwrap());
+}
+
+#[test]
+fn a_wrong_number_is_found_whatever_it_is() {
+    let (_lab, results) = rendered();
+    let columns = [
+        ("trials.csv", &["val_curve_area", "seconds_to_val_0.5", "macro_specificity", "accuracy_gap", "test_loss"][..]),
+        ("classes.csv", &["precision", "recall", "specificity", "f1"]),
+        ("confusion.csv", &["count"]),
+        ("history.csv", &["value"]),
+        ("summary.csv", &["test_accuracy_std", "val_loss_ci_low", "difference_mean", "p", "p_holm", "seeds_needed"]),
+    ];
+    for (table, columns) in columns {
+        columns.iter().for_each(|column| falsify(&results.join(table), column, "77"));
+    }
+    falsify(&results.join("summary.csv"), "verdict", "better");
+    let Some((code, said)) = check("a_wrong_number_is_found_whatever_it_is", &results) else { return };
+    assert_eq!(code, Some(1));
+    let found = |table: &str, words: &str| said.lines().any(|line| line.starts_with(table) && line.contains(words));
+    for (table, columns) in columns {
+        for column in columns {
+            let words = match *column {
+                "count" => "other counts",
+                "value" => "'77'",
+                column => column,
+            };
+            assert!(found(table, words), "{table}, {column} was not missed:\n{said}");
+        }
+    }
+    assert!(found("summary.csv", "verdict"), "{said}");
+}
+
+#[test]
+fn the_stored_tables_and_plots_are_what_the_program_makes() {
+    let (_lab, fresh) = rendered();
+    let names = |folder: &Path| -> Vec<PathBuf> {
+        let elsewhere = ["trials", "work", "tensorboard", "report.html"];
+        let own = |path: &PathBuf| !elsewhere.iter().any(|part| path.starts_with(part));
+        let below = files(folder).into_iter().map(|path| path.strip_prefix(folder).unwrap().to_owned());
+        let mut names: Vec<PathBuf> = below.filter(own).collect();
+        names.sort();
+        names
+    };
+    // Without the test images, pictures of them cannot be made.
+    let needs_images = |name: &PathBuf| name.to_string_lossy().starts_with("plots/mistakes_");
+    let missing: Vec<PathBuf> = names(&stored()).into_iter().filter(|name| !fresh.join(name).exists()).collect();
+    assert!(missing.iter().all(needs_images), "no longer made: {missing:?}");
+    for name in names(&fresh) {
+        let (old, new) = (fs::read(stored().join(&name)).unwrap(), fs::read(fresh.join(&name)).unwrap());
+        let same = match name.extension().and_then(|extension| extension.to_str()) {
+            Some("csv") => same_table(&old, &new),
+            Some("png") => same_picture(&old, &new),
+            _ => old == new,
+        };
+        assert!(same, "{} is not what `runner report results/lenet_ablation` makes", name.display());
+    }
+}
+
+fn same_table(old: &[u8], new: &[u8]) -> bool {
+    let cells = |bytes: &[u8]| -> Vec<Vec<String>> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
+        reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+    };
+    let same_cell = |(old, new): (&String, &String)| {
+        old == new
+            || matches!((old.parse::<f64>(), new.parse::<f64>()), (Ok(a), Ok(b)) if (a - b).abs() <= RELATIVE * a.abs())
+    };
+    let (old, new) = (cells(old), cells(new));
+    let same_row =
+        |(old, new): (&Vec<String>, &Vec<String>)| old.len() == new.len() && old.iter().zip(new).all(same_cell);
+    old.len() == new.len() && old.iter().zip(&new).all(same_row)
+}
+
+fn same_picture(old: &[u8], new: &[u8]) -> bool {
+    let pixels = |bytes: &[u8]| image::load_from_memory(bytes).unwrap().to_rgb8();
+    let (old, new) = (pixels(old), pixels(new));
+    let different = old.pixels().zip(new.pixels()).filter(|(old, new)| old != new).count();
+    old.dimensions() == new.dimensions()
+        && different as f64 <= PIXELS_THAT_MAY_DIFFER * f64::from(old.width() * old.height())
+}
