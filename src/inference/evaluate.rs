@@ -8,10 +8,11 @@ use serde::Serialize;
 use tch::Device;
 
 use super::load::Loaded;
+use crate::data::CLASSES;
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::report::metrics::{ClassScores, macro_average, per_class};
 use crate::train::evaluate::evaluate;
-use crate::train::record::{CLASSES, Confusion};
+use crate::train::record::Confusion;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]

@@ -537,6 +537,32 @@ fn ids_are_stable() {
 }
 
 #[test]
+fn a_stored_configuration_passes_the_same_checks() {
+    let mut configs: Vec<Config> = MODELS.iter().map(|model| defaults(model).unwrap()).collect();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments")).unwrap() {
+        let experiment = Experiment::load(&entry.unwrap().path(), &Overrides::default()).unwrap();
+        configs.extend(experiment.trials().into_iter().map(|trial| trial.config));
+    }
+    for options in [
+        ["clip.norm=1", "warmup={epochs: 2}", "data.train=100"],
+        ["select={metric: val_accuracy}", "early_stopping={patience: 3}", "schedule={name: step, every: 2}"],
+    ] {
+        configs.push(set(&options).unwrap().base);
+    }
+    for config in &configs {
+        assert_eq!(check_stored(config), Ok(()), "{config:?}");
+    }
+    let refused = |change: fn(&mut Config)| {
+        let mut config = defaults("lenet5").unwrap();
+        change(&mut config);
+        check_stored(&config).expect_err("should be refused").to_string()
+    };
+    let batch = refused(|config| config.batch_size = 0);
+    assert_starts(&batch, "the stored configuration: batch_size: expected a whole number from 1 to 50000, found `0`");
+    assert_starts(&refused(|config| config.data.val = 60_000), "the stored configuration: data.val: expected");
+}
+
+#[test]
 fn the_command_line_changes_the_base() {
     let experiment = set(&["epochs=2", "optimizer.lr=0.5", "seeds=[7]", "targets=[0.3]", "data.val=100"]).unwrap();
     assert_eq!((experiment.base.epochs, experiment.base.data.val), (2, 100));

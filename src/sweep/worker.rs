@@ -17,7 +17,6 @@ use tch::Device;
 use super::device;
 use super::message::{Event, Job, Progress};
 use super::progress::print;
-use super::seal;
 use super::store::{Claim, Store};
 use crate::data::batches::Resident;
 use crate::spec::config::{Config, DatasetName};
@@ -94,7 +93,7 @@ impl Worker {
     /// The stored checkpoint if it can be read; a damaged one is dropped and the trial starts afresh, with a note.
     fn checkpoint_to_resume(&self, claim: &Claim) -> Result<(Option<Vec<u8>>, Reached, Option<String>)> {
         let Some(bytes) = claim.read_checkpoint()? else { return Ok((None, Reached::default(), None)) };
-        match seal::check(&bytes).and_then(|()| trial::reached(&bytes)) {
+        match trial::reached(&bytes) {
             Ok(reached) => Ok((Some(bytes), reached, None)),
             Err(error) => {
                 let note = format!("the checkpoint is damaged ({error:#}); the trial starts afresh");

@@ -80,13 +80,13 @@ pub struct Reached {
 
 /// Reads how far the checkpoint in `bytes` has come.
 pub fn reached(bytes: &[u8]) -> Result<Reached> {
-    let progress: Progress = checkpoint::description(bytes)?.context("the checkpoint has no description")?;
+    let progress: Progress = checkpoint::decode(bytes)?.description()?.context("the checkpoint has no description")?;
     Ok(Reached { epochs: progress.history.len(), steps: progress.position.step })
 }
 
 /// The weights in a checkpoint: the current ones and those of the selected epoch, none before the first epoch's end.
 pub fn stored_states(bytes: &[u8]) -> Result<(State, State)> {
-    let state = checkpoint::decode(bytes)?;
+    let state = checkpoint::decode(bytes)?.state()?;
     Ok((part(MODEL, &state), part(BEST, &state)))
 }
 
@@ -351,8 +351,9 @@ impl<'a> Trainer<'a> {
 
     /// Takes over a checkpoint of this very trial.
     fn restore(&mut self, bytes: &[u8]) -> Result<()> {
+        let checkpoint = checkpoint::decode(bytes)?;
         let progress: Progress =
-            checkpoint::description(bytes)?.context("not a checkpoint of a trial (it has no description)")?;
+            checkpoint.description()?.context("not a checkpoint of a trial (it has no description)")?;
         ensure!(
             progress.format == CHECKPOINT_FORMAT,
             "checkpoint format {} is not this program's {CHECKPOINT_FORMAT}",
@@ -362,7 +363,7 @@ impl<'a> Trainer<'a> {
             progress.config == self.progress.config && progress.seed == self.progress.seed,
             "the checkpoint belongs to another configuration or seed"
         );
-        let state = checkpoint::decode(bytes)?;
+        let state = checkpoint.state()?;
         self.network.load_state(&part(MODEL, &state))?;
         self.best_state = part(BEST, &state);
         self.optimizer.restore(progress.optimizer_steps, &part(OPTIMIZER, &state))?;
