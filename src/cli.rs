@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
+use crate::data::shared::Ticket;
 use crate::doctor;
 use crate::inference::evaluate::{self, SplitName};
 use crate::inference::load::{Loaded, load};
@@ -41,6 +42,8 @@ enum Command {
     Report {
         /// A folder that `runner sweep` made, such as results/quickstart
         results: PathBuf,
+        #[command(flatten)]
+        folder: DataFolder,
     },
     /// Score stored networks on a split: loss, accuracy, precision, recall, specificity, F1, confusion matrix
     Evaluate {
@@ -139,7 +142,7 @@ struct RunArguments {
     #[command(flatten)]
     folder: DataFolder,
     /// Use this data set instead of the experiment's
-    #[arg(long, value_parser = parse_dataset, value_name = "cifar10|synthetic")]
+    #[arg(long, value_name = "cifar10|synthetic")]
     dataset: Option<DatasetName>,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
@@ -198,7 +201,7 @@ struct ParityArguments {
     #[command(flatten)]
     folder: DataFolder,
     /// Use this data set instead of the experiment's
-    #[arg(long, value_parser = parse_dataset, value_name = "cifar10|synthetic")]
+    #[arg(long, value_name = "cifar10|synthetic")]
     dataset: Option<DatasetName>,
     /// Only cases whose names start so
     #[arg(long, value_name = "PREFIX")]
@@ -230,6 +233,8 @@ struct WorkerArguments {
     device: String,
     #[arg(long)]
     threads: usize,
+    #[arg(long)]
+    images: Option<Ticket>,
 }
 
 /// Runs the command and returns the exit code; an error means that nothing was run.
@@ -237,7 +242,7 @@ pub fn run(cli: Cli) -> Result<i32> {
     match cli.command {
         Command::Sweep(arguments) => run_sweep(&arguments),
         Command::Train(arguments) => run_train(&arguments),
-        Command::Report { results } => run_report(&results),
+        Command::Report { results, folder } => run_report(&results, &data::directory(folder.data.as_deref())),
         Command::Evaluate { checkpoints, split, experiment, folder, device, json } => {
             let device = device::parse(&device)?;
             let folder = data::directory(folder.data.as_deref());
@@ -354,11 +359,16 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i3
     Ok(exit::DONE)
 }
 
-fn run_report(results: &Path) -> Result<i32> {
+fn run_report(results: &Path, data: &Path) -> Result<i32> {
     let store = Store::open(results)?;
     let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
     let experiment = &manifest.experiment;
-    sweep::publish(&store, experiment, &sweep::note(&manifest, experiment), &mut Default::default())?;
+    let test_images = sweep::test_images(&manifest, data);
+    if test_images.is_none() {
+        sweep::print("the test images of these trials are not at hand (--data); pictures of them stay as they are");
+    }
+    let note = sweep::note(&manifest, experiment, test_images);
+    sweep::publish(&store, experiment, &note, &mut Default::default())?;
     say(&format!("tables and plots in {}", results.display()))?;
     Ok(exit::DONE)
 }
@@ -480,8 +490,8 @@ fn cifar(folder: &DataFolder) -> Result<data::Dataset> {
 }
 
 fn run_worker(arguments: WorkerArguments) -> Result<i32> {
-    let WorkerArguments { results, data, device, threads } = arguments;
-    Worker { store: Store::open(&results)?, data, device: device::parse(&device)?, threads }.serve()?;
+    let WorkerArguments { results, data, device, threads, images } = arguments;
+    Worker { store: Store::open(&results)?, data, device: device::parse(&device)?, threads, images }.serve()?;
     Ok(exit::DONE)
 }
 
@@ -490,14 +500,6 @@ fn say(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(exit::DONE),
         other => other.context("cannot print"),
-    }
-}
-
-fn parse_dataset(text: &str) -> Result<DatasetName> {
-    match text {
-        "cifar10" => Ok(DatasetName::Cifar10),
-        "synthetic" => Ok(DatasetName::Synthetic),
-        _ => bail!("valid: cifar10, synthetic"),
     }
 }
 

@@ -293,7 +293,7 @@ fn forward(config: &Config, state: &State, images: &Tensor) -> Result<Tensor> {
 fn the_initial_state_is_reproducible() {
     let _alone = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let config = cases::short(DatasetName::Synthetic).unwrap().remove(0).config;
-    let (first, second) = (trial::initial_state(&config, 3), trial::initial_state(&config, 3));
+    let (first, second) = (trial::untrained(&config, 3).state(), trial::untrained(&config, 3).state());
     assert!(first.iter().zip(&second).all(|((_, first), (_, second))| same_bits(first, second)));
-    assert!(!same_bits(&first[0].1, &trial::initial_state(&config, 4)[0].1));
+    assert!(!same_bits(&first[0].1, &trial::untrained(&config, 4).state()[0].1));
 }

@@ -11,6 +11,7 @@ use runner::models::State;
 use runner::parity::compare::states;
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
+use runner::train::course::stored_states;
 use runner::train::record::{Epoch, Scores};
 use runner::train::trial::{self, Ended, Observer, Sets, Step};
 use tch::Device;
@@ -95,8 +96,8 @@ fn travel(config: &Config, sets: &Sets, stride: usize) -> Journey {
                 journey.interruptions += 1;
                 resume = Some(checkpoint);
             }
-            Ended::Done { scores, best, history } => {
-                journey.current = trial::stored_states(&checkpoint).unwrap().0;
+            Ended::Done { scores, best, history, .. } => {
+                journey.current = stored_states(&checkpoint).unwrap().0;
                 let without_times = |epoch: Epoch| Epoch { train_seconds: 0.0, seconds: 0.0, ..epoch };
                 journey.history = history.into_iter().map(without_times).collect();
                 (journey.best, journey.scores) = (best, Some(*scores));

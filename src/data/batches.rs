@@ -3,6 +3,7 @@
 use tch::{Device, IndexOp, Kind, Tensor};
 
 use super::Images;
+use super::shared::MappedImages;
 use crate::native::randperm;
 use crate::spec::config::{Data, Scale};
 
@@ -17,6 +18,23 @@ impl Resident {
         let pixels = Tensor::from_slice(&images.pixels).view([-1, 3, 32, 32]).to_device(device);
         let labels = Tensor::from_slice(&images.labels).to_kind(Kind::Int64).to_device(device);
         Resident { images: pixels, labels }
+    }
+
+    /// Over mapped images, which the CPU needs no copy of.
+    pub fn mapped(images: MappedImages, device: Device) -> Resident {
+        let count = images.labels.len() as i64;
+        // SAFETY: the memory holds as many bytes as the shape says, and stays until the process ends. Nothing writes to it.
+        let pixels = unsafe {
+            Tensor::from_blob(
+                images.pixels.as_ptr(),
+                &[count, 3, 32, 32],
+                &[3072, 1024, 32, 1],
+                Kind::Uint8,
+                Device::Cpu,
+            )
+        };
+        let labels = Tensor::from_slice(images.labels).to_kind(Kind::Int64).to_device(device);
+        Resident { images: pixels.to_device(device), labels }
     }
 
     /// Every image's index, i64 [N].

@@ -8,6 +8,7 @@ pub mod fetch;
 pub mod inspect;
 pub mod pickle;
 pub mod python;
+pub mod shared;
 pub mod synthetic;
 
 use crate::spec::config::DatasetName;

@@ -8,7 +8,7 @@ use tch::Device;
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
 use crate::models::{Network, layers, table_of};
-use crate::spec::config::{Config, Mode, Scale};
+use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides, check_stored};
 use crate::sweep::store::{BEST, Identity, read_limited};
 use crate::train::checkpoint;
@@ -32,7 +32,7 @@ pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Lo
     let experiment = experiment.map(|path| Experiment::load(path, &Overrides::default())).transpose()?;
     let read = read(&bytes, experiment.map(|experiment| experiment.base));
     let (id, config, mut network) = read.with_context(|| file.display().to_string())?;
-    network.move_to(device, config.mode == Mode::Fast);
+    network.move_to(device);
     Ok(Loaded { path: path.to_owned(), id, config, network })
 }
 

@@ -2,9 +2,11 @@
 
 mod layer;
 mod network;
+mod packed;
 
 pub use layer::{Layer, Table, TableRow, Weights, table};
 pub use network::{Network, State};
+pub use packed::PackedNetwork;
 
 use crate::data::CLASSES;
 use crate::spec::config::{Config, Model};

@@ -10,8 +10,8 @@ use crate::native;
 use crate::spec::config::{Activation, Kernels};
 
 /// PyTorch's convention for Keras' momentum 0.99.
-const BATCH_NORM_MOMENTUM: f64 = 0.01;
-const BATCH_NORM_EPSILON: f64 = 1e-3;
+pub(super) const BATCH_NORM_MOMENTUM: f64 = 0.01;
+pub(super) const BATCH_NORM_EPSILON: f64 = 1e-3;
 
 /// A state dict: PyTorch's names in the order of construction.
 pub type State = Vec<(String, Tensor)>;
@@ -21,8 +21,6 @@ pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
     modules: Vec<Module>,
-    /// Set where images and kernels lie in memory as NHWC, which convolutions on the CPU like better.
-    channels_last: bool,
 }
 
 /// One layer that holds tensors.
@@ -47,7 +45,25 @@ impl Network {
     pub fn new(layers: Vec<Layer>, activation: Activation) -> Network {
         let table = table(&layers, super::INPUT_SHAPE);
         let modules = table.rows.iter().filter_map(|row| Module::new(&row.name, row.weights)).collect();
-        Network { layers, activation, modules, channels_last: false }
+        Network { layers, activation, modules }
+    }
+
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Its dropout's probability, 0 without; every dropout of a network has the same.
+    pub fn dropout(&self) -> f64 {
+        let probability = |layer: &Layer| if let Layer::Dropout(p) = layer { Some(*p) } else { None };
+        self.layers.iter().find_map(probability).unwrap_or(0.0)
+    }
+
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
     }
 
     /// In the order of construction, which is the order of random draws.
@@ -62,29 +78,14 @@ impl Network {
 
     /// The kernels that an L1 or L2 penalty covers.
     pub fn kernels(&self, which: Kernels) -> Vec<&Tensor> {
-        let covered = |weights: Weights| match weights {
-            Weights::Conv { kernel, .. } => match which {
-                Kernels::All | Kernels::Conv => true,
-                Kernels::Conv3x3 => kernel == 3,
-                Kernels::Dense => false,
-            },
-            Weights::Dense { .. } => matches!(which, Kernels::All | Kernels::Dense),
-            Weights::None | Weights::BatchNorm { .. } => false,
-        };
-        self.modules.iter().filter(|module| covered(module.weights)).map(|module| &module.weight).collect()
+        self.modules.iter().filter(|module| covers(which, module.weights)).map(|module| &module.weight).collect()
     }
 
-    /// Moves the tensors to `device` and, with `channels_last`, lays images and kernels out as NHWC from now on.
-    pub fn move_to(&mut self, device: Device, channels_last: bool) {
-        self.channels_last = channels_last;
+    /// Moves the tensors to `device`.
+    pub fn move_to(&mut self, device: Device) {
         let leaf = |tensor: &Tensor| tensor.detach().to_device(device).set_requires_grad(true);
         for module in &mut self.modules {
-            let kernel_4d = matches!(module.weights, Weights::Conv { .. });
-            module.weight = if channels_last && kernel_4d {
-                leaf(&native::channels_last(&module.weight.detach()))
-            } else {
-                leaf(&module.weight)
-            };
+            module.weight = leaf(&module.weight);
             module.bias = leaf(&module.bias);
             if let Some(running) = &mut module.running {
                 running.mean = running.mean.to_device(device);
@@ -96,8 +97,7 @@ impl Network {
 
     /// [N, 3, 32, 32] → [N, 10]. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
-        let images = if self.channels_last { native::channels_last(images) } else { images.shallow_clone() };
-        let pass = Pass { network: self, images: &images, train, next_module: Cell::new(0) };
+        let pass = Pass { network: self, images, train, next_module: Cell::new(0) };
         pass.through(&self.layers, images.shallow_clone())
     }
 
@@ -147,6 +147,19 @@ impl Network {
             tch::no_grad(|| { target }.copy_(source));
         }
         Ok(())
+    }
+}
+
+/// Whether an L1 or L2 penalty on `which` kernels is one on a layer with `weights`.
+pub(super) fn covers(which: Kernels, weights: Weights) -> bool {
+    match weights {
+        Weights::Conv { kernel, .. } => match which {
+            Kernels::All | Kernels::Conv => true,
+            Kernels::Conv3x3 => kernel == 3,
+            Kernels::Dense => false,
+        },
+        Weights::Dense { .. } => matches!(which, Kernels::All | Kernels::Dense),
+        Weights::None | Weights::BatchNorm { .. } => false,
     }
 }
 
@@ -234,7 +247,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-fn activate(x: &Tensor, activation: Activation) -> Tensor {
+pub(super) fn activate(x: &Tensor, activation: Activation) -> Tensor {
     match activation {
         Activation::Tanh => x.tanh(),
         Activation::Relu => x.relu(),

@@ -6,8 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::cases::Case;
 use crate::models::State;
+use crate::train::course::{MODEL, stored_states};
 use crate::train::record::{Epoch, Scores};
-use crate::train::trial::{self, Ended, MODEL, Observer, Sets, Step};
+use crate::train::trial::{self, Ended, Observer, Sets, Step};
 
 /// Hex digits kept of a digest of weights.
 const DIGEST_DIGITS: usize = 16;
@@ -37,12 +38,12 @@ pub struct StepTrace {
 
 /// Runs `case` in this process, whose default generator it reseeds, on the device on which `sets` lie.
 pub fn ours(case: &Case, sets: &Sets) -> Result<Trace> {
-    let initial = trial::initial_state(&case.config, case.seed);
+    let initial = trial::untrained(&case.config, case.seed).state();
     let mut recorder = Recorder { max_steps: case.max_steps, steps: vec![], history: vec![], checkpoint: vec![] };
     let ended = trial::run(&case.config, case.seed, sets, sets.train.images.device(), None, &mut recorder)?;
     let Recorder { steps, history, checkpoint, .. } = recorder;
     let trace = Trace { initial, steps, history, diverged: false, last: None, best: None, scores: None };
-    let stored = || trial::stored_states(&checkpoint).context("the last checkpoint");
+    let stored = || stored_states(&checkpoint).context("the last checkpoint");
     Ok(match ended {
         Ended::Done { scores, best, .. } => {
             Trace { last: Some(stored()?.0), best: Some(best), scores: Some(*scores), ..trace }

@@ -1,9 +1,10 @@
 //! A made-up study for tests: learning curves with noise, a failed trial, diverged ones and one that has not run yet.
 
-use crate::data::CLASSES;
+use crate::data::{CLASSES, Images};
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::config::*;
 use crate::train::record::*;
+use std::sync::Arc;
 
 pub fn config() -> Config {
     Config {
@@ -74,6 +75,7 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
         ],
         history,
         outcome: Some(outcome),
+        showcase: Some(showcase(kind)),
     }
 }
 
@@ -95,6 +97,23 @@ fn finished_epoch(kind: u64, seed: u64, skill: f64, epoch: usize) -> Epoch {
         train_seconds: 8.0 + 0.3 * wobble(3),
         seconds: 9.0 + 0.3 * wobble(4),
     }
+}
+
+/// The first 25 images taken for the class after theirs, and six kernels of 5×5.
+fn showcase(kind: u64) -> Showcase {
+    let mistake = |image: usize| {
+        let truth = (image % CLASSES) as u8;
+        Mistake { image, truth, predicted: (truth + 1) % CLASSES as u8, probability: 0.99 - 0.01 * image as f32 }
+    };
+    let values = (0..6 * 3 * 5 * 5).map(|place| 0.2 * noise(&[kind, place]) as f32).collect();
+    Showcase { mistakes: (0..25).map(mistake).collect(), filters: Filters { shape: vec![6, 3, 5, 5], values } }
+}
+
+/// 25 images of noise.
+fn test_images() -> Images {
+    let mut images = Images::zeroed(25);
+    (0..).zip(&mut images.pixels).for_each(|(place, pixel)| *pixel = (128.0 + 100.0 * noise(&[place])) as u8);
+    images
 }
 
 /// 1,000 images a class; the wrong ones spread unevenly.
@@ -147,6 +166,7 @@ pub fn study(blocks: &[(&str, &[(&str, f64)])], seeds: u64, epochs: usize) -> St
             .to_vec(),
         dataset: DatasetName::Cifar10,
         dataset_note: "cifar10 (sha256 6d958be0…)".into(),
+        test_images: Some(Arc::new(test_images())),
         blocks: Vec::new(),
         trials: Vec::new(),
     };

@@ -15,9 +15,11 @@ pub mod words;
 #[cfg(test)]
 mod example;
 
+use crate::data::Images;
 use crate::spec::config::{Config, DatasetName, Mode};
-use crate::train::record::{Epoch, Outcome, Scores, Status};
+use crate::train::record::{Epoch, Outcome, Scores, Showcase, Status};
 use anyhow::Result;
+use std::sync::Arc;
 
 /// An experiment with whatever trials are stored so far.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Study {
     pub dataset: DatasetName,
     /// Names the data as captions should: `cifar10 (sha256 ab12…)`.
     pub dataset_note: String,
+    /// The test set where it is at hand, for the pictures that show some of it.
+    pub test_images: Option<Arc<Images>>,
     pub blocks: Vec<StudyBlock>,
     pub trials: Vec<StoredTrial>,
 }
@@ -63,6 +67,7 @@ pub struct StoredTrial {
     pub history: Vec<Epoch>,
     /// None until the trial has ended.
     pub outcome: Option<Outcome>,
+    pub showcase: Option<Showcase>,
 }
 
 impl StoredTrial {
@@ -100,23 +105,33 @@ impl Study {
     }
 }
 
-/// Every table, plot and text, each with its path below the results folder.
-pub fn render_all(study: &Study) -> Result<Vec<(String, Vec<u8>)>> {
+/// A file of the report.
+pub struct Rendered {
+    /// Below the results folder.
+    pub path: String,
+    /// None: it cannot be made here, and stays as it is.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// Every table, plot and text.
+pub fn render_all(study: &Study) -> Result<Vec<Rendered>> {
     let blocks = summary::summarize(study);
     let figures = plots::figures(study, &blocks);
-    let mut files = vec![
-        ("plan.csv".to_owned(), tables::plan_csv(&study.trials)?),
-        ("trials.csv".to_owned(), tables::trials_csv(&study.trials, &study.targets)?),
-        ("history.csv".to_owned(), tables::history_csv(&study.trials)?),
-        ("classes.csv".to_owned(), tables::classes_csv(study)?),
-        ("confusion.csv".to_owned(), tables::confusion_csv(study)?),
-        ("summary.csv".to_owned(), tables::summary_csv(&blocks, &study.targets)?),
-        ("summary.md".to_owned(), overview::summary_md(study, &blocks).into_bytes()),
-        ("summary.tex".to_owned(), overview::summary_tex(study, &blocks).into_bytes()),
-        ("report.md".to_owned(), text::report_md(study, &blocks, &figures).into_bytes()),
+    let files = vec![
+        ("plan.csv", tables::plan_csv(&study.trials)?),
+        ("trials.csv", tables::trials_csv(&study.trials, &study.targets)?),
+        ("history.csv", tables::history_csv(&study.trials)?),
+        ("classes.csv", tables::classes_csv(study)?),
+        ("confusion.csv", tables::confusion_csv(study)?),
+        ("summary.csv", tables::summary_csv(&blocks, &study.targets)?),
+        ("summary.md", overview::summary_md(study, &blocks).into_bytes()),
+        ("summary.tex", overview::summary_tex(study, &blocks).into_bytes()),
+        ("report.md", text::report_md(study, &blocks, &figures).into_bytes()),
     ];
+    let mut files: Vec<Rendered> =
+        files.into_iter().map(|(path, bytes)| Rendered { path: path.to_owned(), bytes: Some(bytes) }).collect();
     for figure in &figures {
-        files.push((figure.path.clone(), figure.render(study)?));
+        files.push(Rendered { path: figure.path.clone(), bytes: figure.render(study)? });
     }
     Ok(files)
 }
@@ -127,7 +142,7 @@ mod tests {
     use std::collections::HashMap;
 
     fn rendered(study: &Study) -> HashMap<String, Vec<u8>> {
-        render_all(study).unwrap().into_iter().collect()
+        render_all(study).unwrap().into_iter().filter_map(|file| Some((file.path, file.bytes?))).collect()
     }
 
     fn table(files: &HashMap<String, Vec<u8>>, name: &str) -> Vec<HashMap<String, String>> {
@@ -163,6 +178,20 @@ mod tests {
             let (width, height) = decoder.read_info().unwrap().info().size();
             assert!(width == 1800 && height > 400, "{path}: {width}×{height}");
         }
+    }
+
+    #[test]
+    fn without_the_test_images_their_pictures_stay_as_they_are() {
+        let mut study = example::accidents();
+        study.test_images = None;
+        let left: Vec<String> = render_all(&study)
+            .unwrap()
+            .into_iter()
+            .filter_map(|file| file.bytes.is_none().then_some(file.path))
+            .collect();
+        assert_eq!(left, ["plots/mistakes_base.png", "plots/mistakes_best.png"]);
+        let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+        assert!(left.iter().all(|path| text.contains(path)));
     }
 
     #[test]

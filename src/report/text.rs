@@ -19,6 +19,7 @@ pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> 
     parts.push(headline(study, blocks));
     parts.push(how_to_read());
     parts.extend(blocks.iter().map(|block| block_section(study, block, figures)));
+    parts.extend(closer_look(figures));
     parts.extend(unfinished(study, blocks));
     parts.join("\n\n") + "\n"
 }
@@ -112,7 +113,7 @@ fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> Str
         let base = block.base().map(|row| percent(row.spread(Measure::TestAccuracy))).unwrap_or_default();
         parts.push(format!("Base: {base} test accuracy.\n\n{}", verdicts.join("\n")));
     }
-    let mut images = figures.iter().filter(|figure| figure.block == block.block.id);
+    let mut images = figures.iter().filter(|figure| figure.block == Some(&block.block.id));
     parts.extend(images.next().map(image));
     parts.push(markdown_table(&results(block)).trim_end().to_owned());
     parts.extend(images.map(image));
@@ -120,6 +121,12 @@ fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> Str
     parts.extend(generalization_words(block));
     parts.push(markdown_table(&convergence(block, &study.targets)).trim_end().to_owned());
     parts.join("\n\n")
+}
+
+/// Pictures of single trials.
+fn closer_look(figures: &[Figure]) -> Option<String> {
+    let images: Vec<String> = figures.iter().filter(|figure| figure.block.is_none()).map(image).collect();
+    (!images.is_empty()).then(|| format!("## A closer look\n\n{}", images.join("\n\n")))
 }
 
 fn image(figure: &Figure) -> String {

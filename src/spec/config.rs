@@ -67,6 +67,18 @@ pub enum DatasetName {
     Synthetic,
 }
 
+impl std::str::FromStr for DatasetName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<DatasetName, String> {
+        match text {
+            "cifar10" => Ok(DatasetName::Cifar10),
+            "synthetic" => Ok(DatasetName::Synthetic),
+            _ => Err("valid: cifar10, synthetic".to_owned()),
+        }
+    }
+}
+
 impl DatasetName {
     /// As users write it.
     pub fn as_str(self) -> &'static str {

@@ -14,11 +14,13 @@ pub mod worker;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::data;
+use crate::data::shared::SharedDataset;
+use crate::data::{self, Images};
 use crate::spec::config::DatasetName;
 use crate::spec::{Experiment, Trial};
 use manifest::{DataSource, Manifest};
@@ -84,7 +86,7 @@ pub const THREADS_PER_WORKER: usize = 1;
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
     outlive_the_file_size_limit();
-    let sources = data_sources(trials, &options.data)?;
+    let Data { sources, test_images, images } = read_data(experiment, trials, &options.data)?;
     let store = Store::create(&options.out)?;
     let device = device::name(options.device);
     let manifest = Manifest::new(experiment, sources, device.clone(), THREADS_PER_WORKER);
@@ -99,8 +101,10 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
             store.forget(&trial.id)?;
         }
     }
-    let setup = Setup { results: options.out.clone(), data: options.data.clone(), device, threads: THREADS_PER_WORKER };
-    let publisher = publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment));
+    let (results, data) = (options.out.clone(), options.data.clone());
+    let setup = Setup { results, data, device, threads: THREADS_PER_WORKER, images };
+    let publisher =
+        publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, test_images));
     Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
 }
 
@@ -124,16 +128,27 @@ fn outlive_the_file_size_limit() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
+/// What the data sets of a sweep give it.
+#[derive(Default)]
+struct Data {
+    sources: BTreeMap<String, DataSource>,
+    /// Of the experiment's own data set, for the report.
+    test_images: Option<Arc<Images>>,
+    /// The same data set for the workers.
+    images: Option<Arc<SharedDataset>>,
+}
+
 /// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs.
-fn data_sources(trials: &[Trial], folder: &Path) -> Result<BTreeMap<String, DataSource>> {
-    let mut names: Vec<DatasetName> = vec![];
-    for trial in trials {
-        if !names.contains(&trial.config.data.dataset) {
-            names.push(trial.config.data.dataset);
+fn read_data(experiment: &Experiment, trials: &[Trial], folder: &Path) -> Result<Data> {
+    let mut data = Data::default();
+    for name in trials.iter().map(|trial| trial.config.data.dataset) {
+        if data.sources.contains_key(name.as_str()) {
+            continue;
         }
-    }
-    let read = |name: DatasetName| {
         let set = data::load(name, folder)?;
+        if name == experiment.base.data.dataset {
+            data.images = SharedDataset::new(&set).map(Arc::new);
+        }
         let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
         let (official, sha256) = match name {
             DatasetName::Cifar10 => {
@@ -143,7 +158,18 @@ fn data_sources(trials: &[Trial], folder: &Path) -> Result<BTreeMap<String, Data
             DatasetName::Synthetic => (true, set.sha256()),
         };
         let source = DataSource { sha256, official, source: set.source, class_names };
-        Ok((name.as_str().to_owned(), source))
-    };
-    names.into_iter().map(read).collect()
+        data.sources.insert(name.as_str().to_owned(), source);
+        if name == experiment.base.data.dataset {
+            data.test_images = Some(Arc::new(set.test));
+        }
+    }
+    Ok(data)
+}
+
+/// The test images that the experiment in `manifest` was scored on, if `folder` has them.
+pub fn test_images(manifest: &Manifest, folder: &Path) -> Option<Arc<Images>> {
+    let name = manifest.experiment.base.data.dataset;
+    let source = manifest.data.get(name.as_str())?;
+    let set = data::load(name, folder).ok()?;
+    (set.sha256() == source.sha256).then(|| Arc::new(set.test))
 }

@@ -3,11 +3,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use anyhow::{Context, Result};
 
 use super::message::{Event, Job};
+use crate::data::shared::SharedDataset;
 
 /// The hidden subcommand that `cli.rs` hands to [`super::worker`].
 pub const WORKER_COMMAND: &str = "worker";
@@ -19,6 +21,8 @@ pub struct Setup {
     pub data: PathBuf,
     pub device: String,
     pub threads: usize,
+    /// The experiment's images, which workers map rather than read; they read others themselves.
+    pub images: Option<Arc<SharedDataset>>,
 }
 
 /// What arrives from worker `slot`, started as its `generation`-th process.
@@ -51,6 +55,7 @@ impl Process {
             .arg("--data")
             .arg(&setup.data)
             .args(["--device", &setup.device, "--threads", &setup.threads.to_string()])
+            .args(setup.images.iter().map(|images| format!("--images={}", images.ticket())))
             // The thread pools that libtorch does not size itself.
             .env("OMP_NUM_THREADS", setup.threads.to_string())
             .env("MKL_NUM_THREADS", setup.threads.to_string())

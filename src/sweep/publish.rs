@@ -1,6 +1,7 @@
 //! Tables, plots and texts of a results folder, made anew from what is stored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -9,7 +10,8 @@ use anyhow::{Context, Result};
 use super::manifest::Manifest;
 use super::store::Store;
 use super::study::{DataNote, study};
-use crate::report::{StoredTrial, render_all};
+use crate::data::Images;
+use crate::report::{Rendered, StoredTrial, render_all};
 use crate::spec::Experiment;
 use crate::spec::config::DatasetName;
 
@@ -27,15 +29,17 @@ pub fn publish(
     let _turn = store.turn_to_publish()?;
     let study = study(experiment, &experiment.trials(), note, store, known)?;
     let files = render_all(&study)?;
-    for (name, bytes) in &files {
-        store.write(name, bytes)?;
+    for Rendered { path, bytes } in &files {
+        if let Some(bytes) = bytes {
+            store.write(path, bytes)?;
+        }
     }
-    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     store.keep_only_plots(&names)
 }
 
 /// How captions name the data that `manifest` records.
-pub fn note(manifest: &Manifest, experiment: &Experiment) -> DataNote {
+pub fn note(manifest: &Manifest, experiment: &Experiment, test_images: Option<Arc<Images>>) -> DataNote {
     let name = experiment.base.data.dataset;
     let source = manifest.data.get(name.as_str());
     let class_names =
@@ -46,7 +50,7 @@ pub fn note(manifest: &Manifest, experiment: &Experiment) -> DataNote {
         DatasetName::Cifar10 => format!("cifar10, but not the official pixels (sha256 {digest}…)"),
         DatasetName::Synthetic => format!("SYNTHETIC data (sha256 {digest}…)"),
     };
-    DataNote { class_names, text }
+    DataNote { class_names, text, test_images }
 }
 
 /// Publishes in the background while trials run, and seldom enough not to slow them down.

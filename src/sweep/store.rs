@@ -16,11 +16,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::config::Config;
-use crate::train::record::{Epoch, Outcome};
+use crate::train::record::{Epoch, Outcome, Showcase};
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
 const RESULT: &str = "result.json";
+const SHOWCASE: &str = "showcase.json";
 const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
 const STEPS: &str = "steps.csv";
@@ -52,6 +53,8 @@ pub struct Finished {
     pub identity: Identity,
     pub history: Vec<Epoch>,
     pub outcome: Outcome,
+    /// Of a trial that is done.
+    pub showcase: Option<Showcase>,
 }
 
 impl Store {
@@ -139,7 +142,12 @@ impl Store {
         ensure!(identity.id == id, "{}: belongs to trial {}", folder.display(), identity.id);
         let outcome: Outcome = serde_json::from_slice(&read(RESULT)?).with_context(|| broken(RESULT))?;
         let history = parse_history(&read(HISTORY)?).with_context(|| broken(HISTORY))?;
-        Ok(Some(Finished { identity, history, outcome }))
+        let showcase = match fs::read(folder.join(SHOWCASE)) {
+            // Only a trial that is done has one.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            _ => Some(serde_json::from_slice(&read(SHOWCASE)?).with_context(|| broken(SHOWCASE))?),
+        };
+        Ok(Some(Finished { identity, history, outcome, showcase }))
     }
 
     /// The ids of all stored trials.
@@ -230,9 +238,11 @@ impl Claim {
     }
 
     /// Stores the outcome and moves the whole folder to its final place in one step.
-    pub fn finish(self, outcome: &Outcome, history: &[Epoch], best: Option<&[u8]>) -> Result<()> {
-        if let Some(best) = best {
+    /// `kept` is what only a trial that is done has: the selected epoch's weights and what to show of them.
+    pub fn finish(self, outcome: &Outcome, history: &[Epoch], kept: Option<(&[u8], &Showcase)>) -> Result<()> {
+        if let Some((best, showcase)) = kept {
             self.write(BEST, best)?;
+            self.write(SHOWCASE, &serde_json::to_vec(showcase)?)?;
         }
         self.write(HISTORY, &history_csv(history)?)?;
         self.write(RESULT, &pretty(outcome)?)?;

@@ -1,10 +1,12 @@
 //! An experiment and what is stored of it, as the report wants it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::store::Store;
+use super::store::{Finished, Store};
+use crate::data::Images;
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::{BlockMode, Experiment, Trial, flatten, trial_id};
 
@@ -14,6 +16,8 @@ pub struct DataNote {
     pub class_names: Vec<String>,
     /// Such as `cifar10 (sha256 0ce1…)`.
     pub text: String,
+    /// The test set where it is at hand.
+    pub test_images: Option<Arc<Images>>,
 }
 
 /// Every trial of the experiment with its stored outcome, if it has one. `known` spares reading a trial twice.
@@ -43,14 +47,17 @@ pub fn study(
         class_names: note.class_names.clone(),
         dataset: experiment.base.data.dataset,
         dataset_note: note.text.clone(),
+        test_images: note.test_images.clone(),
         blocks: blocks(experiment),
         trials: stored,
     })
 }
 
 fn stored_trial(trial: &Trial, store: &Store) -> Result<StoredTrial> {
-    let finished = store.load(&trial.id)?;
-    let (history, outcome) = finished.map_or((vec![], None), |finished| (finished.history, Some(finished.outcome)));
+    let (history, outcome, showcase) = match store.load(&trial.id)? {
+        Some(Finished { history, outcome, showcase, .. }) => (history, Some(outcome), showcase),
+        None => (vec![], None, None),
+    };
     Ok(StoredTrial {
         id: trial.id.clone(),
         seed: trial.seed,
@@ -59,6 +66,7 @@ fn stored_trial(trial: &Trial, store: &Store) -> Result<StoredTrial> {
         keys: flatten(&trial.config),
         history,
         outcome,
+        showcase,
     })
 }
 

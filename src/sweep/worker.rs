@@ -19,10 +19,12 @@ use super::message::{Event, Job, Progress};
 use super::progress::print;
 use super::store::{Claim, Store};
 use crate::data::batches::Resident;
+use crate::data::shared::{self, Ticket};
 use crate::spec::config::{Config, DatasetName};
 use crate::train::checkpoint;
+use crate::train::course::{Reached, reached};
 use crate::train::record::{Epoch, Outcome, Status};
-use crate::train::trial::{self, Ended, Observer, Reached, Sets, Step};
+use crate::train::trial::{self, Ended, Observer, Sets, Step};
 use crate::{models, native};
 
 /// A checkpoint at least this often where epochs are longer.
@@ -35,6 +37,8 @@ pub struct Worker {
     pub data: PathBuf,
     pub device: Device,
     pub threads: usize,
+    /// Images that the sweep has read already.
+    pub images: Option<Ticket>,
 }
 
 impl Worker {
@@ -86,6 +90,10 @@ impl Worker {
     }
 
     fn load(&self, name: DatasetName) -> Result<Sets> {
+        if let Some(ticket) = self.images.filter(|ticket| ticket.name == name) {
+            let [train, test] = shared::map(ticket)?.map(|images| Resident::mapped(images, self.device));
+            return Ok(Sets { train, test });
+        }
         let set = crate::data::load(name, &self.data)?;
         Ok(Sets { train: Resident::new(&set.train, self.device), test: Resident::new(&set.test, self.device) })
     }
@@ -93,7 +101,7 @@ impl Worker {
     /// The stored checkpoint if it can be read; a damaged one is dropped and the trial starts afresh, with a note.
     fn checkpoint_to_resume(&self, claim: &Claim) -> Result<(Option<Vec<u8>>, Reached, Option<String>)> {
         let Some(bytes) = claim.read_checkpoint()? else { return Ok((None, Reached::default(), None)) };
-        match trial::reached(&bytes) {
+        match reached(&bytes) {
             Ok(reached) => Ok((Some(bytes), reached, None)),
             Err(error) => {
                 let note = format!("the checkpoint is damaged ({error:#}); the trial starts afresh");
@@ -105,11 +113,11 @@ impl Worker {
     }
 
     fn store_outcome(&self, claim: Claim, job: &Job, ended: Ended) -> Result<Event> {
-        let (status, error, scores, best, history) = match ended {
+        let (status, error, scores, kept, history) = match ended {
             Ended::Interrupted => return Ok(Event::Interrupted),
-            Ended::Done { scores, best, history } => {
+            Ended::Done { scores, showcase, best, history } => {
                 let best = checkpoint::encode(&best, &job.trial)?;
-                (Status::Done, None, Some(*scores), Some(best), history)
+                (Status::Done, None, Some(*scores), Some((best, showcase)), history)
             }
             Ended::Diverged { reason, history } => (Status::Diverged, Some(reason), None, None, history),
         };
@@ -128,7 +136,7 @@ impl Worker {
             threads: self.threads,
         };
         print(&format!("{status:?} after {} epochs", outcome.epochs));
-        claim.finish(&outcome, &history, best.as_deref())?;
+        claim.finish(&outcome, &history, kept.as_ref().map(|(best, showcase)| (best.as_slice(), showcase)))?;
         Ok(Event::Ended { outcome: Box::new(outcome) })
     }
 }

@@ -5,7 +5,7 @@ use tch::{IndexOp, Reduction, Tensor, no_grad};
 use super::record::{Confusion, SplitScore};
 use crate::data::CLASSES;
 use crate::data::batches::{Resident, Scaling};
-use crate::models::Network;
+use crate::models::{Network, PackedNetwork};
 
 /// Images a forward pass when no gradients are needed; divides 5,000 and 10,000.
 pub const EVALUATION_BATCH: i64 = 500;
@@ -16,27 +16,67 @@ pub const IGNORE_INDEX: i64 = -100;
 /// The images at `index` (i64) in that order. The loss is the mean over images of the plain cross-entropy, summed in
 /// float64 over batches of [`EVALUATION_BATCH`].
 pub fn evaluate(network: &Network, set: &Resident, scaling: &Scaling, index: &Tensor) -> (SplitScore, Confusion) {
-    let mut loss_sum = 0.0;
-    let mut confusion = Confusion::default();
+    let mut tally = Tally::default();
+    let forward = |images: &Tensor| network.forward(images, false);
+    for_each_batch(forward, set, scaling, index, |_, labels, logits| tally.add(labels, logits));
+    tally.score()
+}
+
+/// [`evaluate`] for each member of a pack.
+pub fn evaluate_members(
+    network: &PackedNetwork,
+    set: &Resident,
+    scaling: &Scaling,
+    index: &Tensor,
+) -> Vec<(SplitScore, Confusion)> {
+    let mut tallies: Vec<Tally> = vec![];
+    let forward = |images: &Tensor| network.forward(images, false);
+    for_each_batch(forward, set, scaling, index, |_, labels, logits| {
+        tallies.resize_with(logits.size()[0] as usize, Tally::default);
+        (0..).zip(&mut tallies).for_each(|(member, tally)| tally.add(labels, &logits.get(member)));
+    });
+    tallies.iter().map(Tally::score).collect()
+}
+
+/// Calls `see` with the positions, the labels and `forward`'s logits of each batch of the images at `index`.
+pub fn for_each_batch(
+    forward: impl Fn(&Tensor) -> Tensor,
+    set: &Resident,
+    scaling: &Scaling,
+    index: &Tensor,
+    mut see: impl FnMut(&Tensor, &Tensor, &Tensor),
+) {
     no_grad(|| {
         for batch in index.split(EVALUATION_BATCH, 0) {
             let (images, labels) = set.select(&batch);
-            let logits = network.forward(&scaling.apply(&images), false);
-            let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, IGNORE_INDEX, 0.0);
-            loss_sum += loss.double_value(&[]) * batch.size()[0] as f64;
-            count(&mut confusion, &labels, &logits.argmax(1, false));
+            see(&batch, &labels, &forward(&scaling.apply(&images)));
         }
     });
-    let images = index.size()[0] as f64;
-    let correct: u64 = (0..CLASSES).map(|class| confusion[class][class]).sum();
-    (SplitScore { loss: loss_sum / images, accuracy: correct as f64 / images }, confusion)
 }
 
-fn count(confusion: &mut Confusion, labels: &Tensor, predictions: &Tensor) {
-    let classes = CLASSES as i64;
-    let cells = (labels * classes + predictions).bincount::<Tensor>(None, classes * classes);
-    for (cell, value) in (0..).zip(Vec::<i64>::try_from(cells.i(..)).expect("bincount gives int64")) {
-        let cell: usize = cell;
-        confusion[cell / CLASSES][cell % CLASSES] += value as u64;
+/// What batches of one network add up to.
+#[derive(Default)]
+struct Tally {
+    loss_sum: f64,
+    confusion: Confusion,
+}
+
+impl Tally {
+    /// Logits [N, 10].
+    fn add(&mut self, labels: &Tensor, logits: &Tensor) {
+        let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, IGNORE_INDEX, 0.0);
+        self.loss_sum += loss.double_value(&[]) * labels.size()[0] as f64;
+        let classes = CLASSES as i64;
+        let cells = (labels * classes + logits.argmax(1, false)).bincount::<Tensor>(None, classes * classes);
+        let counts = Vec::<i64>::try_from(cells.i(..)).expect("bincount gives int64");
+        for (cell, count) in self.confusion.as_flattened_mut().iter_mut().zip(counts) {
+            *cell += count as u64;
+        }
+    }
+
+    fn score(&self) -> (SplitScore, Confusion) {
+        let images = self.confusion.as_flattened().iter().sum::<u64>() as f64;
+        let correct: u64 = (0..CLASSES).map(|class| self.confusion[class][class]).sum();
+        (SplitScore { loss: self.loss_sum / images, accuracy: correct as f64 / images }, self.confusion)
     }
 }

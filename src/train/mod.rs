@@ -2,9 +2,13 @@
 
 pub mod checkpoint;
 mod clip;
+pub mod course;
 pub mod evaluate;
 mod init;
 pub mod optimizer;
+pub mod pack;
+mod packed_optimizer;
 pub mod record;
 mod schedule;
+mod showcase;
 pub mod trial;

@@ -86,7 +86,7 @@ pub fn learning_rate(settings: Settings) -> f64 {
 }
 
 /// PyTorch's names of the tensors kept for each parameter.
-fn memory_names(settings: Settings) -> &'static [&'static str] {
+pub fn memory_names(settings: Settings) -> &'static [&'static str] {
     match settings {
         Settings::Sgd { momentum: 0.0, .. } => &[],
         Settings::Sgd { .. } => &["momentum_buffer"],

@@ -56,6 +56,34 @@ pub struct Scores {
     pub confusion: Confusion,
 }
 
+/// A test image that the selected epoch's weights take for another class.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// Position in the test set, from 0.
+    pub image: usize,
+    pub truth: u8,
+    pub predicted: u8,
+    /// Of the predicted class: softmax of the logits, 0..=1.
+    pub probability: f32,
+}
+
+/// The kernels of a network's first convolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Filters {
+    /// [filters, 3, height, width]
+    pub shape: Vec<usize>,
+    /// Row-major.
+    pub values: Vec<f32>,
+}
+
+/// What a report can show of a finished trial beside its numbers: `showcase.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Showcase {
+    /// The surest ones, surest first.
+    pub mistakes: Vec<Mistake>,
+    pub filters: Filters,
+}
+
 /// How a trial ended: `result.json`, the last file a trial's directory gets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {

@@ -81,8 +81,17 @@ pub struct Canvas<'a> {
     area: DrawingArea<BitMapBackend<'a>, Shift>,
 }
 
-/// The PNG of what `draw` draws on a white page.
+/// The PNG of what `draw` draws on a white page, in few colours.
 pub fn paint(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<u8>> {
+    encode_few(&drawn(width, height, draw)?, width.round() as u32, height.round() as u32)
+}
+
+/// The PNG of what `draw` draws on a white page, with every colour as it is, for photographs.
+pub fn paint_photographs(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<u8>> {
+    encode_all(&drawn(width, height, draw)?, width.round() as u32, height.round() as u32)
+}
+
+fn drawn(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<[u8; 3]>> {
     let (width, height) = (width.round() as usize, height.round() as usize);
     let (wide, high) = (width * OVERSAMPLING, height * OVERSAMPLING);
     let mut pixels = vec![u8::MAX; wide * high * 3];
@@ -90,7 +99,7 @@ pub fn paint(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) 
         Canvas { area: BitMapBackend::with_buffer(&mut pixels, (wide as u32, high as u32)).into_drawing_area() };
     draw(&canvas)?;
     drop(canvas);
-    encode(&shrink(&pixels, wide), width, height)
+    Ok(shrink(&pixels, wide))
 }
 
 impl Canvas<'_> {
@@ -209,7 +218,7 @@ fn shrink(pixels: &[u8], wide: usize) -> Vec<[u8; 3]> {
 }
 
 /// With a palette of the most frequent colours; the rarer ones, blends at the edges of letters and lines, go to the nearest.
-fn encode(pixels: &[[u8; 3]], width: usize, height: usize) -> Result<Vec<u8>> {
+fn encode_few(pixels: &[[u8; 3]], width: u32, height: u32) -> Result<Vec<u8>> {
     let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
     // By runs of one colour, because most of a plot is paper.
     let runs = || pixels.chunk_by(|a, b| a == b);
@@ -223,12 +232,21 @@ fn encode(pixels: &[[u8; 3]], width: usize, height: usize) -> Result<Vec<u8>> {
     let indices: Vec<u8> = runs().flat_map(|run| std::iter::repeat_n(index[&run[0]], run.len())).collect();
 
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_palette(palette.concat());
     encoder.set_filter(png::Filter::NoFilter);
     encoder.set_compression(png::Compression::Balanced);
     encoder.write_header()?.write_image_data(&indices)?;
+    Ok(bytes)
+}
+
+fn encode_all(pixels: &[[u8; 3]], width: u32, height: u32) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::Balanced);
+    encoder.write_header()?.write_image_data(pixels.as_flattened())?;
     Ok(bytes)
 }
 

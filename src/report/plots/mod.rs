@@ -5,12 +5,15 @@ mod classes;
 mod confusion;
 mod curves;
 mod difference;
+mod filters;
 mod frame;
 mod heatmap;
+mod mistakes;
 mod theme;
 
-use super::Study;
 use super::summary::{BlockSummary, Measure, Row};
+use super::{StoredTrial, Study};
+use crate::train::record::Showcase;
 use anyhow::Result;
 use canvas::{Canvas, Ink};
 use std::collections::HashSet;
@@ -21,8 +24,8 @@ const MAX_SETTINGS: usize = 36;
 /// A plot that can be drawn, and its place below the results folder.
 pub struct Figure<'a> {
     pub path: String,
-    /// Id of the block it belongs to.
-    pub block: &'a str,
+    /// Id of the block it belongs to; none where it shows one trial of the whole study.
+    pub block: Option<&'a str>,
     /// What a reader sees who cannot see it.
     pub description: String,
     content: Content<'a>,
@@ -34,18 +37,33 @@ enum Content<'a> {
     Heatmap(heatmap::Grid<'a>),
     Classes(&'a BlockSummary<'a>),
     Confusion(&'a BlockSummary<'a>, &'a Row<'a>),
+    Mistakes(TrialView<'a>),
+    Filters(TrialView<'a>),
+}
+
+/// One trial that stands for its configuration.
+struct TrialView<'a> {
+    label: String,
+    trial: &'a StoredTrial,
+    showcase: &'a Showcase,
 }
 
 impl Figure<'_> {
-    /// PNG bytes.
-    pub fn render(&self, study: &Study) -> Result<Vec<u8>> {
-        match &self.content {
+    /// PNG bytes; none where it shows test images and these are not at hand.
+    pub fn render(&self, study: &Study) -> Result<Option<Vec<u8>>> {
+        let bytes = match &self.content {
             Content::Curves(page) => curves::render(study, page),
             Content::Difference(block) => difference::render(study, block),
             Content::Heatmap(grid) => heatmap::render(study, grid),
             Content::Classes(block) => classes::render(study, block),
             Content::Confusion(block, row) => confusion::render(study, block, row),
-        }
+            Content::Mistakes(view) => match &study.test_images {
+                Some(images) => mistakes::render(study, view, images),
+                None => return Ok(None),
+            },
+            Content::Filters(view) => filters::render(study, view),
+        };
+        bytes.map(Some)
     }
 }
 
@@ -57,7 +75,7 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
         let (id, title) = (&block.block.id, study.title(block.block));
         let figure = |name: String, description: String, content| Figure {
             path: format!("plots/{id}_{name}.png"),
-            block: id,
+            block: Some(id),
             description,
             content,
         };
@@ -83,6 +101,36 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
             let description = format!("{title}: confusion matrix of {}", row.variant.label);
             figures.push(figure(format!("confusion_{name}"), description, Content::Confusion(block, row)));
         }
+    }
+    figures.extend(closer_look(study, blocks));
+    figures
+}
+
+/// Pictures of one trial of the study's base and of its best configuration.
+fn closer_look<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let mean = |row: &Row| row.spread(Measure::TestAccuracy).map_or(f64::NEG_INFINITY, |spread| spread.mean);
+    let best = blocks.iter().filter_map(|block| Some((block, block.best()?)));
+    let best = best.max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)));
+    let base = blocks.first().and_then(|block| Some((block, block.base()?)));
+    let mut drawn = HashSet::new();
+    let mut figures = vec![];
+    for (name, chosen) in [("base", base), ("best", best)] {
+        let Some((block, row)) = chosen.filter(|(_, row)| drawn.insert(&row.variant.trial_ids)) else { continue };
+        let Some((trial, showcase)) = row.done().find_map(|trial| Some((trial, trial.showcase.as_ref()?))) else {
+            continue;
+        };
+        let is_base = block.base().is_some_and(|base| std::ptr::eq(base, row));
+        let label = if is_base {
+            "the base".to_owned()
+        } else {
+            format!("{}: {}", study.title(block.block), row.variant.label)
+        };
+        let view = || TrialView { label: label.clone(), trial, showcase };
+        let mut show = |kind: &str, description: String, content| {
+            figures.push(Figure { path: format!("plots/{kind}_{name}.png"), block: None, description, content });
+        };
+        show("mistakes", format!("Test images that {label} is surest about and wrong"), Content::Mistakes(view()));
+        show("filters", format!("Kernels of the first convolution of {label}"), Content::Filters(view()));
     }
     figures
 }

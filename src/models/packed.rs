@@ -1,0 +1,303 @@
+//! Networks of one declaration computed as one, for `fast` mode: they see the same images, so each layer of all of them is
+//! one operation. Convolutions run side by side as groups, dense layers as batched matrix products, and images and kernels
+//! lie in memory as NHWC, which the CPU's convolutions like better. Wang et al. 2021, "HFTA".
+
+use std::cell::Cell;
+
+use tch::{Device, Kind, Tensor, no_grad};
+
+use super::layer::{Layer, Weights};
+use super::network::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Network, State, activate, covers};
+use crate::native;
+use crate::spec::config::{Activation, Kernels};
+
+/// `K` networks that differ in nothing but their weights, their dropout and the slope of a LeakyReLU.
+pub struct PackedNetwork {
+    members: i64,
+    /// With dropout wherever a member has it.
+    layers: Vec<Layer>,
+    activation: Activation,
+    /// Each member's negative slope, float32 [K], where they differ.
+    slopes: Option<Tensor>,
+    /// Each member's probability, float32 [K, 1, 1], where they differ.
+    dropout: Option<Tensor>,
+    modules: Vec<Module>,
+    /// What the optimizer moves, float32 [K, P]: a row a member, in the order of `model.parameters()`.
+    parameters: Tensor,
+}
+
+/// One layer's tensors, of all members.
+struct Module {
+    name: String,
+    weights: Weights,
+    weight: Leaf,
+    bias: Leaf,
+    running: Option<Running>,
+}
+
+/// A parameter as autograd sees it, and where its columns in `parameters` begin.
+struct Leaf {
+    /// [K·out, in, k, k], [K·out], [K, out, in] or [K, 1, out].
+    tensor: Tensor,
+    /// One member's shape.
+    shape: Vec<i64>,
+    start: i64,
+    /// Dense leaves are the columns themselves; the others are copies of them.
+    copied: bool,
+}
+
+/// BatchNorm's statistics, [K·C].
+struct Running {
+    mean: Tensor,
+    var: Tensor,
+    batches: Tensor,
+}
+
+impl PackedNetwork {
+    /// Takes over the weights of `networks`, which were made by one declaration.
+    pub fn new(networks: &[&Network], device: Device) -> PackedNetwork {
+        let (first, members) = (networks[0], networks.len() as i64);
+        let probabilities: Vec<f64> = networks.iter().map(|network| network.dropout()).collect();
+        let most = probabilities.iter().fold(0.0_f64, |most, p| most.max(*p));
+        let layers = networks.iter().find(|network| network.dropout() == most).unwrap_or(&first).layers();
+        let width = first.parameters().iter().map(|parameter| parameter.numel() as i64).sum();
+        let parameters = Tensor::zeros([members, width], (Kind::Float, device));
+        let mut packed = PackedNetwork {
+            members,
+            layers: layers.to_vec(),
+            activation: first.activation(),
+            slopes: slopes(networks).map(|slopes| floats(&slopes, &[members], device)),
+            dropout: differ(&probabilities).then(|| floats(&probabilities, &[members, 1, 1], device)),
+            modules: modules(first, &parameters),
+            parameters,
+        };
+        for (member, network) in (0..).zip(networks) {
+            packed.write(member, &network.state());
+        }
+        packed.refresh();
+        packed
+    }
+
+    /// The parameters of all members, float32 [K, P]; [`PackedNetwork::refresh`] makes a change of them count.
+    pub fn parameters(&self) -> Tensor {
+        self.parameters.shallow_clone()
+    }
+
+    /// [K, P]: the gradient of `loss`, a scalar, in the order of [`PackedNetwork::parameters`].
+    pub fn gradient(&self, loss: &Tensor) -> Tensor {
+        let leaves: Vec<&Tensor> = self.leaves().map(|leaf| &leaf.tensor).collect();
+        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+        let rows: Vec<Tensor> = gradients.iter().map(|gradient| gradient.reshape([self.members, -1])).collect();
+        Tensor::cat(&rows, 1)
+    }
+
+    /// Takes over changed parameters.
+    pub fn refresh(&mut self) {
+        no_grad(|| {
+            for leaf in self.leaves().filter(|leaf| leaf.copied) {
+                let shape = leaf.stacked_shape(self.members);
+                leaf.tensor.detach().view(&*shape).copy_(&leaf.columns(&self.parameters).view(&*shape));
+            }
+        });
+    }
+
+    /// float32 [P]: 1 where an L1 or L2 penalty on `which` kernels applies, else 0.
+    pub fn mask(&self, which: Kernels) -> Tensor {
+        let mask = self.parameters.get(0).zeros_like();
+        for module in self.modules.iter().filter(|module| covers(which, module.weights)) {
+            let _ = mask.narrow(0, module.weight.start, module.weight.width()).fill_(1.0);
+        }
+        mask
+    }
+
+    /// [N, 3, 32, 32] → [K, N, 10]. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
+    pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
+        let images = native::channels_last(images);
+        let pass = Pass { network: self, images: &images, train, next_module: Cell::new(0) };
+        pass.through(&self.layers, images.shallow_clone())
+    }
+
+    /// One member's state dict, which shares memory with the network.
+    pub fn state(&self, member: i64) -> State {
+        let mut state = vec![];
+        for module in &self.modules {
+            let mut add = |field: &str, tensor: Tensor| state.push((format!("{}.{field}", module.name), tensor));
+            for (field, leaf) in [("weight", &module.weight), ("bias", &module.bias)] {
+                add(field, leaf.columns(&self.parameters).get(member).view(&*leaf.shape));
+            }
+            if let Some(running) = &module.running {
+                add("running_mean", running.mean.view([self.members, -1]).get(member));
+                add("running_var", running.var.view([self.members, -1]).get(member));
+                add("num_batches_tracked", running.batches.shallow_clone());
+            }
+        }
+        state
+    }
+
+    /// Writes a state dict of this declaration over one member's; [`PackedNetwork::refresh`] makes it count.
+    pub fn write(&mut self, member: i64, state: &State) {
+        no_grad(|| {
+            for ((_, mut target), (_, source)) in self.state(member).into_iter().zip(state) {
+                target.copy_(source);
+            }
+        });
+    }
+
+    fn leaves(&self) -> impl Iterator<Item = &Leaf> {
+        self.modules.iter().flat_map(|module| [&module.weight, &module.bias])
+    }
+}
+
+impl Leaf {
+    /// The next leaf of `shape` for one member; moves `start` behind its columns.
+    fn new(parameters: &Tensor, start: &mut i64, shape: Vec<i64>, dense: bool) -> Leaf {
+        let members = parameters.size()[0];
+        let mut leaf = Leaf { tensor: Tensor::new(), shape, start: *start, copied: !dense };
+        *start += leaf.width();
+        let columns = leaf.columns(parameters);
+        let tensor = match *leaf.shape {
+            [out, input] => columns.view([members, out, input]),
+            [out] if dense => columns.view([members, 1, out]),
+            [out] => columns.reshape([members * out]).copy(),
+            _ => {
+                let stacked = columns.reshape([members * leaf.shape[0], leaf.shape[1], leaf.shape[2], leaf.shape[3]]);
+                native::channels_last(&stacked)
+            }
+        };
+        leaf.tensor = tensor.detach().set_requires_grad(true);
+        leaf
+    }
+
+    /// Elements of one member.
+    fn width(&self) -> i64 {
+        self.shape.iter().product()
+    }
+
+    /// [K, width]
+    fn columns(&self, parameters: &Tensor) -> Tensor {
+        parameters.narrow(1, self.start, self.width())
+    }
+
+    fn stacked_shape(&self, members: i64) -> Vec<i64> {
+        [&[members], self.shape.as_slice()].concat()
+    }
+}
+
+fn modules(network: &Network, parameters: &Tensor) -> Vec<Module> {
+    let (members, device) = (parameters.size()[0], parameters.device());
+    let mut start = 0;
+    let module = |module: &super::network::Module| {
+        let dense = matches!(module.weights, Weights::Dense { .. });
+        let mut leaf = |tensor: &Tensor| Leaf::new(parameters, &mut start, tensor.size(), dense);
+        let (weight, bias) = (leaf(&module.weight), leaf(&module.bias));
+        let running = match module.weights {
+            Weights::BatchNorm { channels } => Some(Running {
+                mean: Tensor::zeros([members * channels], (Kind::Float, device)),
+                var: Tensor::ones([members * channels], (Kind::Float, device)),
+                batches: Tensor::zeros([] as [i64; 0], (Kind::Int64, device)),
+            }),
+            _ => None,
+        };
+        Module { name: module.name.clone(), weights: module.weights, weight, bias, running }
+    };
+    network.modules().iter().map(module).collect()
+}
+
+/// The members' slopes if they have different ones.
+fn slopes(networks: &[&Network]) -> Option<Vec<f64>> {
+    let slope = |network: &&Network| match network.activation() {
+        Activation::LeakyRelu { slope } => Some(slope),
+        _ => None,
+    };
+    networks.iter().map(slope).collect::<Option<Vec<f64>>>().filter(|slopes| differ(slopes))
+}
+
+fn differ(values: &[f64]) -> bool {
+    values.iter().any(|value| *value != values[0])
+}
+
+fn floats(values: &[f64], shape: &[i64], device: Device) -> Tensor {
+    Tensor::from_slice(values).to_kind(Kind::Float).view(shape).to_device(device)
+}
+
+/// One forward pass: walks the layers in the order in which the modules were made.
+struct Pass<'a> {
+    network: &'a PackedNetwork,
+    images: &'a Tensor,
+    train: bool,
+    next_module: Cell<usize>,
+}
+
+impl<'a> Pass<'a> {
+    fn through(&self, layers: &[Layer], input: Tensor) -> Tensor {
+        layers.iter().fold(input, |x, layer| self.step(layer, x))
+    }
+
+    fn module(&self) -> &'a Module {
+        let index = self.next_module.get();
+        self.next_module.set(index + 1);
+        &self.network.modules[index]
+    }
+
+    /// Images are [N, K·C, H, W], or [N, C, H, W] while all members see the same; vectors are [K, N, F].
+    fn step(&self, layer: &Layer, x: Tensor) -> Tensor {
+        match *layer {
+            Layer::Conv { padding, .. } => {
+                let module = self.module();
+                let Weights::Conv { input, .. } = module.weights else { unreachable!("made from this layer") };
+                let groups = x.size()[1] / input;
+                let (weight, bias) = (&module.weight.tensor, Some(&module.bias.tensor));
+                x.conv2d(weight, bias, [1, 1], [padding, padding], [1, 1], groups)
+            }
+            Layer::Dense(_) => {
+                let module = self.module();
+                module.bias.tensor.baddbmm(&x, &module.weight.tensor.transpose(1, 2), 1.0, 1.0)
+            }
+            Layer::Act => self.activate(&x),
+            Layer::AvgPool(side) => x.avg_pool2d([side, side], [side, side], [0, 0], false, true, None),
+            Layer::MaxPool(side) => x.max_pool2d([side, side], [side, side], [0, 0], [1, 1], false),
+            Layer::Flatten => x.contiguous().view([x.size()[0], self.network.members, -1]).transpose(0, 1),
+            Layer::Dropout(p) if p > 0.0 && self.train => self.dropout(&x, p),
+            Layer::Dropout(_) => x,
+            Layer::BatchNorm => self.batch_norm(&x),
+            Layer::Sum { ref main, ref from_input, ref from_previous } => {
+                let y = self.through(main, x.shallow_clone());
+                let skip = self.through(from_input, self.images.shallow_clone());
+                if from_previous.is_empty() { y + skip } else { y + (skip + self.through(from_previous, x)) }
+            }
+        }
+    }
+
+    fn activate(&self, x: &Tensor) -> Tensor {
+        let Some(slopes) = &self.network.slopes else { return activate(x, self.network.activation) };
+        let slopes = match x.dim() {
+            4 => slopes.repeat_interleave_self_int(x.size()[1] / self.network.members, 0, None).view([1, -1, 1, 1]),
+            _ => slopes.view([-1, 1, 1]),
+        };
+        x.where_self(&x.gt(0.0), &(x * slopes))
+    }
+
+    fn dropout(&self, x: &Tensor, p: f64) -> Tensor {
+        let Some(probabilities) = &self.network.dropout else { return x.dropout(p, true) };
+        let kept = x.rand_like().ge_tensor(probabilities).to_kind(Kind::Float);
+        x * (kept / (1.0 - probabilities))
+    }
+
+    fn batch_norm(&self, x: &Tensor) -> Tensor {
+        let module = self.module();
+        let running = module.running.as_ref().expect("a BatchNorm module has running statistics");
+        if self.train {
+            let _ = running.batches.shallow_clone().g_add_scalar_(1);
+        }
+        x.batch_norm(
+            Some(&module.weight.tensor),
+            Some(&module.bias.tensor),
+            Some(&running.mean),
+            Some(&running.var),
+            self.train,
+            BATCH_NORM_MOMENTUM,
+            BATCH_NORM_EPSILON,
+            true,
+        )
+    }
+}

@@ -1,0 +1,333 @@
+//! Trials of one seed computed together, for `fast` mode: their networks are one [`PackedNetwork`], every other step is that
+//! of `trial.rs`. A trial alone is a pack of one.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::course::{Course, Partial, Restored};
+use super::evaluate::{IGNORE_INDEX, evaluate_members};
+use super::packed_optimizer::PackedOptimizer;
+use super::record::Scores;
+use super::showcase::showcase;
+use super::trial::{Ended, Observer, Sets, Step, copied, declared, untrained};
+use crate::data::augment::augment;
+use crate::data::batches::{Scaling, Split, draw_base_seed};
+use crate::models::PackedNetwork;
+use crate::native;
+use crate::spec::config::{Activation, Clip, Config, Init, Optimizer, Regularization};
+
+/// Whether two configurations can be computed together with one seed: what is left of both is the same once everything that
+/// each member has of its own is taken out.
+pub fn fit_together(left: &Config, right: &Config) -> bool {
+    shared(left).is_some_and(|left| Some(left) == shared(right))
+}
+
+/// `config` without what members may differ in; none where it must be computed alone.
+fn shared(config: &Config) -> Option<Config> {
+    let mut config = config.clone();
+    config.init = Init::Pytorch;
+    if let Activation::LeakyRelu { slope } = &mut config.activation {
+        *slope = 0.0;
+    }
+    let rule = &mut config.regularization;
+    (rule.l1, rule.l2, rule.dropout) = (0.0, 0.0, 0.0);
+    match &mut config.optimizer {
+        // A momentum of 0 has no dampening, whatever it is set to.
+        Optimizer::Sgd { lr, momentum, dampening, weight_decay, .. } => {
+            (*lr, *weight_decay) = (0.0, 0.0);
+            if *dampening == 0.0 {
+                *momentum = 0.0;
+            }
+        }
+        Optimizer::Rmsprop { lr, momentum, weight_decay, .. } => (*lr, *momentum, *weight_decay) = (0.0, 0.0, 0.0),
+        Optimizer::Adam { lr, weight_decay, .. }
+        | Optimizer::Adamw { lr, weight_decay, .. }
+        | Optimizer::Adagrad { lr, weight_decay, .. } => (*lr, *weight_decay) = (0.0, 0.0),
+    }
+    (config.clip == Clip::None).then_some(config)
+}
+
+/// Trains `configs`, which [`fit_together`], with one seed, from `resume` if given: a checkpoint of each, all of the same step.
+/// How each ended, in order.
+///
+/// Uses and reseeds the process's default generator, so one process runs one pack at a time.
+pub fn run(
+    configs: &[&Config],
+    seed: u64,
+    sets: &Sets,
+    device: Device,
+    resume: Option<&[Vec<u8>]>,
+    observers: &mut [&mut dyn Observer],
+) -> Result<Vec<Ended>> {
+    let mut pack = Pack::new(configs, seed, sets, device)?;
+    if let Some(checkpoints) = resume {
+        pack.restore(checkpoints)?;
+    }
+    while pack.members.iter().any(Member::is_running) {
+        if pack.epoch(observers)? == Flow::Stop {
+            return Ok(configs.iter().map(|_| Ended::Interrupted).collect());
+        }
+    }
+    pack.score()
+}
+
+#[derive(PartialEq)]
+enum Flow {
+    Continue,
+    Stop,
+}
+
+/// One trial of a pack.
+struct Member<'a> {
+    config: &'a Config,
+    course: Course<'a>,
+    /// Why it diverged. It is still computed, for it is part of every operation, but nothing of it counts any more.
+    diverged: Option<String>,
+}
+
+impl Member<'_> {
+    fn is_running(&self) -> bool {
+        self.diverged.is_none() && !self.course.finished()
+    }
+}
+
+struct Pack<'a> {
+    /// What all members have in common is read from the first one's.
+    config: &'a Config,
+    sets: &'a Sets,
+    split: Split,
+    scaling: Scaling,
+    network: PackedNetwork,
+    optimizer: PackedOptimizer,
+    penalties: Option<Penalties>,
+    members: Vec<Member<'a>>,
+}
+
+/// Factors of the L1 and L2 terms, float32 [K, P]; 0 where none applies.
+struct Penalties {
+    l1: Tensor,
+    l2: Tensor,
+}
+
+/// What one step says of each member.
+struct Measured {
+    losses: Vec<f32>,
+    penalties: Vec<f32>,
+    correct: Vec<i64>,
+}
+
+impl<'a> Pack<'a> {
+    fn new(configs: &[&'a Config], seed: u64, sets: &'a Sets, device: Device) -> Result<Pack<'a>> {
+        let config = configs[0];
+        let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
+        let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
+        let networks: Vec<_> = configs.iter().map(|config| untrained(config, seed)).collect();
+        // The order of images is the one that follows PyTorch's own starting weights, whatever the members' are.
+        untrained(&Config { init: Init::Pytorch, ..config.clone() }, seed);
+        let network = PackedNetwork::new(&networks.iter().collect::<Vec<_>>(), device);
+        let steps = (split.train.size()[0] as usize).div_ceil(config.batch_size);
+        let members = configs
+            .iter()
+            .map(|config| Ok(Member { config, course: Course::new(config, seed, steps)?, diverged: None }));
+        let members = members.collect::<Result<Vec<_>>>()?;
+        let (optimizer, penalties) = (optimizer(&members, &network), Penalties::new(&members, &network));
+        Ok(Pack { config, sets, split, scaling, network, optimizer, penalties, members })
+    }
+
+    /// One epoch or the rest of one, with its validation.
+    fn epoch(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Flow> {
+        let mut clock = Instant::now();
+        let mut partials = self.partials();
+        let (order_seed, done) = (partials[0].order_seed, partials[0].batches);
+        let count = self.split.train.size()[0];
+        let order = self.split.train.index_select(0, &native::randperm(order_seed, count));
+        let batches = order.split(self.config.batch_size as i64, 0);
+        for (batch, index) in batches.iter().enumerate().skip(done) {
+            let rates = self.rates();
+            let measured = self.step(index, &rates);
+            let images = index.size()[0];
+            for (k, member) in self.members.iter_mut().enumerate() {
+                let loss = measured.losses[k];
+                partials[k].add_batch(images, loss.into(), measured.penalties[k].into(), measured.correct[k]);
+                if !member.is_running() {
+                    continue;
+                }
+                let (step, epoch) = (member.course.rate.position.step, member.course.epoch());
+                let (batches, images, lr) = (batches.len(), images as usize, rates[k]);
+                observers[k].step(&Step { step, batch: batch + 1, batches, epoch, images, lr, loss });
+                if !partials[k].is_finite() {
+                    member.diverged = Some(format!("epoch {epoch}, step {step}: the training loss is {loss}"));
+                }
+            }
+            let asked = batch + 1 < batches.len() && observers.iter_mut().any(|observer| observer.wants_checkpoint());
+            if asked {
+                book(&mut partials, &mut clock);
+                self.store(Some(&partials), observers)?;
+                if observers.iter().any(|observer| observer.wants_stop()) {
+                    return Ok(Flow::Stop);
+                }
+            }
+        }
+        book(&mut partials, &mut clock);
+        self.close_epoch(&partials, clock, observers)
+    }
+
+    /// Each member's epoch under way; all have the same order of images.
+    fn partials(&mut self) -> Vec<Partial> {
+        let stored = self.members.iter_mut().map(|member| member.course.partial.take());
+        if let Some(partials) = stored.collect::<Option<Vec<_>>>() {
+            return partials;
+        }
+        let first = Partial::new(0.0);
+        self.rates().into_iter().map(|lr| first.at(lr)).collect()
+    }
+
+    fn rates(&self) -> Vec<f64> {
+        self.members.iter().map(|member| member.course.rate.position.lr).collect()
+    }
+
+    /// One optimizer step of every member on the images at `index`.
+    fn step(&mut self, index: &Tensor, rates: &[f64]) -> Measured {
+        let (images, labels) = self.sets.train.select(index);
+        let images = augment(self.scaling.apply(&images), &self.config.augment);
+        let logits = self.network.forward(&images, true);
+        let (members, count) = (self.members.len() as i64, labels.size()[0]);
+        let repeated = labels.repeat([members]);
+        let smoothing = self.config.label_smoothing;
+        let flat = logits.view([members * count, -1]);
+        let losses = flat.cross_entropy_loss::<Tensor>(&repeated, None, Reduction::None, IGNORE_INDEX, smoothing);
+        let losses = losses.view([members, count]).mean_dim(1, false, Kind::Float);
+        let mut gradient = self.network.gradient(&losses.sum(Kind::Float));
+        let parameters = self.network.parameters();
+        let penalties = self.penalties.as_ref().map(|penalties| penalties.add(&mut gradient, &parameters));
+        self.optimizer.step(&parameters, gradient, rates);
+        self.network.refresh();
+        self.members.iter_mut().for_each(|member| member.course.rate.batch_done());
+
+        let correct = logits.argmax(2, false).eq_tensor(&labels).sum_dim_intlist(1, false, Kind::Int64);
+        let floats = |tensor: Tensor| Vec::<f32>::try_from(tensor).expect("float32 [K]");
+        Measured {
+            losses: floats(losses.detach()),
+            penalties: penalties.map_or(vec![0.0; self.members.len()], floats),
+            correct: Vec::try_from(correct).expect("int64 [K]"),
+        }
+    }
+
+    /// Validates, records and selects, moves the schedules and leaves checkpoints.
+    fn close_epoch(
+        &mut self,
+        partials: &[Partial],
+        clock: Instant,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<Flow> {
+        draw_base_seed();
+        let scored = evaluate_members(&self.network, &self.sets.train, &self.scaling, &self.split.val);
+        let share = clock.elapsed().as_secs_f64() / self.members.len() as f64;
+        let images = self.split.train.size()[0];
+        let mut afresh = false;
+        for (k, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.is_running()) {
+            let weights = || copied(self.network.state(k as i64));
+            match member.course.close_epoch(&partials[k], images, scored[k].0, share, weights) {
+                Ok(restart) => afresh |= restart,
+                Err(reason) => member.diverged = Some(reason),
+            }
+        }
+        if afresh {
+            self.optimizer = optimizer(&self.members, &self.network);
+        }
+        self.store(None, observers)?;
+        let stop = observers.iter().any(|observer| observer.wants_stop());
+        Ok(if stop && self.members.iter().any(Member::is_running) { Flow::Stop } else { Flow::Continue })
+    }
+
+    /// Hands each running member's checkpoint to its observer, and that of one that has just finished.
+    fn store(&mut self, partials: Option<&[Partial]>, observers: &mut [&mut dyn Observer]) -> Result<()> {
+        for (k, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.diverged.is_none()) {
+            member.course.partial = partials.map(|partials| partials[k].clone());
+            let (model, memory) = (self.network.state(k as i64), self.optimizer.state(k as i64));
+            let bytes = member.course.checkpoint(model, memory, self.optimizer.steps())?;
+            observers[k].checkpoint(bytes, member.course.history())?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, checkpoints: &[Vec<u8>]) -> Result<()> {
+        for (k, (member, bytes)) in self.members.iter_mut().zip(checkpoints).enumerate() {
+            let Restored { model, optimizer, optimizer_steps } = member.course.restore(bytes)?;
+            let mut network = declared(member.config);
+            network.load_state(&model)?;
+            self.network.write(k as i64, &network.state());
+            self.optimizer.restore(k as i64, optimizer_steps, &optimizer)?;
+        }
+        let steps: Vec<usize> = self.members.iter().map(|member| member.course.rate.position.step).collect();
+        ensure!(steps.iter().all(|step| *step == steps[0]), "the members of a pack are at different steps");
+        self.network.refresh();
+        Ok(())
+    }
+
+    /// Scores each member's selected weights on every split.
+    fn score(mut self) -> Result<Vec<Ended>> {
+        for (k, member) in self.members.iter().enumerate().filter(|(_, member)| member.diverged.is_none()) {
+            self.network.write(k as i64, &member.course.best_state);
+        }
+        self.network.refresh();
+        let on = |set, index: &Tensor| evaluate_members(&self.network, set, &self.scaling, index);
+        let (train, val) = (on(&self.sets.train, &self.split.train), on(&self.sets.train, &self.split.val));
+        let test = on(&self.sets.test, &self.sets.test.all());
+        let ended = self.members.into_iter().enumerate().map(|(k, member)| {
+            if let Some(reason) = member.diverged {
+                return Ok(Ended::Diverged { reason, history: member.course.into_history() });
+            }
+            let (test, confusion) = test[k];
+            let scores =
+                Scores { best_epoch: member.course.best_epoch(), train: train[k].0, val: val[k].0, test, confusion };
+            let mut network = declared(member.config);
+            network.load_state(&member.course.best_state).context("the selected epoch's weights")?;
+            network.move_to(self.sets.test.images.device());
+            let showcase = showcase(&network, &self.sets.test, &self.scaling);
+            let mut course = member.course;
+            let best = std::mem::take(&mut course.best_state);
+            Ok(Ended::Done { scores: Box::new(scores), showcase, best, history: course.into_history() })
+        });
+        ended.collect()
+    }
+}
+
+impl Penalties {
+    /// None where no member has one.
+    fn new(members: &[Member], network: &PackedNetwork) -> Option<Penalties> {
+        let rules: Vec<_> = members.iter().map(|member| member.config.regularization).collect();
+        if rules.iter().all(|rule| rule.l1 == 0.0 && rule.l2 == 0.0) {
+            return None;
+        }
+        // The kernels are shared by all members that have a penalty.
+        let mask = network.mask(rules[0].on);
+        let factors = |of: fn(&Regularization) -> f64| {
+            let values: Vec<f64> = rules.iter().map(of).collect();
+            Tensor::from_slice(&values).to_kind(Kind::Float).to_device(mask.device()).view([-1, 1]) * &mask
+        };
+        Some(Penalties { l1: factors(|rule| rule.l1), l2: factors(|rule| rule.l2) })
+    }
+
+    /// Adds the terms' gradient at `parameters` to `gradient`; their values, [K].
+    fn add(&self, gradient: &mut Tensor, parameters: &Tensor) -> Tensor {
+        let _ = gradient.g_add_(&(parameters.sign() * &self.l1));
+        let weighted = parameters * &self.l2;
+        let _ = gradient.g_add_(&(&weighted * 2.0));
+        (parameters.abs() * &self.l1 + weighted * parameters).sum_dim_intlist(1, false, Kind::Float)
+    }
+}
+
+fn optimizer(members: &[Member], network: &PackedNetwork) -> PackedOptimizer {
+    let settings: Vec<Optimizer> = members.iter().map(|member| member.config.optimizer).collect();
+    PackedOptimizer::new(&settings, &network.parameters())
+}
+
+/// Books each member's share of the time since the last reading as training.
+fn book(partials: &mut [Partial], clock: &mut Instant) {
+    let share = clock.elapsed().as_secs_f64() / partials.len() as f64;
+    partials.iter_mut().for_each(|partial| partial.train(share));
+    *clock = Instant::now();
+}

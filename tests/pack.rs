@@ -1,0 +1,246 @@
+//! `fast` mode against `exact`: packs of trials take the same steps within rounding, whatever their members have of their own.
+//!
+//! libtorch's default generator belongs to the whole process, so the tests here take turns.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use anyhow::Result;
+use runner::data;
+use runner::data::batches::Resident;
+use runner::spec::Experiment;
+use runner::spec::config::{Config, DatasetName};
+use runner::train::pack::{self, fit_together};
+use runner::train::record::Epoch;
+use runner::train::trial::{self, Ended, Observer, Sets, Step};
+use tch::Device;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+const SEED: u64 = 3;
+
+fn sets() -> Sets {
+    tch::set_num_threads(1);
+    let set = data::load(DatasetName::Synthetic, Path::new("")).unwrap();
+    Sets { train: Resident::new(&set.train, Device::Cpu), test: Resident::new(&set.test, Device::Cpu) }
+}
+
+/// The base, then each included change of it.
+fn configs(base: &str, changes: &[&str]) -> Vec<Config> {
+    let include: String = changes.iter().map(|change| format!("      - {{{change}}}\n")).collect();
+    let text = format!(
+        "schema: 1\nname: pack\ndata: {{dataset: synthetic, train: 800, val: 100}}\nbase: {{{base}}}\nblocks:\n  \
+         - id: others\n    include:\n{include}"
+    );
+    let experiment = Experiment::parse("pack", &text, &Default::default()).unwrap();
+    experiment.blocks[0].variants.iter().map(|variant| variant.config.clone()).collect()
+}
+
+/// Losses and rates step by step; stops after so many steps.
+#[derive(Default)]
+struct Watch {
+    losses: Vec<f32>,
+    rates: Vec<f64>,
+    stop_after: Option<usize>,
+    checkpoint: Vec<u8>,
+}
+
+impl Observer for Watch {
+    fn step(&mut self, step: &Step) {
+        self.losses.push(step.loss);
+        self.rates.push(step.lr);
+    }
+
+    fn checkpoint(&mut self, bytes: Vec<u8>, _: &[Epoch]) -> Result<()> {
+        self.checkpoint = bytes;
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        self.wants_stop()
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.stop_after.is_some_and(|steps| self.losses.len() >= steps)
+    }
+}
+
+fn alone(config: &Config, sets: &Sets) -> (Watch, Ended) {
+    let mut watch = Watch::default();
+    let ended = trial::run(config, SEED, sets, Device::Cpu, None, &mut watch).unwrap();
+    (watch, ended)
+}
+
+fn together(
+    configs: &[Config],
+    sets: &Sets,
+    resume: Option<&[Vec<u8>]>,
+    stop_after: Option<usize>,
+) -> (Vec<Watch>, Vec<Ended>) {
+    let mut watches: Vec<Watch> = configs.iter().map(|_| Watch { stop_after, ..Watch::default() }).collect();
+    let mut observers: Vec<&mut dyn Observer> = watches.iter_mut().map(|watch| watch as &mut dyn Observer).collect();
+    let members: Vec<&Config> = configs.iter().collect();
+    let ended = pack::run(&members, SEED, sets, Device::Cpu, resume, &mut observers).unwrap();
+    (watches, ended)
+}
+
+/// Checks `pack` member by member against each alone in exact mode, over 50 steps.
+fn agree(about: &str, configs: &[Config], sets: &Sets, tolerance: f32) {
+    let (watches, ended) = together(configs, sets, None, None);
+    for (k, config) in configs.iter().enumerate() {
+        let (exact, exactly_ended) = alone(config, sets);
+        assert_eq!(watches[k].losses.len(), 50, "{about}, member {k}");
+        assert_eq!(watches[k].rates, exact.rates, "{about}, member {k}");
+        let apart = watches[k].losses.iter().zip(&exact.losses).map(|(fast, exact)| (fast - exact).abs() / exact.abs());
+        let worst = apart.fold(0.0, f32::max);
+        println!("{about}, member {k}: {worst:.1e}");
+        assert!(worst < tolerance, "{about}, member {k}: losses {worst} apart");
+        let (Ended::Done { scores: fast, history, .. }, Ended::Done { scores: exact, history: exact_history, .. }) =
+            (&ended[k], &exactly_ended)
+        else {
+            panic!("{about}, member {k} did not finish");
+        };
+        assert!(
+            (fast.test.loss - exact.test.loss).abs() < f64::from(tolerance) * exact.test.loss,
+            "{about}, member {k}"
+        );
+        assert!((history[0].penalty - exact_history[0].penalty).abs() <= 1e-4 * exact_history[0].penalty);
+    }
+}
+
+/// 800 images in batches of 16 are 50 steps.
+const LENET: &str = "model: lenet5, epochs: 1, batch_size: 16, optimizer: {name: sgd, lr: 0.01, momentum: 0.9}";
+
+#[test]
+fn each_network_takes_the_same_first_50_steps() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let models = [
+        ("lenet5", "lenet5", 0.01),
+        ("lenet5_dropout", "{name: lenet5_dropout}", 0.01),
+        ("keras_cnn", "{name: keras_cnn, channels: [8, 8, 16], dense: [32]}", 0.01),
+        ("leaky_cnn", "{name: leaky_cnn, channels: [8, 16], convs_per_block: 2, dense: [32]}", 0.01),
+        ("resnet", "{name: resnet, channels: [4, 8, 8, 8, 8], dense: [16]}", 0.0005),
+    ];
+    for (name, model, lr) in models {
+        let base = format!(
+            "model: {model}, epochs: 1, batch_size: 16, optimizer: {{name: sgd, lr: {lr}, momentum: 0.9}}, \
+             regularization: {{dropout: 0}}"
+        );
+        let members = configs(&base, &["optimizer: {name: sgd, lr: 0.002, momentum: 0.5}"]);
+        agree(name, &members[..1], &sets, 1e-3);
+        agree(name, &members, &sets, 1e-3);
+    }
+}
+
+#[test]
+fn each_optimizer_takes_the_same_first_50_steps() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let optimizers = [
+        ["name: sgd, lr: 0.05", "name: sgd, lr: 0.01, momentum: 0.9, weight_decay: 0.01"],
+        ["name: sgd, lr: 0.02, momentum: 0.9, nesterov: true", "name: sgd, lr: 0.02, momentum: 0.5, nesterov: true"],
+        ["name: sgd, lr: 0.02, momentum: 0.9, dampening: 0.2", "name: sgd, lr: 0.05, momentum: 0.9, dampening: 0.2"],
+        ["name: adam, lr: 0.001", "name: adam, lr: 0.0003, weight_decay: 0.01"],
+        ["name: adam, lr: 0.001, amsgrad: true", "name: adam, lr: 0.0003, amsgrad: true"],
+        ["name: adamw, lr: 0.001", "name: adamw, lr: 0.0003, weight_decay: 0.1"],
+        ["name: rmsprop, lr: 0.0005", "name: rmsprop, lr: 0.0002, momentum: 0.9, weight_decay: 0.01"],
+        ["name: rmsprop, lr: 0.0005, centered: true", "name: rmsprop, lr: 0.0002, centered: true"],
+        ["name: adagrad, lr: 0.01, lr_decay: 0.01", "name: adagrad, lr: 0.002, lr_decay: 0.01, weight_decay: 0.01"],
+    ];
+    for [first, second] in optimizers {
+        let base = format!("model: lenet5, epochs: 1, batch_size: 16, optimizer: {{{first}}}");
+        let members = configs(&base, &[&format!("optimizer: {{{second}}}")]);
+        agree(first, &members, &sets, 1e-3);
+    }
+}
+
+#[test]
+fn members_keep_penalties_slopes_and_schedules_of_their_own() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let own = [
+        "regularization: {l1: 0.0001}",
+        "regularization: {l2: 0.001}",
+        "regularization: {l1: 0.0001, l2: 0.001}, optimizer: {name: sgd, lr: 0.03, momentum: 0.8}",
+    ];
+    agree("penalties", &configs(LENET, &own), &sets, 1e-3);
+    let leaky =
+        format!("{LENET}, activation: {{name: leaky_relu, slope: 0.01}}, schedule: one_cycle, label_smoothing: 0.1");
+    let slopes = ["activation: {name: leaky_relu, slope: 0.3}", "activation: {name: leaky_relu, slope: 0.1}"];
+    agree("slopes", &configs(&leaky, &slopes), &sets, 1e-3);
+    let augmented = format!("{LENET}, augment: {{flip: true, rotation: 15, shift: 0.1, crop: 4}}");
+    agree("augmentation", &configs(&augmented, &["optimizer: {name: sgd, lr: 0.02, momentum: 0.9}"]), &sets, 1e-3);
+}
+
+#[test]
+fn members_drop_out_with_their_own_probability() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let members = configs(LENET, &["regularization: {dropout: 0.5}", "regularization: {dropout: 0.9}"]);
+    let (watches, _) = together(&members, &sets, None, None);
+    let (exact, _) = alone(&members[0], &sets);
+    let apart = |watch: &Watch| (watch.losses[20] - exact.losses[20]).abs();
+    assert!(apart(&watches[0]) < 1e-3 && apart(&watches[1]) > 1e-3 && apart(&watches[2]) > 1e-3);
+}
+
+#[test]
+fn a_member_that_diverges_leaves_the_others_alone() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let relu = format!("{LENET}, activation: relu");
+    let members = configs(&relu, &["optimizer: {name: sgd, lr: 1.0e+30, momentum: 0.9}"]);
+    let (watches, ended) = together(&members, &sets, None, None);
+    assert!(matches!(&ended[1], Ended::Diverged { reason, .. } if reason.contains("the training loss is")));
+    let (exact, _) = alone(&members[0], &sets);
+    assert!((watches[0].losses[49] - exact.losses[49]).abs() < 1e-3);
+}
+
+#[test]
+fn a_pack_resumes_with_the_same_bits() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let base = "model: {name: resnet, channels: [4, 8, 8, 8, 8], dense: [16]}, epochs: 2, batch_size: 100, \
+                optimizer: {name: adam, lr: 0.003}, regularization: {dropout: 0.2}, augment: {flip: true}";
+    let members = configs(base, &["regularization: {dropout: 0.5}", "optimizer: {name: adam, lr: 0.001}"]);
+    let (whole, whole_ended) = together(&members, &sets, None, None);
+    let (first, interrupted) = together(&members, &sets, None, Some(11));
+    assert!(interrupted.iter().all(|ended| matches!(ended, Ended::Interrupted)));
+    let checkpoints: Vec<Vec<u8>> = first.iter().map(|watch| watch.checkpoint.clone()).collect();
+    tch::manual_seed(99);
+    let (second, resumed_ended) = together(&members, &sets, Some(&checkpoints), None);
+    for k in 0..members.len() {
+        let losses: Vec<f32> = first[k].losses.iter().chain(&second[k].losses).copied().collect();
+        assert_eq!(losses, whole[k].losses, "member {k}");
+        let (Ended::Done { scores: resumed, .. }, Ended::Done { scores, .. }) = (&resumed_ended[k], &whole_ended[k])
+        else {
+            panic!("member {k} did not finish");
+        };
+        assert_eq!(resumed, scores, "member {k}");
+    }
+}
+
+#[test]
+fn only_what_members_may_have_of_their_own_differs_in_a_pack() {
+    let fits = |change: &str| {
+        let both = configs(LENET, &[change]);
+        fit_together(&both[0], &both[1])
+    };
+    for change in ["optimizer: {name: sgd, lr: 0.5}", "regularization: {l1: 0.1, dropout: 0.3}", "init: kaiming_normal"]
+    {
+        assert!(fits(change), "{change}");
+    }
+    for change in [
+        "optimizer: {name: adam, lr: 0.01}",
+        "optimizer: {name: sgd, lr: 0.01, momentum: 0.9, nesterov: true}",
+        "batch_size: 64",
+        "epochs: 2",
+        "activation: relu",
+        "schedule: cosine",
+        "augment: {flip: true}",
+        "clip: {norm: 1}",
+        "model: {name: lenet5, dense: [100, 84]}",
+    ] {
+        assert!(!fits(change), "{change}");
+    }
+}
