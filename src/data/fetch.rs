@@ -391,6 +391,19 @@ mod tests {
     }
 
     #[test]
+    fn a_server_gone_for_good_leaves_a_part_that_is_no_data_until_the_rest_is_there() {
+        let outcome = run(b"", CONTENT, vec![hang_up]);
+        assert!(outcome.error().starts_with("http://127.0.0.1"), "{}", outcome.error());
+        assert_eq!(outcome.files(), ["file.part"]);
+        let part = fs::read(outcome.dir.path().join("file.part")).unwrap();
+        assert_eq!(succeeds(&part, vec![rest]), [100_000]);
+
+        let official = outcome.dir.path().join(format!("{}.part", Layout::Binary.archive()));
+        fs::rename(outcome.dir.path().join("file.part"), official).unwrap();
+        assert!(cifar::load(outcome.dir.path()).unwrap_err().to_string().contains("no CIFAR-10 in"));
+    }
+
+    #[test]
     fn a_wrong_checksum_deletes_the_part_and_says_so() {
         let outcome = run(b"", b"other", vec![whole]);
         assert!(outcome.error().contains("wrong checksum, deleted"), "{}", outcome.error());

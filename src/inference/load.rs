@@ -15,6 +15,7 @@ use crate::train::checkpoint;
 
 /// Larger files are no checkpoints of the five networks.
 const MAX_BYTES: u64 = 1 << 30;
+const F32_BYTES: i64 = 4;
 
 pub struct Loaded {
     pub path: PathBuf,
@@ -46,9 +47,12 @@ pub fn read(bytes: &[u8], base: Option<Config>) -> Result<(Option<String>, Confi
             let identity = identity
                 .context("the file does not say which network it holds; name an experiment with --experiment")?;
             check_stored(&identity.config)?;
-            // Memory for the network is set aside before its weights are looked for.
+            // The network gets its memory before its weights are looked for.
             let parameters = table_of(&identity.config).parameters();
-            ensure!(parameters <= bytes.len() as i64, "the file is too short for its {parameters} parameters");
+            ensure!(
+                F32_BYTES * parameters <= bytes.len() as i64,
+                "the file is too short for its {parameters} parameters"
+            );
             (Some(identity.id), identity.config)
         }
     };

@@ -82,7 +82,7 @@ fn refuse_long_header(bytes: &[u8]) -> Result<()> {
             )
         }
         (_, Some(length)) => {
-            bail!("not a safetensors file: a header of {length} bytes is more than {MAX_HEADER_BYTES}")
+            bail!("not a whole safetensors file: a header of {length} bytes is more than {MAX_HEADER_BYTES}")
         }
         (_, None) => bail!("not a whole safetensors file: it has only {} bytes", bytes.len()),
     }

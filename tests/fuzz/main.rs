@@ -8,8 +8,8 @@ mod memory;
 mod seeds;
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -22,7 +22,7 @@ use runner::spec::{Experiment, Overrides};
 use runner::train::checkpoint;
 
 const DEFAULT_ROUNDS: u64 = 2_000;
-/// No input here is worth more; only a hang takes so long.
+/// Of the processor. No input here is worth more; only a hang takes so long.
 const LONGEST: Duration = Duration::from_secs(20);
 const MOST_BYTES: usize = 512 << 20;
 /// Kinds of outcomes that are shown.
@@ -35,9 +35,7 @@ fn fuzz(
     format: impl Fn(&mut Vec<u8>, &mut Random),
     target: impl Fn(&[u8]) -> Result<()>,
 ) {
-    // One after another, so that the peak is one target's.
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = alone();
     let (first, rounds) = (setting("RUNNER_FUZZ_FIRST", 0), setting("RUNNER_FUZZ_ROUNDS", DEFAULT_ROUNDS));
     let (mut outcomes, mut slowest) = (HashMap::new(), Duration::ZERO);
     let (peak, started) = (Peak::start(), Instant::now());
@@ -56,9 +54,9 @@ fn fuzz(
             if edits >= 5 {
                 damage::bytes(&mut input, &mut random);
             }
-            let began = Instant::now();
+            let began = processor_time();
             let outcome = target(&input).map_or_else(|error| kind(&format!("{error:#}")), |()| "accepted".to_owned());
-            slowest = slowest.max(began.elapsed());
+            slowest = slowest.max(processor_time() - began);
             *outcomes.entry(outcome).or_insert(0) += 1;
         }
     });
@@ -73,23 +71,37 @@ fn fuzz(
     assert!(held.max(resident) < MOST_BYTES, "{name}: {held} bytes held at a time, {resident} resident");
 }
 
+/// Targets run one after another, so that the peak is one target's.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// Ends the process when a round takes too long.
 fn watch(name: &str, round: &AtomicU64) {
-    let (mut seen, mut since) = (round.load(Relaxed), Instant::now());
+    let (mut seen, mut since) = (round.load(Relaxed), processor_time());
     while seen != ENDED {
         std::thread::sleep(Duration::from_millis(10));
         if round.load(Relaxed) != seen {
-            (seen, since) = (round.load(Relaxed), Instant::now());
+            (seen, since) = (round.load(Relaxed), processor_time());
         }
-        if since.elapsed() > LONGEST {
+        if processor_time() - since > LONGEST {
             eprintln!("{name}: round {seen} takes longer than {LONGEST:?}");
             std::process::abort();
         }
     }
+}
+
+/// What this process has computed so far; other programs' work does not count.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime fills the struct it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// In place of a round.
@@ -142,6 +154,29 @@ fn show(outcomes: HashMap<String, u64>, rounds: u64) {
     if outcomes.len() > SHOWN {
         let rest: u64 = outcomes[SHOWN..].iter().map(|(_, count)| count).sum();
         println!("    {:6.2} %  {} other kinds", 100.0 * rest as f64 / rounds as f64, outcomes.len() - SHOWN);
+    }
+}
+
+/// What makes readers take most, each just within its limit.
+#[test]
+fn the_largest_inputs_stay_small_in_memory() {
+    let _alone = alone();
+    let read_archive = |bytes: &[u8]| archive::read(bytes, "bomb").map(drop);
+    let read_experiment =
+        |bytes: &[u8]| Ok(Experiment::parse("bomb", str::from_utf8(bytes)?, &Overrides::default()).map(drop)?);
+    let read_checkpoint = |bytes: &[u8]| checkpoint::decode(bytes)?.state().map(drop);
+    let inputs: [(&str, Vec<u8>, &dyn Fn(&[u8]) -> Result<()>); 4] = [
+        ("a gzip bomb", seeds::gzip(&vec![0; 210_000_000]), &read_archive),
+        ("as many values as a file may have", "- a\n".repeat(99_999).into_bytes(), &read_experiment),
+        ("as many labels as an experiment may have", seeds::largest_grid(), &read_experiment),
+        ("a header of 16 MiB", seeds::largest_header(), &read_checkpoint),
+    ];
+    for (name, bytes, read) in inputs {
+        let peak = Peak::start();
+        let outcome = read(&bytes).map_or_else(|error| format!("{error:#}"), |()| "accepted".to_owned());
+        let (held, resident) = (peak.held(), peak.resident());
+        println!("{name}: {} MiB held, {} MiB resident: {outcome}", held >> 20, resident >> 20);
+        assert!(held.max(resident) < MOST_BYTES, "{name}: {held} bytes held at a time, {resident} resident");
     }
 }
 

@@ -83,6 +83,34 @@ pub fn experiments() -> Vec<Vec<u8>> {
     files.iter().map(|path| std::fs::read(path).unwrap()).chain([BLOCKS.as_bytes().to_vec()]).collect()
 }
 
+/// 9,900 combinations of numbers as long as numbers may be.
+pub fn largest_grid() -> Vec<u8> {
+    let list = |count: usize| (1..=count).map(|i| format!("0.{i:062}")).collect::<Vec<_>>().join(", ");
+    let others =
+        ["optimizer.weight_decay", "optimizer.dampening", "regularization.l1", "regularization.l2", "augment.shift"];
+    let others: String = others.iter().map(|key| format!(", {key}: [0.{:062}]", 1)).collect();
+    let axes = format!("optimizer.lr: [{}], label_smoothing: [{}]{others}", list(99), list(100));
+    let base = "base: {model: lenet5, optimizer: {name: sgd, momentum: 0.9}}";
+    format!("schema: 1\nname: t\n{base}\nblocks: [{{id: a, mode: grid, axes: {{{axes}}}}}]\n").into_bytes()
+}
+
+/// As many tensors as a header may list.
+pub fn largest_header() -> Vec<u8> {
+    const BYTES: usize = 16 << 20;
+    let mut header = String::from("{");
+    for number in 0.. {
+        let entry = format!(r#""{number}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}},"#);
+        if header.len() + entry.len() > BYTES {
+            break;
+        }
+        header += &entry;
+    }
+    header.pop();
+    header.push('}');
+    header = format!("{header:BYTES$}");
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()
+}
+
 /// One of ours, and one as PyTorch's users save it.
 pub fn checkpoints() -> Vec<Vec<u8>> {
     let tensor = |count: i64, kind| Tensor::arange(count, (kind, Device::Cpu)).view([-1, 2]);
