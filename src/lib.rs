@@ -3,6 +3,9 @@
 //! `spec` reads what a user wants, `train` computes one trial of it with `models` and `data`, `sweep` runs many in worker
 //! processes, and `report` turns what they stored into tables and plots. `parity` compares `train` with PyTorch.
 
+// See clippy.toml.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod cli;
 pub mod data;
 pub mod doctor;

@@ -283,7 +283,7 @@ fn convert(bench: &Bench, source: &Path, target: &Path) {
 }
 
 fn load(path: &Path) -> Result<State> {
-    checkpoint::decode(&fs::read(path)?)
+    checkpoint::decode(&fs::read(path)?)?.state()
 }
 
 fn forward(config: &Config, state: &State, images: &Tensor) -> Result<Tensor> {

@@ -126,12 +126,16 @@ impl Scaling {
     }
 }
 
-/// Mean and population standard deviation of one channel's bytes over 255, from exact integer sums.
 fn channel_statistics(bytes: &Tensor) -> (f64, f64) {
-    let count = bytes.numel() as f64;
     let wide = bytes.to_kind(Kind::Int64);
-    let sum = wide.sum(Kind::Int64).int64_value(&[]) as f64;
-    let squares = (&wide * &wide).sum(Kind::Int64).int64_value(&[]) as f64;
+    let sum = |values: &Tensor| values.sum(Kind::Int64).int64_value(&[]) as u64;
+    mean_and_deviation(sum(&wide), sum(&(&wide * &wide)), bytes.numel() as u64)
+}
+
+/// Mean and population standard deviation of bytes over 255, from the sums of `count` bytes and of their squares. Only
+/// these few operations round, so the order of the bytes does not matter.
+pub(super) fn mean_and_deviation(sum: u64, squares: u64, count: u64) -> (f64, f64) {
+    let (sum, squares, count) = (sum as f64, squares as f64, count as f64);
     let mean = sum / count;
     (mean / 255.0, (squares / count - mean * mean).sqrt() / 255.0)
 }

@@ -349,6 +349,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_class_with_an_image_too_few_is_named_with_both_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        write_folder(dir.path());
+        let path = dir.path().join("data_batch_2.bin");
+        let mut bytes = binary(1);
+        (bytes[0], bytes[1 + IMAGE_BYTES]) = (7, 7);
+        std::fs::write(&path, bytes).unwrap();
+        let error = format!("{:#}", load(dir.path()).unwrap_err());
+        let counts = "the training batches: 4999 images of class 0 (airplane) instead of 5000";
+        assert!(error.contains(&*dir.path().to_string_lossy()) && error.contains(counts), "{error}");
+    }
+
+    #[test]
     fn an_empty_directory_names_the_three_ways_out() {
         let dir = tempfile::tempdir().unwrap();
         let error = load(dir.path()).unwrap_err().to_string();

@@ -1,4 +1,5 @@
 //! Downloads CIFAR-10: resumable, bounded in time and size, and never used before its checksum is right.
+#![allow(clippy::disallowed_methods, reason = "downloads are no results")]
 
 use super::cifar::{self, BATCH_NAMES, Layout, Place, WAYS_OUT};
 use super::{Dataset, archive, hex, inspect};
@@ -387,6 +388,19 @@ mod tests {
     #[test]
     fn a_server_gone_midway_is_asked_for_the_rest() {
         assert_eq!(succeeds(b"", vec![hang_up, busy, rest]), [0, 100_000, 100_000]);
+    }
+
+    #[test]
+    fn a_server_gone_for_good_leaves_a_part_that_is_no_data_until_the_rest_is_there() {
+        let outcome = run(b"", CONTENT, vec![hang_up]);
+        assert!(outcome.error().starts_with("http://127.0.0.1"), "{}", outcome.error());
+        assert_eq!(outcome.files(), ["file.part"]);
+        let part = fs::read(outcome.dir.path().join("file.part")).unwrap();
+        assert_eq!(succeeds(&part, vec![rest]), [100_000]);
+
+        let official = outcome.dir.path().join(format!("{}.part", Layout::Binary.archive()));
+        fs::rename(outcome.dir.path().join("file.part"), official).unwrap();
+        assert!(cifar::load(outcome.dir.path()).unwrap_err().to_string().contains("no CIFAR-10 in"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What `runner data info` and `runner data verify` say about a data set that has been read.
 
+use super::batches::mean_and_deviation;
 use super::cifar::{self, BATCH_NAMES};
 use super::{CLASSES, Dataset, IMAGE_BYTES, Images, hash_records, hex};
 use crate::spec::config::DatasetName;
@@ -101,7 +102,7 @@ impl fmt::Display for Info {
 /// Counts and statistics of `dataset`. Takes about 0.3 s for CIFAR-10.
 pub fn info(dataset: &Dataset) -> Info {
     let split = |images: &Images| {
-        let (mean, standard_deviation) = channel_statistics(images.pixels.chunks_exact(IMAGE_BYTES));
+        let (mean, standard_deviation) = channel_statistics(images);
         SplitInfo { images: images.len(), images_per_class: images.class_counts(), mean, standard_deviation }
     };
     Info {
@@ -114,24 +115,19 @@ pub fn info(dataset: &Dataset) -> Info {
     }
 }
 
-/// Means and population standard deviations of the three channels over images of 3,072 bytes each, in [0, 1]. Sums are
-/// taken in integers, so the order of the images does not matter and only the last few operations round.
-pub fn channel_statistics<'a>(images: impl Iterator<Item = &'a [u8]>) -> ([f64; 3], [f64; 3]) {
-    let (mut sums, mut squares, mut count) = ([0u64; 3], [0u64; 3], 0u64);
-    for image in images {
+/// Means and population standard deviations of the three channels, in [0, 1]: the numbers that `scale: standardize` uses
+/// if all images are trained on.
+fn channel_statistics(images: &Images) -> ([f64; 3], [f64; 3]) {
+    let (mut sums, mut squares) = ([0u64; 3], [0u64; 3]);
+    for image in images.pixels.chunks_exact(IMAGE_BYTES) {
         for (channel, plane) in image.chunks_exact(IMAGE_BYTES / 3).enumerate() {
             sums[channel] += u64::from(plane.iter().map(|&pixel| u32::from(pixel)).sum::<u32>());
             squares[channel] += u64::from(plane.iter().map(|&pixel| u32::from(pixel).pow(2)).sum::<u32>());
         }
-        count += (IMAGE_BYTES / 3) as u64;
     }
-    let mean = sums.map(|sum| sum as f64 / count as f64 / 255.0);
-    // n·Σx² - (Σx)² is exact in 128 bits, where E[x²] - E[x]² in floats would cancel.
-    let deviation = |channel: usize| {
-        let spread = u128::from(count) * u128::from(squares[channel]) - u128::from(sums[channel]).pow(2);
-        (spread as f64).sqrt() / count as f64 / 255.0
-    };
-    (mean, [0, 1, 2].map(deviation))
+    let count = (images.pixels.len() / 3) as u64;
+    let channels = [0, 1, 2].map(|channel| mean_and_deviation(sums[channel], squares[channel], count));
+    (channels.map(|(mean, _)| mean), channels.map(|(_, deviation)| deviation))
 }
 
 #[cfg(test)]
@@ -152,11 +148,10 @@ mod tests {
 
     #[test]
     fn statistics_of_a_known_set() {
-        let mut image = vec![0; IMAGE_BYTES];
-        image[..512].fill(255);
-        image[1024..2048].fill(51);
-        let (mean, deviation) = channel_statistics(std::iter::once(&*image));
-        assert_eq!((mean, deviation), ([0.5, 0.2, 0.0], [0.5, 0.0, 0.0]));
+        let mut image = Images::zeroed(1);
+        image.pixels[..512].fill(255);
+        image.pixels[1024..2048].fill(51);
+        assert_eq!(channel_statistics(&image), ([0.5, 0.2, 0.0], [0.5, 0.0, 0.0]));
     }
 
     #[test]
@@ -169,7 +164,6 @@ mod tests {
         assert_eq!(json["test"]["images"], 1_000);
     }
 
-    /// The real images, as `/work/shared/cifar10/unpack data` writes them; or the official ones.
     #[test]
     fn real_images_have_the_published_statistics() {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");

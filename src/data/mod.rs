@@ -1,4 +1,4 @@
-//! Data sets as plain bytes, checked as they are read. Nothing here knows about tensors.
+//! Data sets as plain bytes, checked as they are read; `batches` and `augment` make tensors of them.
 
 pub mod archive;
 pub mod augment;

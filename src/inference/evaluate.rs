@@ -7,12 +7,12 @@ use serde::Serialize;
 use tch::Device;
 
 use super::load::Loaded;
-use crate::data;
 use crate::data::batches::{Resident, Scaling, Split};
+use crate::data::{self, CLASSES};
 use crate::report::metrics::{ClassScores, macro_average, per_class};
 use crate::spec::config::{Config, DatasetName};
 use crate::train::evaluate::evaluate;
-use crate::train::record::{CLASSES, Confusion};
+use crate::train::record::Confusion;
 use crate::train::trial::Sets;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]

@@ -2,22 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
-use crate::models::{Network, layers};
+use crate::models::{Network, layers, table_of};
 use crate::report::tables::status_word;
 use crate::spec::config::{Config, Scale};
-use crate::spec::{Experiment, Overrides};
-use crate::sweep::seal;
+use crate::spec::{Experiment, Overrides, check_stored};
 use crate::sweep::store::{BEST, Identity, RESULT, read_limited};
 use crate::train::checkpoint;
 use crate::train::record::{Outcome, Status};
 
 /// Larger files are no checkpoints of the five networks.
 const MAX_BYTES: u64 = 1 << 30;
+const F32_BYTES: i64 = 4;
 
 pub struct Loaded {
     pub path: PathBuf,
@@ -36,27 +36,37 @@ pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Lo
         bail!("{}", why_no_weights(path));
     }
     let bytes = read_limited(&file, MAX_BYTES)?;
-    let read = || -> Result<Loaded> {
-        let state = checkpoint::decode(&bytes)?;
-        let identity = match experiment {
-            Some(_) => None,
-            None => checkpoint::description::<Identity>(&bytes).context("not the weights of a selected epoch")?,
-        };
-        if identity.is_some() {
-            seal::check(&bytes).context("the file is damaged")?;
+    let experiment = experiment.map(|path| Experiment::load(path, &Overrides::default())).transpose()?;
+    let read = read(&bytes, experiment.map(|experiment| experiment.base));
+    let (identity, config, mut network) = read.with_context(|| file.display().to_string())?;
+    network.move_to(device);
+    let (id, seed) = identity.map(|identity| (identity.id, identity.seed)).unzip();
+    Ok(Loaded { path: path.to_owned(), id, seed, config, network })
+}
+
+/// The network in a file's bytes, with its trial and configuration, or `base` in the trial's place.
+pub fn read(bytes: &[u8], base: Option<Config>) -> Result<(Option<Identity>, Config, Network)> {
+    let checkpoint = checkpoint::decode(bytes)?;
+    let (identity, config) = match base {
+        Some(base) => (None, base),
+        None => {
+            let identity = checkpoint.description::<Identity>().context("not the weights of a selected epoch")?;
+            let identity = identity
+                .context("the file does not say which network it holds; name an experiment with --experiment")?;
+            check_stored(&identity.config)?;
+            // The network gets its memory before its weights are looked for.
+            let parameters = table_of(&identity.config).parameters();
+            ensure!(
+                F32_BYTES * parameters <= bytes.len() as i64,
+                "the file is too short for its {parameters} parameters"
+            );
+            let config = identity.config.clone();
+            (Some(identity), config)
         }
-        let config = match (&identity, experiment) {
-            (Some(identity), _) => identity.config.clone(),
-            (None, Some(path)) => Experiment::load(path, &Overrides::default())?.base,
-            (None, None) => bail!("the file does not say which network it holds; name an experiment with --experiment"),
-        };
-        let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
-        network.load_state(&state)?;
-        network.move_to(device);
-        let (id, seed) = identity.map(|identity| (identity.id, identity.seed)).unzip();
-        Ok(Loaded { path: path.to_owned(), id, seed, config, network })
     };
-    read().with_context(|| file.display().to_string())
+    let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
+    network.load_state(&checkpoint.state()?)?;
+    Ok((identity, config, network))
 }
 
 /// Why a folder has no `best.safetensors`, and what to do about it.
@@ -100,5 +110,57 @@ impl Loaded {
         let set = Resident::new(&self.dataset(folder)?.train, device);
         let split = Split::new(data, set.labels.size()[0] as usize);
         Ok(Scaling::new(data.scale, &set, &split.train))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{defaults, trial_id};
+
+    /// A stored LeNet-5 whose description is `changed`.
+    fn stored(changed: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
+        let config = defaults("lenet5").unwrap();
+        let state = Network::new(layers(&config.model, 0.0), config.activation).state();
+        let mut identity = serde_json::to_value(Identity { id: trial_id(&config, 0), seed: 0, config }).unwrap();
+        changed(&mut identity);
+        checkpoint::encode(&state, &identity).unwrap()
+    }
+
+    fn error(bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(BEST), bytes).unwrap();
+        format!("{:#}", load(folder.path(), None, Device::Cpu).err().expect("should be refused"))
+    }
+
+    #[test]
+    fn a_stored_network_is_read_and_every_kind_of_damage_is_refused_with_its_reason() {
+        let bytes = stored(|_| ());
+        let (identity, config, network) = read(&bytes, None).unwrap();
+        let id = identity.map(|identity| identity.id);
+        assert_eq!((id, config), (Some(trial_id(&defaults("lenet5").unwrap(), 0)), defaults("lenet5").unwrap()));
+        assert_eq!(network.state().len(), 10);
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 1;
+        assert!(error(&flipped).ends_with("best.safetensors: the file is damaged: its checksum is wrong"));
+        assert!(error(&bytes[..bytes.len() / 2]).contains("not a whole safetensors file"));
+        assert!(error(&checkpoint::encode(&vec![], &"text").unwrap()).contains("not the weights of a selected epoch"));
+    }
+
+    #[test]
+    fn a_hostile_description_is_refused_before_it_takes_memory() {
+        let refused = |key: &str, value: serde_json::Value, words: &str| {
+            let error = error(&stored(|identity| identity["config"]["model"][key] = value.clone()));
+            assert!(error.contains(words), "{error}");
+        };
+        refused("channels", vec![i64::MAX, 16].into(), "model.channels[0]: expected a whole number from 1 to 4096");
+        refused("channels", vec![0i64; 0].into(), "model.channels: expected a list of 1 to 2 values, found 0");
+        refused("dense", vec![-1i64].into(), "model.dense[0]");
+        refused("channels", vec![4096i64, 4096].into(), "the file is too short for its 431962");
+        refused(
+            "channels",
+            vec![7i64, 16].into(),
+            "conv1.weight: shape [6, 3, 5, 5], but this model needs [7, 3, 5, 5]",
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::evaluate::Evaluation;
+use crate::data::CLASSES;
 use crate::report::data_label;
 use crate::report::keys::{differ, short_names};
 use crate::report::metrics::ClassScores;
@@ -16,7 +17,6 @@ use crate::report::terminal::{Column, Lines, lay_out};
 use crate::report::words::{grouped, minus};
 use crate::spec::config::Mode;
 use crate::spec::flatten;
-use crate::train::record::CLASSES;
 
 /// What sets the networks apart, one row of scores each, then their classes; the confusion matrix of a single one. Lines of
 /// at most `width`.

@@ -8,12 +8,12 @@ pub use layer::{Layer, Table, TableRow, Weights, table};
 pub use network::{Network, State};
 pub use packed::PackedNetwork;
 
+use crate::data::CLASSES;
 use crate::spec::config::{Config, Model};
 use layer::{act, avg_pool, batch_norm, conv, conv_padded, dense, dropout, flatten, max_pool, shortcut, sum};
 
-/// Image side, channels and classes of CIFAR-10.
+/// Channels and sides of an image.
 pub const INPUT_SHAPE: [i64; 3] = [3, 32, 32];
-pub const CLASSES: i64 = 10;
 
 /// [N, 3, 32, 32] → logits [N, 10]. `dropout_probability` follows every hidden dense layer.
 pub fn layers(model: &Model, dropout_probability: f64) -> Vec<Layer> {
@@ -84,6 +84,6 @@ fn with_classifier(mut layers: Vec<Layer>, hidden: &[i64], p: f64) -> Vec<Layer>
     for &width in hidden {
         layers.extend([dense(width), act(), dropout(p)]);
     }
-    layers.push(dense(CLASSES));
+    layers.push(dense(CLASSES as i64));
     layers
 }

@@ -141,6 +141,7 @@ fn dataset_of(cases: &[Case]) -> Result<DatasetName> {
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
+    #[allow(clippy::disallowed_methods, reason = "a temporary folder")]
     pub fn new() -> Result<Scratch> {
         let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
         let folder = std::env::temp_dir().join(format!("runner-parity-{}-{unique}", std::process::id()));
@@ -150,6 +151,7 @@ impl Scratch {
 }
 
 impl Drop for Scratch {
+    #[allow(clippy::disallowed_methods, reason = "a temporary folder")]
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

@@ -1,4 +1,5 @@
 //! The other side: `scripts/parity.py` in a Python process of its own, one for all cases.
+#![allow(clippy::disallowed_methods, reason = "files for Python in a temporary folder")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -187,7 +188,8 @@ fn read(out: &Path) -> Result<Finished> {
         bail!("Python: {}", outcome.error.unwrap_or_default());
     }
     let diverged = outcome.status == "diverged";
-    let state = |name: &str| checkpoint::decode(&fs::read(out.join(name))?).with_context(|| name.to_owned());
+    let read = |name: &str| checkpoint::decode(&fs::read(out.join(name))?)?.state();
+    let state = |name: &str| read(name).with_context(|| name.to_owned());
     let when_sound = |name| if diverged { Ok(None) } else { state(name).map(Some) };
     let trace = Trace {
         initial: state("initial.safetensors")?,

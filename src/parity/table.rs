@@ -191,6 +191,7 @@ impl Table {
         csv.map_or(Ok(()), |path| self.write_csv(path).with_context(|| path.display().to_string()))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the user names the file, outside any results folder")]
     fn write_csv(&self, path: &Path) -> Result<()> {
         let mut writer = csv::Writer::from_path(path)?;
         writer.write_record([

@@ -1,6 +1,6 @@
 //! A made-up study for tests: learning curves with noise, a failed trial, diverged ones and one that has not run yet.
 
-use crate::data::Images;
+use crate::data::{CLASSES, Images};
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::config::*;
 use crate::train::record::*;

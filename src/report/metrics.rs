@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::train::record::{CLASSES, Confusion};
+use crate::data::CLASSES;
+use crate::train::record::Confusion;
 
 /// Shares in 0..=1; 0 where the denominator is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]

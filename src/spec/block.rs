@@ -17,7 +17,8 @@ use super::label::{flatten, label, resolved};
 use super::settings::{BASE_KEYS, MAX_KEYS, Setting, alternatives, apply, look_up, matches, refuse_shared, settings};
 use super::yaml::{Key, Node};
 
-const MAX_EXCLUDES: usize = 1000;
+/// Each is held against every combination.
+const MAX_EXCLUDES: usize = 200;
 const BLOCK_MODES: [(&str, BlockMode); 2] = [("ablate", BlockMode::Ablate), ("grid", BlockMode::Grid)];
 
 /// The blocks of an experiment whose base is `root`.
@@ -146,16 +147,17 @@ impl<'a> Plan<'a> {
     fn expand(&self, mode: Mode) -> Result<Block> {
         let mut variants = Variants { plan: self, keys: self.keys(), mode, found: Vec::new(), places: HashMap::new() };
         variants.add(&[], &self.base)?;
-        let mut unused: Vec<&(Mark, Vec<Setting>)> = self.exclude.iter().collect();
+        let mut used = vec![false; self.exclude.len()];
         for number in 0..self.combinations() {
             let settings = self.combination(number);
             let node = self.with(&settings)?;
-            unused.retain(|(_, pattern)| !matches(&node, pattern));
-            if !self.exclude.iter().any(|(_, pattern)| matches(&node, pattern)) {
+            let matching: Vec<bool> = self.exclude.iter().map(|(_, pattern)| matches(&node, pattern)).collect();
+            used.iter_mut().zip(&matching).for_each(|(used, matches)| *used |= matches);
+            if !matching.contains(&true) {
                 variants.add(&settings, &node)?;
             }
         }
-        if let Some((at, _)) = unused.first() {
+        if let Some(((at, _), _)) = self.exclude.iter().zip(used).find(|(_, used)| !used) {
             return Err(at.error(format!("exclude: matches no combination of block `{}`", self.id)));
         }
         for settings in &self.include {

@@ -6,6 +6,9 @@ use std::ops::{Bound, RangeBounds, RangeInclusive};
 use super::error::{InputError, Mark, Result};
 use super::yaml::{Key, Node, Value, shorten};
 
+/// Twice what any number of 64 bits needs.
+const MAX_DIGITS: usize = 64;
+
 /// A value and its dotted path, which begins each of its errors.
 pub struct Slot<'a> {
     pub path: String,
@@ -27,15 +30,23 @@ impl<'a> Slot<'a> {
 
     /// A finite number in `range`. Negative zero becomes zero, so that the two are one configuration.
     pub fn number(&self, range: impl RangeBounds<f64>) -> Result<f64> {
-        let number = self.node.plain().and_then(|text| text.parse::<f64>().ok());
+        let number = self.digits()?.and_then(|text| text.parse::<f64>().ok());
         match number.filter(|number| number.is_finite() && range.contains(number)) {
             Some(number) => Ok(number + 0.0),
             None => Err(self.expected(format!("a finite number{}", describe(&range)))),
         }
     }
 
+    /// A plain text that may be a number. Each trial's label repeats it.
+    fn digits(&self) -> Result<Option<&'a str>> {
+        match self.node.plain() {
+            Some(text) if text.len() > MAX_DIGITS => Err(self.error(format!("more than {MAX_DIGITS} characters"))),
+            text => Ok(text),
+        }
+    }
+
     pub fn integer<T: TryFrom<i64>>(&self, range: RangeInclusive<i64>) -> Result<T> {
-        let number = self.node.plain().and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
+        let number = self.digits()?.and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
         number
             .and_then(|number| T::try_from(number).ok())
             .ok_or_else(|| self.expected(format!("a whole number from {} to {}", range.start(), range.end())))

@@ -25,6 +25,21 @@ pub use experiment::{Block, BlockMode, Experiment, Trial, Variant, trial_id};
 pub use fields::choices;
 pub use label::flatten;
 
+/// Fails unless an experiment file could have asked for `config`. A configuration that was stored has passed no other check.
+pub fn check_stored(config: &config::Config) -> Result<()> {
+    let about = "the stored configuration";
+    let mut keys = serde_json::to_value(config).expect("numbers from JSON are finite");
+    // What a file writes in another way: the mode is an option, a metric an object, and what is not there is left out.
+    keys["select"] = serde_json::json!({"metric": keys["select"]});
+    let keys = keys.as_object_mut().expect("a configuration is an object");
+    keys.shift_remove("mode");
+    keys.retain(|_, value| !value.is_null());
+    keys["data"].as_object_mut().expect("data is an object").retain(|_, value| !value.is_null());
+    let text = serde_json::to_string(keys).expect("JSON is text");
+    let checked = check::config(&yaml::parse_option(about, &text)?, config.mode)?;
+    if checked == *config { Ok(()) } else { Err(InputError::of(about, "no experiment asks for it")) }
+}
+
 /// The configuration of the network called `model` with every default filled in.
 pub fn defaults(model: &str) -> Result<config::Config> {
     check::config(&yaml::parse("network", &format!("{{model: {model}, optimizer: sgd}}"))?, config::Mode::Exact)

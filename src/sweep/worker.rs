@@ -18,7 +18,6 @@ use super::device;
 use super::manifest::Manifest;
 use super::message::{Event, Job, Progress};
 use super::progress::print;
-use super::seal;
 use super::store::{Claim, Store};
 use crate::data::batches::Resident;
 use crate::data::shared::{self, Ticket};
@@ -172,7 +171,7 @@ impl Start {
 
     /// At the checkpoint in `bytes`, until which the stored `steps` must go.
     fn at(bytes: Vec<u8>, steps: Option<&[u8]>) -> Result<Start> {
-        seal::check(&bytes).context("the checkpoint is damaged")?;
+        checkpoint::decode(&bytes).context("the checkpoint is damaged")?;
         let reached = reached(&bytes)?;
         let trace = steps.map(|steps| steps_until(steps, reached.steps)).transpose()?;
         Ok(Start { resume: Some(bytes), reached, trace, note: None })

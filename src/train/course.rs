@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::record::{Epoch, SplitScore};
 use super::schedule::{LearningRate, Position};
 use crate::data::batches::draw_order_seed;
@@ -222,12 +222,13 @@ impl<'a> Course<'a> {
 
     /// Takes over a checkpoint of this very trial, and sets the default generator to what it was.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<Restored> {
-        let progress = progress(bytes)?;
+        let checkpoint = checkpoint::decode(bytes)?;
+        let progress = progress(&checkpoint)?;
         ensure!(
             progress.config == self.progress.config && progress.seed == self.progress.seed,
             "the checkpoint belongs to another configuration or seed"
         );
-        let state = checkpoint::decode(bytes)?;
+        let state = checkpoint.state()?;
         let (_, generator) = state.iter().find(|(name, _)| name == GENERATOR).context("no generator state")?;
         native::set_generator_state(generator);
         self.best_state = part(BEST, &state);
@@ -241,19 +242,19 @@ impl<'a> Course<'a> {
 
 /// Reads how far the checkpoint in `bytes` has come.
 pub fn reached(bytes: &[u8]) -> Result<Reached> {
-    let progress = progress(bytes)?;
+    let progress = progress(&checkpoint::decode(bytes)?)?;
     Ok(Reached { epochs: progress.history.len(), steps: progress.position.step })
 }
 
 /// The weights in a checkpoint: the current ones and those of the selected epoch, none before the first epoch's end.
 pub fn stored_states(bytes: &[u8]) -> Result<(State, State)> {
-    let state = checkpoint::decode(bytes)?;
+    let state = checkpoint::decode(bytes)?.state()?;
     Ok((part(MODEL, &state), part(BEST, &state)))
 }
 
 /// The format first: what another one holds need not be readable here.
-fn progress(bytes: &[u8]) -> Result<Progress> {
-    let described: Option<serde_json::Value> = checkpoint::description(bytes)?;
+fn progress(checkpoint: &Checkpoint) -> Result<Progress> {
+    let described: Option<serde_json::Value> = checkpoint.description()?;
     let described = described.context("not a checkpoint of a trial (it has no description)")?;
     let format = &described["format"];
     ensure!(*format == CHECKPOINT_FORMAT, "checkpoint format {format} is not this program's {CHECKPOINT_FORMAT}");

@@ -2,7 +2,8 @@
 
 use tch::{IndexOp, Reduction, Tensor, no_grad};
 
-use super::record::{CLASSES, Confusion, SplitScore};
+use super::record::{Confusion, SplitScore};
+use crate::data::CLASSES;
 use crate::data::batches::{Resident, Scaling};
 use crate::models::{Network, PackedNetwork};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub const CLASSES: usize = 10;
+use crate::data::CLASSES;
 
 /// Counts of test images, `confusion[true class][predicted class]`.
 pub type Confusion = [[u64; CLASSES]; CLASSES];

@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 
 use libc::SIGINT;
 use runner::models::State;
-use runner::sweep::seal::seal;
 use runner::train::checkpoint;
 use serde_json::{Value, json};
 use tch::{IndexOp, Tensor};
@@ -85,7 +84,7 @@ fn row_10_damaged_weights_are_not_evaluated() {
 
 /// The weights of the finished trial with one of them changed, without a word about what they are.
 fn altered(name: &str, alter: impl Fn(&Tensor) -> Tensor) -> Vec<u8> {
-    let mut state: State = checkpoint::decode(&fs::read(&TRAINED.1).unwrap()).unwrap();
+    let mut state: State = checkpoint::decode(&fs::read(&TRAINED.1).unwrap()).unwrap().state().unwrap();
     let (_, tensor) = state.iter_mut().find(|(known, _)| known == name).expect("a weight of lenet5");
     *tensor = alter(tensor);
     let state: Vec<_> = state.into_iter().collect();
@@ -110,10 +109,11 @@ fn row_11_weights_of_another_model_or_shape_or_that_are_no_numbers() {
 /// Rewrites a checkpoint as a program would that stores `key` differently.
 fn restate(path: &Path, key: &str, value: Value) {
     let bytes = fs::read(path).unwrap();
-    let mut description: Value = checkpoint::description(&bytes).unwrap().unwrap();
+    let stored = checkpoint::decode(&bytes).unwrap();
+    let mut description: Value = stored.description().unwrap().unwrap();
     description[key] = value;
-    let restated = checkpoint::encode(&checkpoint::decode(&bytes).unwrap(), &description).unwrap();
-    fs::write(path, seal(&restated).unwrap()).unwrap();
+    let restated = checkpoint::encode(&stored.state().unwrap(), &description).unwrap();
+    fs::write(path, restated).unwrap();
 }
 
 #[test]

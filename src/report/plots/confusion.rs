@@ -3,9 +3,10 @@
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::theme::{INK, LABEL, MARGIN, SMALL, TICK, TITLE, WIDTH, inks, shade};
 use super::{headline, page, seeds_label};
+use crate::data::CLASSES;
 use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};
-use crate::train::record::{CLASSES, Confusion};
+use crate::train::record::Confusion;
 use anyhow::Result;
 
 const CELL: (f64, f64) = (146.0, 92.0);
