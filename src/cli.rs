@@ -20,7 +20,7 @@ use crate::report::words::grouped;
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial};
 use crate::sweep::manifest::Manifest;
-use crate::sweep::store::{Store, write_atomically};
+use crate::sweep::store::{Store, make_folder, write_atomically};
 use crate::sweep::worker::Worker;
 use crate::sweep::{self, Options, Report, Rerun, device};
 use crate::{data, exit, parity, report};
@@ -505,7 +505,7 @@ fn run_evaluate(arguments: EvaluateArguments) -> Result<i32> {
     };
     say(&text)?;
     if let Some(folder) = &arguments.plots {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        make_folder(folder)?;
         for (name, bytes) in side_by_side::plots(&evaluations)? {
             write_atomically(&folder.join(name), &bytes)?;
         }

@@ -512,6 +512,7 @@ fn plain(path: &Path, side: u32, color: png::ColorType) {
 }
 
 /// The exit code, what it wrote, and the most memory it had.
+#[allow(clippy::zombie_processes, reason = "waited for by wait4, which also measures")]
 fn run_measured(arguments: &str) -> (i32, String, u64) {
     let child = lab().command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (pid, mut status) = (child.id() as i32, 0);

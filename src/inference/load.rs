@@ -156,7 +156,7 @@ mod tests {
         refused("channels", vec![i64::MAX, 16].into(), "model.channels[0]: expected a whole number from 1 to 4096");
         refused("channels", vec![0i64; 0].into(), "model.channels: expected a list of 1 to 2 values, found 0");
         refused("dense", vec![-1i64].into(), "model.dense[0]");
-        refused("channels", vec![4096i64, 4096].into(), "the file is too short for its 431962");
+        refused("channels", vec![4096i64, 4096].into(), "the file is too short for its 432044926 parameters");
         refused(
             "channels",
             vec![7i64, 16].into(),

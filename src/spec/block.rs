@@ -15,7 +15,7 @@ use super::experiment::{Block, BlockMode, Variant, canonical};
 use super::fields::Slot;
 use super::label::{flatten, label, resolved};
 use super::settings::{BASE_KEYS, MAX_KEYS, Setting, alternatives, apply, look_up, matches, refuse_shared, settings};
-use super::yaml::{Key, Node};
+use super::yaml::{Key, Node, shorten};
 
 /// Each is held against every combination.
 const MAX_EXCLUDES: usize = 200;
@@ -197,7 +197,7 @@ impl Variants<'_> {
     fn add(&mut self, settings: &[Setting], node: &Node) -> Result<()> {
         let label = label(settings);
         let config = check::config(node, self.mode).map_err(|mut error| {
-            error.message += &format!(" (block `{}`, {label})", self.plan.id);
+            error.message += &format!(" (block `{}`, {})", self.plan.id, shorten(&label));
             error
         })?;
         let rows = LazyCell::new(|| flatten(&config));

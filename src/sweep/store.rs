@@ -64,7 +64,7 @@ impl Store {
     pub fn create(root: &Path) -> Result<Store> {
         let store = Store { root: root.to_owned() };
         for folder in [root.to_owned(), store.root.join("trials"), store.root.join("work"), store.root.join("plots")] {
-            fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            make_folder(&folder)?;
             remove_scratch(&folder, is_other_process)?;
         }
         Store::writable(root)?;
@@ -73,7 +73,7 @@ impl Store {
 
     /// Whether results could be written into `root`, which is made; the bytes that are free there.
     pub fn writable(root: &Path) -> Result<u64> {
-        fs::create_dir_all(root).with_context(|| format!("cannot make the folder {}", root.display()))?;
+        make_folder(root)?;
         let probe = scratch_beside(&root.join("probe"))?;
         let made = OpenOptions::new().write(true).create_new(true).open(&probe);
         made.with_context(|| format!("cannot write into {}", root.display()))?;
@@ -327,6 +327,11 @@ impl Claim {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_atomically(&self.folder.join(name), bytes)
     }
+}
+
+/// Makes a folder and those around it, where they are not there.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
 /// Writes a scratch file beside `path`, fsyncs it, renames it and fsyncs the folder: a reader sees the old file or the

@@ -107,8 +107,8 @@ pub fn largest_header() -> Vec<u8> {
     }
     header.pop();
     header.push('}');
-    header = format!("{header:BYTES$}");
-    [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()
+    let blanks = vec![b' '; BYTES - header.len()];
+    [&(BYTES as u64).to_le_bytes(), header.as_bytes(), &blanks].concat()
 }
 
 /// One of ours, and one as PyTorch's users save it.
