@@ -159,8 +159,8 @@ mod tests {
         refused("channels", vec![4096i64, 4096].into(), "the file is too short for its 432044926 parameters");
         refused(
             "channels",
-            vec![7i64, 16].into(),
-            "conv1.weight: shape [6, 3, 5, 5], but this model needs [7, 3, 5, 5]",
+            vec![5i64, 16].into(),
+            "conv1.weight: shape [6, 3, 5, 5], but this model needs [5, 3, 5, 5]",
         );
     }
 }

@@ -165,7 +165,8 @@ fn the_largest_inputs_stay_small_in_memory() {
     let read_experiment =
         |bytes: &[u8]| Ok(Experiment::parse("bomb", str::from_utf8(bytes)?, &Overrides::default()).map(drop)?);
     let read_checkpoint = |bytes: &[u8]| checkpoint::decode(bytes)?.state().map(drop);
-    let inputs: [(&str, Vec<u8>, &dyn Fn(&[u8]) -> Result<()>); 4] = [
+    type Reader<'a> = &'a dyn Fn(&[u8]) -> Result<()>;
+    let inputs: [(&str, Vec<u8>, Reader); 4] = [
         ("a gzip bomb", seeds::gzip(&vec![0; 210_000_000]), &read_archive),
         ("as many values as a file may have", "- a\n".repeat(99_999).into_bytes(), &read_experiment),
         ("as many labels as an experiment may have", seeds::largest_grid(), &read_experiment),
