@@ -11,6 +11,7 @@ import os
 import pathlib
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,9 @@ from benchmark.contenders import Row  # noqa: E402
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "torchvision", "lightning", "ray")
+# Cases whose losses all contenders share, and how closely.
+WITHOUT_DROPOUT = ("lenet5 batch 64", "lenet5 batch 512", "leaky_cnn batch 64", "leaky_cnn batch 512")
+CLOSE = 0.01
 RECORDS = {**{f"data_batch_{number}.bin": 10_000 for number in range(1, 6)}, "test_batch.bin": 10_000}
 
 
@@ -41,6 +45,7 @@ def parse_arguments():
 
 def main():
     args = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))   # so that the contenders are ended too
     scratch = REPO / "target" / "bench"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
@@ -106,9 +111,22 @@ def check(rows):
         if row.quantity.startswith("loss at") and row.contender.startswith(same) and row.value != exact.get((row.case, row.quantity)):
             say(f"{row.case}: {row.contender}: {row.quantity} is {row.value}, not {exact.get((row.case, row.quantity))}")
             code = 1
+        elif row.quantity.startswith("loss at") and first_round(row) and not close(row, exact):
+            say(f"{row.case}: {row.contender}: {row.quantity} is {row.value}, far from {exact.get((row.case, row.quantity))}")
+            code = 1
     if code == 0:
-        say("every contender ran; whatever computes in the same order has the same losses")
+        say("every contender ran; whatever computes in the same order has the same losses, all else close ones")
     return code
+
+
+def first_round(row):
+    """Later, and at batch size 4, rounding has grown; with dropout, compilers and vmap draw other numbers."""
+    return row.repeat == 1 and " x" not in row.contender and row.case in WITHOUT_DROPOUT
+
+
+def close(row, exact):
+    expected = exact.get((row.case, row.quantity), float("nan"))
+    return abs(row.value - expected) <= CLOSE * abs(expected)
 
 
 def networks(runner):

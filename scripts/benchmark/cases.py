@@ -43,7 +43,7 @@ class Bench:
 
     def experiment(self, name, model, batch, trials=1, epochs=1, **data):
         """Writes an experiment; `trials` of them differ in their learning rate."""
-        optimizer = OPTIMIZERS[model]
+        name, optimizer = name.replace(" ", "_").lower(), OPTIMIZERS[model]
         document = {"schema": 1, "name": name, "data": {"dataset": "cifar10", "val": VAL, **data}, "seeds": [0],
                     "base": {"model": model, "epochs": epochs, "batch_size": batch, "optimizer": optimizer}}
         if trials > 1:
@@ -116,7 +116,7 @@ def augmentation(bench, case):
     batch, rounds = 64, ["--warmup", "2", "--steps", "3" if bench.quick else "20"]
     document = json.loads(bench.experiment(case, "resnet", batch).read_text())
     document["base"]["augment"] = AUGMENT
-    experiment = bench.write(case, document)
+    experiment = bench.write(document["name"], document)
     contenders = {
         "runner": bench.ours("augment", experiment, *rounds),
         "torchvision on PIL images": bench.peer("augment.py", experiment, *rounds, "--on", "pil"),

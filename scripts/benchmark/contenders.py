@@ -118,5 +118,7 @@ def used_seconds():
 
 
 def last_words(log, code):
+    """Rust says what is wrong in a line that starts with "error", Python in its last one."""
     lines = [line.strip() for line in open(log, errors="replace") if line.strip()]
-    return lines[-1][:200] if lines else f"exit code {code}"
+    errors = [line for line in lines if line.lower().startswith("error")]
+    return (errors or lines[-1:] or [f"exit code {code}"])[0][:300]

@@ -12,8 +12,8 @@ WARMUP_STEPS = 3
 def main():
     args = common.parse(common.arguments(__doc__))
     config = common.configurations(args)[0]
-    config["optimizer"]["capturable"] = config["optimizer"]["name"] != "sgd" or None
-    config["optimizer"] = {key: value for key, value in config["optimizer"].items() if value is not None}
+    if config["optimizer"]["name"] != "sgd":
+        config["optimizer"]["capturable"] = True    # its count of steps has to be on the GPU
     images = common.Images(config, args.data, args.device)
     model = common.make_model(config, args).train()
     optimizer = parity.make_optimizer(model, config)

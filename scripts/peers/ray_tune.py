@@ -12,11 +12,13 @@ import resident  # noqa: E402
 import torch  # noqa: E402
 from ray import tune  # noqa: E402
 
+TRIALS_A_GPU = 2
+
 
 def trial(given, base, args, arrays):
     torch.set_num_threads(1)
     images = common.Images.__new__(common.Images)
-    images.__dict__ = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    images.__dict__ = {name: torch.from_numpy(array).to(args.device) for name, array in arrays.items()}
     config = {**base, "optimizer": {**base["optimizer"], "lr": given["lr"]}}
     scores = resident.train(config, images, args)
     return {"test_loss": scores["test"]["loss"], "scores": scores}
@@ -33,7 +35,7 @@ def main():
     rates = [config["optimizer"]["lr"] for config in configs]
     with tempfile.TemporaryDirectory() as folder:
         results = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": 1}),
+            tune.with_resources(trainable, {"cpu": 1, "gpu": 0 if args.device == "cpu" else 1 / TRIALS_A_GPU}),
             param_space={"lr": tune.grid_search(rates)},
             tune_config=tune.TuneConfig(metric="test_loss", mode="min", reuse_actors=True),
             run_config=tune.RunConfig(storage_path=folder, verbose=0),
