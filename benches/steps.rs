@@ -1,0 +1,210 @@
+//! This program's side of `scripts/bench`: training steps, or augmentation alone, against the clock.
+//!
+//! The protocol is that of `scripts/peers/common.py`: after the first step, and after every round, a JSON line on standard
+//! output; a round starts with a line on standard input, so that contenders can take turns, and the end of input ends the
+//! program. The trials of the experiment are computed together, so `--mode exact` takes one.
+
+use std::io::{Write, stdin, stdout};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail, ensure};
+use clap::{Parser, ValueEnum};
+use runner::data;
+use runner::data::augment::augment;
+use runner::data::batches::{Resident, Scaling, Split};
+use runner::native;
+use runner::spec::config::{Config, Mode};
+use runner::spec::{Experiment, Overrides};
+use runner::sweep::device;
+use runner::train::record::Epoch;
+use runner::train::trial::{Observer, Sets, Step};
+use runner::train::{pack, trial};
+use serde_json::json;
+use tch::Device;
+
+#[derive(Parser)]
+struct Arguments {
+    /// Without one nothing is measured: `scripts/bench` makes them
+    experiment: Option<PathBuf>,
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    #[arg(long, value_enum, default_value = "exact")]
+    work: Work,
+    /// Steps before each round that do not count, at least 1
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    warmup: u32,
+    /// Steps of a round
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// What cargo adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Work {
+    Exact,
+    Fast,
+    /// Choosing, scaling and augmenting batches of training images.
+    Augment,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let Some(experiment) = &arguments.experiment else {
+        println!("scripts/bench runs this");
+        return Ok(());
+    };
+    let mode = if arguments.work == Work::Fast { Mode::Fast } else { Mode::Exact };
+    let trials = Experiment::load(experiment, &Overrides { mode, ..Overrides::default() })?.trials();
+    let configs: Vec<&Config> = trials.iter().map(|trial| &trial.config).collect();
+    ensure!(configs.len() == 1 || arguments.work == Work::Fast, "only `--work fast` computes several trials at once");
+    let device = device::parse(&arguments.device)?;
+    tch::set_num_threads(1);
+    let set = data::load(configs[0].data.dataset, &arguments.data)?;
+    let sets = Sets { train: Resident::new(&set.train, device), test: Resident::new(&set.test, device) };
+    drop(set);
+
+    let seed = trials[0].seed;
+    let mut meter = Meter::new(&arguments, configs.len(), device);
+    match arguments.work {
+        Work::Exact => drop(trial::run(configs[0], seed, &sets, device, None, &mut meter)?),
+        Work::Fast => {
+            let mut silent: Vec<Silent> = configs[1..].iter().map(|_| Silent).collect();
+            let mut observers: Vec<&mut dyn Observer> =
+                silent.iter_mut().map(|silent| silent as &mut dyn Observer).collect();
+            // The last member's observer is told last.
+            observers.push(&mut meter);
+            pack::run(&configs, seed, &sets, device, None, &mut observers)?;
+        }
+        Work::Augment => augment_batches(configs[0], &sets, &mut meter),
+    }
+    bail!("the trial ended before its rounds did")
+}
+
+fn augment_batches(config: &Config, sets: &Sets, meter: &mut Meter) {
+    let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
+    let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
+    let count = split.train.size()[0];
+    for epoch in 0.. {
+        let order = split.train.index_select(0, &native::randperm(epoch, count));
+        for index in order.split(config.batch_size as i64, 0) {
+            let (images, _) = sets.train.select(&index);
+            let _ = augment(scaling.apply(&images), &config.augment);
+            meter.count(f32::NAN);
+        }
+    }
+}
+
+/// Sees the other members of a pack.
+struct Silent;
+
+/// Times rounds of steps.
+struct Meter {
+    warmup: usize,
+    steps: usize,
+    members: usize,
+    device: Device,
+    seen: usize,
+    /// The step after which the round's clock starts.
+    start: usize,
+    clock: Instant,
+    cpu_seconds: f64,
+}
+
+impl Meter {
+    fn new(arguments: &Arguments, members: usize, device: Device) -> Meter {
+        let (warmup, steps) = (arguments.warmup as usize, arguments.steps as usize);
+        Meter { warmup, steps, members, device, seen: 0, start: 0, clock: Instant::now(), cpu_seconds: 0.0 }
+    }
+
+    fn count(&mut self, loss: f32) {
+        self.seen += 1;
+        if self.seen == 1 {
+            say(&json!({"first_loss": f64::from(loss)}));
+            self.await_turn();
+        } else if self.seen == self.start {
+            self.synchronize();
+            (self.clock, self.cpu_seconds) = (Instant::now(), cpu_seconds());
+        } else if self.seen == self.start + self.steps {
+            self.synchronize();
+            say(&json!({
+                "step": self.seen,
+                "steps": self.steps,
+                "members": self.members,
+                "seconds": self.clock.elapsed().as_secs_f64(),
+                "cpu_seconds": cpu_seconds() - self.cpu_seconds,
+                "loss": f64::from(loss),
+            }));
+            self.await_turn();
+        }
+    }
+
+    fn synchronize(&self) {
+        if let Device::Cuda(index) = self.device {
+            tch::Cuda::synchronize(index as i64);
+        }
+    }
+
+    fn await_turn(&mut self) {
+        if stdin().read_line(&mut String::new()).is_ok_and(|bytes| bytes == 0) {
+            std::process::exit(0);
+        }
+        self.start = self.seen + self.warmup;
+    }
+}
+
+impl Observer for Meter {
+    fn step(&mut self, step: &Step) {
+        assert!(step.epoch == 1, "rounds that go over an epoch's end would count its validation");
+        self.count(step.loss);
+    }
+
+    fn checkpoint(&mut self, _: Vec<u8>, _: &[Epoch]) -> Result<()> {
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        false
+    }
+
+    fn wants_stop(&self) -> bool {
+        false
+    }
+}
+
+impl Observer for Silent {
+    fn step(&mut self, _: &Step) {}
+
+    fn checkpoint(&mut self, _: Vec<u8>, _: &[Epoch]) -> Result<()> {
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        false
+    }
+
+    fn wants_stop(&self) -> bool {
+        false
+    }
+}
+
+fn say(line: &serde_json::Value) {
+    let mut out = stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).expect("standard output is open");
+}
+
+/// Processor time of this process, all threads, user and system.
+fn cpu_seconds() -> f64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: getrusage fills the struct it is given; all zeros is a valid value of it.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
