@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use common::skip::skip;
 use common::{Lab, names, wait_until};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage, RgbaImage};
 use runner::data::{self, IMAGE_BYTES};
@@ -433,7 +434,7 @@ for name in os.listdir(folder):
 fn pictures_look_as_pillow_shows_them() {
     let python = match python::find() {
         Ok(python) => python,
-        Err(error) => return eprintln!("pictures_look_as_pillow_shows_them is SKIPPED: {error:#}"),
+        Err(error) => return skip(&format!("pictures_look_as_pillow_shows_them: {error:#}")),
     };
     let folder = tempfile::tempdir().unwrap();
     let status = Command::new(python).args(["-c", PILLOW]).arg(folder.path()).status().unwrap();

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::skip::skip;
 use common::{Lab, files};
 use runner::parity::python;
 
@@ -40,7 +41,7 @@ fn rendered() -> (Lab, PathBuf) {
 
 /// Exit code and output of `check_statistics.py`; None, after saying why, where there is no Python.
 fn check(test: &str, results: &Path) -> Option<(Option<i32>, String)> {
-    let python = python::find().map_err(|error| eprintln!("{test} is SKIPPED: {error:#}")).ok()?;
+    let python = python::find().map_err(|error| skip(&format!("{test}: {error:#}"))).ok()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check_statistics.py");
     let output = Command::new(python).arg(script).arg(results).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");

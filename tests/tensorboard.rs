@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use common::skip::skip;
 use common::{Lab, files, names, wait_until};
 use libc::SIGINT;
 use runner::parity::python;
@@ -60,9 +61,7 @@ for run in sorted(os.listdir(sys.argv[1])):
 fn read(lab: &Lab) -> Option<BTreeMap<String, Json>> {
     let python = |arguments: &[&str]| Command::new(python::find().ok()?).args(arguments).output().ok();
     if !python(&["-c", "import tensorboard"]).is_some_and(|output| output.status.success()) {
-        eprintln!(
-            "SKIPPED: there is no Python with tensorboard (scripts/requirements.txt) in RUNNER_PYTHON or beside libtorch"
-        );
+        skip("there is no Python with tensorboard (scripts/requirements.txt) in RUNNER_PYTHON or beside libtorch");
         return None;
     }
     let output = python(&["-c", READER, lab.result(events::FOLDER).to_str().unwrap()]).unwrap();

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub const DONE: i32 = 0;
@@ -86,7 +87,8 @@ impl Ended {
 /// A run under way, killed at the latest when the test ends.
 pub struct Running {
     child: Child,
-    folder: PathBuf,
+    out: PathBuf,
+    err: PathBuf,
 }
 
 impl Running {
@@ -105,18 +107,13 @@ impl Running {
 
     /// Standard error so far.
     pub fn said(&self) -> String {
-        self.output("err")
-    }
-
-    fn output(&self, name: &str) -> String {
-        let path = self.folder.join(format!("{name}.{}", self.child.id()));
-        String::from_utf8(fs::read(path).unwrap()).unwrap()
+        fs::read_to_string(&self.err).unwrap()
     }
 
     #[track_caller]
     pub fn end(mut self) -> Ended {
         wait_until("the program ends", || self.child.try_wait().unwrap().is_some());
-        Ended { status: self.child.wait().unwrap(), out: self.output("out"), err: self.output("err") }
+        Ended { status: self.child.wait().unwrap(), out: fs::read_to_string(&self.out).unwrap(), err: self.said() }
     }
 }
 
@@ -161,15 +158,14 @@ impl Lab {
         self.start_command(self.command(arguments))
     }
 
-    /// Output goes to files: nobody has to read it while the program runs.
+    /// Output goes to files: nobody has to read it while the program runs. Tests that share a lab may start programs at
+    /// the same moment, so each run's files have names of their own.
     pub fn start_command(&self, mut command: Command) -> Running {
-        let (out, err) = (self.path("out"), self.path("err"));
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let run = RUNS.fetch_add(1, Ordering::Relaxed);
+        let [out, err] = ["out", "err"].map(|name| self.path(&format!("{name}.{run}")));
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
-        let child = command.spawn().unwrap();
-        for file in [out, err] {
-            fs::rename(&file, file.with_extension(child.id().to_string())).unwrap();
-        }
-        Running { child, folder: self.folder.path().to_owned() }
+        Running { child: command.spawn().unwrap(), out, err }
     }
 
     #[track_caller]
