@@ -333,9 +333,10 @@ fn predictions_of_test_images_are_those_that_evaluate_counts() {
     assert!(classes == 10 && evaluation["accuracy"].as_f64().unwrap() > 0.2, "the network has learnt something");
 }
 
-/// The first test image with each pixel as a square of `zoom`².
+/// The first test image with each pixel as a square of `zoom`², and a white corner.
 fn large_picture(zoom: u32) -> RgbImage {
-    let small = picture(&data::synthetic::dataset().test.pixels[..IMAGE_BYTES]);
+    let mut small = picture(&data::synthetic::dataset().test.pixels[..IMAGE_BYTES]);
+    (0..64).for_each(|at| small.put_pixel(at % 8, at / 8, image::Rgb([255; 3])));
     RgbImage::from_fn(32 * zoom, 32 * zoom, |x, y| *small.get_pixel(x / zoom, y / zoom))
 }
 
