@@ -4,10 +4,11 @@
 #[allow(dead_code)] // tests/faults uses the rest.
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use common::{DONE, INTERRUPTED, Lab, TINY, TINY_TRIALS, assert_same, files, head, long, names};
-use libc::SIGINT;
+use common::{DONE, INTERRUPTED, Lab, TINY, TINY_TRIALS, assert_same, files, head, kill, long, names};
+use libc::{SIGINT, SIGKILL};
 
 #[test]
 fn a_sweep_leaves_every_table_plot_and_trial() {
@@ -134,4 +135,70 @@ fn a_trace_holds_every_step_whenever_it_is_asked_for() {
         lab.sweep(second).expect(DONE).saying(&words);
         assert_same(&lab.essence(), &undisturbed.essence());
     }
+}
+
+/// Eight trials that fit together, with batches so small that computing them together is much quicker.
+const TOGETHER: &str = "
+schema: 1
+name: tiny
+data: {dataset: synthetic, train: 400, val: 100}
+seeds: [0]
+base: {model: lenet5, epochs: 2, batch_size: 4, optimizer: {name: sgd, lr: 0.01, momentum: 0.9}}
+blocks:
+  - {id: rate, axes: {optimizer.lr: [0.002, 0.005, 0.02]}}
+  - {id: init, axes: {init: [xavier_uniform, orthogonal]}}
+  - {id: regularization, axes: {regularization: [{l2: 0.001}, {l1: 0.0001}]}}
+";
+
+/// The logs of all trials.
+fn logs(lab: &Lab) -> Vec<String> {
+    lab.stored().iter().map(|id| fs::read_to_string(lab.result(&format!("trials/{id}/log.txt"))).unwrap()).collect()
+}
+
+#[test]
+fn fast_trials_are_computed_together_and_come_out_as_alone() {
+    let (together, exact) = (Lab::new(TOGETHER), Lab::new(TOGETHER));
+    together.sweep("--mode fast --jobs 2").expect(DONE);
+    exact.sweep("--jobs 2").expect(DONE);
+    let logs = logs(&together);
+    assert!(logs.iter().filter(|log| log.contains("computed together")).count() >= 4, "{logs:?}");
+    let (fast, exact) = (losses(&together), losses(&exact));
+    assert_eq!(fast.len(), 8);
+    // Other starting weights draw other numbers, so exact mode shows those networks the images in another order.
+    for (setting, fast) in fast.iter().filter(|(setting, _)| setting[1] == "pytorch") {
+        // 200 steps from the same start on the same images: rounding has not grown further.
+        assert!((fast - exact[setting]).abs() < 0.02, "{setting:?}: {fast} and {}", exact[setting]);
+    }
+}
+
+/// The validation loss of each trial by what it was set to.
+fn losses(lab: &Lab) -> BTreeMap<Vec<String>, f64> {
+    let keys = ["optimizer.lr", "init", "regularization.l1", "regularization.l2"];
+    let setting = |row: &BTreeMap<String, String>| keys.map(|key| row[key].clone()).to_vec();
+    lab.table("trials.csv").iter().map(|row| (setting(row), row["val_loss"].parse().unwrap())).collect()
+}
+
+#[test]
+fn a_stopped_sweep_of_fast_trials_goes_on_where_each_was() {
+    let lab = Lab::new(&TOGETHER.replace("epochs: 2", "epochs: 8"));
+    let sweep = lab.start_sweep("--mode fast --jobs 1");
+    lab.wait_for_checkpoint();
+    sweep.signal(SIGINT);
+    sweep.end().expect(INTERRUPTED);
+    lab.sweep("--mode fast --jobs 2").expect(DONE).saying(&["goes on after epoch"]);
+    assert_eq!(lab.stored().len(), 8);
+    assert!(lab.column("epochs_run").values().all(|epochs| epochs == "8"));
+}
+
+#[test]
+fn trials_whose_worker_dies_are_tried_again_alone() {
+    let lab = Lab::new(&TOGETHER.replace("epochs: 2", "epochs: 8"));
+    let sweep = lab.start_sweep("--mode fast --jobs 1");
+    lab.wait_for_checkpoint();
+    kill(lab.workers()[0], SIGKILL);
+    sweep.end().expect(DONE).saying(&["attempt 1 of 3 failed: its worker died: signal: 9"]);
+    assert_eq!(lab.stored().len(), 8);
+    let again = logs(&lab).into_iter().filter_map(|log| log.split_once("attempt 2,").map(|(_, last)| last.to_owned()));
+    let again: Vec<String> = again.collect();
+    assert!(again.len() >= 2 && again.iter().all(|log| !log.contains("computed together")), "{again:?}");
 }

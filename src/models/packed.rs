@@ -78,6 +78,11 @@ impl PackedNetwork {
         packed
     }
 
+    /// How many networks these are.
+    pub fn members(&self) -> i64 {
+        self.members
+    }
+
     /// The parameters of all members, float32 [K, P]; [`PackedNetwork::refresh`] makes a change of them count.
     pub fn parameters(&self) -> Tensor {
         self.parameters.shallow_clone()

@@ -8,7 +8,8 @@ use crate::train::record::{Epoch, Outcome};
 /// From the sweep to a worker's standard input. The end of input means: stop after the next checkpoint.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Job {
-    pub trial: Identity,
+    /// One, or several that can be computed together. The worker takes the first, and of the others as many as make it quicker.
+    pub trials: Vec<Identity>,
     /// 1 for the first try of this sweep.
     pub attempt: usize,
     /// Also write `steps.csv`.
@@ -17,14 +18,23 @@ pub struct Job {
 
 /// From a worker's standard output.
 #[derive(Debug, Serialize, Deserialize)]
+pub struct Said {
+    /// Which trial of the job, counted from 0.
+    pub of: usize,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happens to a trial. Each of a job ends with one of the last five.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// `epoch` epochs were found finished in a checkpoint; `note` says why a checkpoint was refused.
+    /// `finished_epochs` were found finished in a checkpoint; `note` says why a checkpoint was refused.
     Started {
         finished_epochs: usize,
         note: Option<String>,
     },
-    /// Some times a second.
+    /// Some times a second, for one of those that are computed together.
     Progress(Progress),
     /// An evaluation goes on.
     Evaluating,
@@ -35,6 +45,8 @@ pub enum Event {
     },
     /// Another sweep runs this trial.
     Busy,
+    /// Not taken: it is for another worker, or for later.
+    Left,
     /// The trial failed in a way that its worker survived.
     Failed {
         error: String,

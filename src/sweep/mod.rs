@@ -1,5 +1,6 @@
 //! Runs an experiment's trials in worker processes and keeps the results folder's tables and plots up to date.
 
+mod channel;
 pub mod device;
 mod estimate;
 pub mod manifest;
@@ -8,7 +9,9 @@ mod patience;
 mod pool;
 mod progress;
 mod publish;
+mod reporter;
 mod schedule;
+mod start;
 pub mod store;
 pub mod study;
 pub mod worker;

@@ -11,16 +11,24 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(30 * 60);
 /// If more time than this goes by between two looks, the sweep itself was suspended, and its workers too: only so much counts.
 const LONGEST_GAP: Duration = Duration::from_secs(5);
 
-/// What is left of a sweep's patience with one attempt of one trial.
+/// What is left of a sweep's patience with one attempt of what a worker runs.
 pub struct Patience {
+    /// Of one trial.
     timeout: Option<Duration>,
+    /// How many trials run, which takes as much longer.
+    trials: u32,
     running: Duration,
     silent: Duration,
 }
 
 impl Patience {
     pub fn new(timeout: Option<Duration>) -> Patience {
-        Patience { timeout, running: Duration::ZERO, silent: Duration::ZERO }
+        Patience { timeout, trials: 0, running: Duration::ZERO, silent: Duration::ZERO }
+    }
+
+    /// The worker has started one more trial beside those that it runs.
+    pub fn started(&mut self) {
+        self.trials += 1;
     }
 
     /// The worker has said something.
@@ -34,8 +42,8 @@ impl Patience {
         self.running += passed;
         self.silent += passed;
         match self.timeout {
-            Some(timeout) if self.running > timeout => {
-                Some(format!("took longer than {}", duration(timeout.as_secs_f64())))
+            Some(timeout) if self.running > timeout * self.trials.max(1) => {
+                Some(format!("took longer than {}", duration((timeout * self.trials.max(1)).as_secs_f64())))
             }
             _ if self.silent > LONGEST_SILENCE => {
                 Some(format!("its worker said nothing for {}", duration(LONGEST_SILENCE.as_secs_f64())))
@@ -80,6 +88,14 @@ mod tests {
             patience.heard();
         }
         assert_eq!(patience.look(SECOND).unwrap(), "took longer than 60 s");
+    }
+
+    #[test]
+    fn trials_that_run_together_have_their_times_together() {
+        let mut patience = Patience::new(Some(60 * SECOND));
+        (0..3).for_each(|_| patience.started());
+        assert_eq!(look_for(&mut patience, 180), None);
+        assert_eq!(patience.look(SECOND).unwrap(), "took longer than 180 s");
     }
 
     #[test]

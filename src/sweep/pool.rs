@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 
 use anyhow::{Context, Result};
 
-use super::message::{Event, Job};
+use super::message::{Job, Said};
 use crate::data::shared::SharedDataset;
 
 /// The hidden subcommand that `cli.rs` hands to [`super::worker`].
@@ -35,7 +35,7 @@ pub struct Message {
 
 #[derive(Debug)]
 pub enum Content {
-    Event(Event),
+    Said(Said),
     /// The worker closed its output: it is about to be gone.
     Gone,
 }
@@ -68,10 +68,10 @@ impl Process {
         std::thread::spawn(move || {
             let send = |content| messages.send(super::Input::Worker(Message { slot, generation, content })).is_ok();
             for line in BufReader::new(output).lines() {
-                let event = line.ok().and_then(|line| serde_json::from_str(&line).ok());
+                let said = line.ok().and_then(|line| serde_json::from_str(&line).ok());
                 // Half a line is what a dying worker leaves; its end is reported next.
-                let Some(event) = event else { continue };
-                if !send(Content::Event(event)) {
+                let Some(said) = said else { continue };
+                if !send(Content::Said(said)) {
                     return;
                 }
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::estimate::Estimate;
-use super::message::{Event, Job, Progress};
+use super::message::{Event, Job, Progress, Said};
 use super::patience::Patience;
 use super::pool::{Content, Message, Process, Setup};
 use super::progress::{Display, Standing, duration, print};
@@ -16,7 +16,9 @@ use super::store::{Identity, Store};
 use super::study::labels;
 use super::{Options, Report};
 use crate::native;
+use crate::spec::config::Mode;
 use crate::spec::{Experiment, Trial};
+use crate::train::pack::fit_together;
 use crate::train::record::{Epoch, Outcome, Status};
 
 /// A trial that fails so often is given up.
@@ -75,14 +77,22 @@ struct Slot {
     running: Option<Running>,
 }
 
+/// One trial, or several that are computed together.
 struct Running {
-    trial: usize,
+    /// Those that have not ended.
+    members: Vec<Member>,
     attempt: usize,
     patience: Patience,
     progress: Option<Progress>,
-    val_accuracy: Option<f64>,
     /// Set when the sweep itself killed the worker, and why.
     killed: Option<String>,
+}
+
+struct Member {
+    /// Which trial of the worker's job.
+    of: usize,
+    trial: usize,
+    val_accuracy: Option<f64>,
 }
 
 impl<'a> Sweep<'a> {
@@ -186,33 +196,58 @@ impl<'a> Sweep<'a> {
     }
 
     fn give_work(&mut self) -> Result<()> {
+        // No worker takes more at once than its share of what waits, or the others would have nothing to do at the end.
+        let share = self.queue.len().div_ceil(self.slots.len().max(1));
         for slot in 0..self.slots.len() {
             if self.stopping || self.slots[slot].running.is_some() {
                 continue;
             }
             let now = Instant::now();
             let Some(place) = self.queue.iter().position(|pending| pending.not_before <= now) else { return Ok(()) };
-            let pending = self.queue.remove(place).expect("just found");
-            self.start(slot, pending)?;
+            let first = self.queue.remove(place).expect("just found");
+            let others = self.take_fitting(&first, share - 1, now);
+            self.start(slot, first, others)?;
         }
         Ok(())
     }
 
-    fn start(&mut self, slot: usize, pending: Pending) -> Result<()> {
+    /// Takes up to `most` trials from the queue that can be computed together with `first`. One that failed runs alone from
+    /// then on, so that it fails alone.
+    fn take_fitting(&mut self, first: &Pending, most: usize, now: Instant) -> Vec<usize> {
+        let Trial { config, seed, .. } = &self.trials[first.trial];
+        if config.mode == Mode::Exact || first.attempt > 1 {
+            return vec![];
+        }
+        let fits = |pending: &Pending| {
+            let other = &self.trials[pending.trial];
+            pending.attempt == 1
+                && pending.not_before <= now
+                && other.seed == *seed
+                && fit_together(config, &other.config)
+        };
+        let places: Vec<usize> = (0..self.queue.len()).filter(|place| fits(&self.queue[*place])).take(most).collect();
+        let mut taken: Vec<usize> =
+            places.iter().rev().map(|place| self.queue.remove(*place).expect("just found").trial).collect();
+        taken.reverse();
+        taken
+    }
+
+    fn start(&mut self, slot: usize, first: Pending, others: Vec<usize>) -> Result<()> {
         let place = &mut self.slots[slot];
         if place.process.is_none() {
             place.generation += 1;
             place.process = Some(Process::start(&self.setup, slot, place.generation, self.sender.clone())?);
         }
-        let trial = identity(&self.trials[pending.trial]);
-        let job = Job { trial, attempt: pending.attempt, trace: self.options.trace };
+        let trials = [vec![first.trial], others].concat();
+        let identities = trials.iter().map(|trial| identity(&self.trials[*trial])).collect();
+        let job = Job { trials: identities, attempt: first.attempt, trace: self.options.trace };
         place.process.as_mut().expect("just started").send(&job);
+        let member = |(of, trial)| Member { of, trial, val_accuracy: None };
         place.running = Some(Running {
-            trial: pending.trial,
-            attempt: pending.attempt,
+            members: trials.into_iter().enumerate().map(member).collect(),
+            attempt: first.attempt,
             patience: Patience::new(self.options.timeout),
             progress: None,
-            val_accuracy: None,
             killed: None,
         });
         Ok(())
@@ -223,17 +258,19 @@ impl<'a> Sweep<'a> {
             return Ok(());
         }
         match content {
-            Content::Event(event) => self.event(slot, event),
+            Content::Said(said) => self.said(slot, said),
             Content::Gone => self.gone(slot),
         }
     }
 
-    fn event(&mut self, slot: usize, event: Event) -> Result<()> {
+    fn said(&mut self, slot: usize, Said { of, event }: Said) -> Result<()> {
         let Some(running) = &mut self.slots[slot].running else { return Ok(()) };
         running.patience.heard();
-        let (trial, attempt) = (running.trial, running.attempt);
+        let Some(place) = running.members.iter().position(|member| member.of == of) else { return Ok(()) };
+        let (trial, attempt) = (running.members[place].trial, running.attempt);
         match event {
             Event::Started { finished_epochs, note } => {
+                running.patience.started();
                 let name = self.name(trial);
                 if let Some(note) = note {
                     self.display.say(&format!("{name}: {note}"));
@@ -241,39 +278,53 @@ impl<'a> Sweep<'a> {
                     self.display.say(&format!("{name}: goes on after epoch {finished_epochs}"));
                 }
             }
-            Event::Progress(progress) => {
+            Event::Progress(progress) if place == 0 => {
                 running.progress = Some(progress);
-                let accuracy = running.val_accuracy;
-                let epochs = self.trials[trial].config.epochs;
-                self.display.worker(slot, &self.name(trial), epochs, &progress, accuracy);
+                self.show_worker(slot);
             }
+            Event::Progress(_) | Event::Evaluating => {}
             Event::Epoch(epoch) => {
-                running.val_accuracy = Some(epoch.val_accuracy);
+                running.members[place].val_accuracy = Some(epoch.val_accuracy);
                 self.estimate.record(trial, epoch.seconds);
                 self.show_epochs(trial);
             }
             Event::Ended { outcome } => {
-                self.free(slot)?;
+                self.free(slot, place)?;
                 self.ended(trial, &outcome);
             }
-            Event::Evaluating => {}
             Event::Busy => {
-                self.free(slot)?;
+                self.free(slot, place)?;
                 self.busy(trial, attempt)?;
             }
+            Event::Left => {
+                self.free(slot, place)?;
+                self.queue.push_front(Pending { trial, attempt, not_before: Instant::now() });
+            }
             Event::Failed { error } => {
-                self.free(slot)?;
+                self.free(slot, place)?;
                 self.failed(trial, attempt, error)?;
             }
             Event::Interrupted => {
-                self.free(slot)?;
+                self.free(slot, place)?;
                 self.interrupted(slot, trial, attempt)?;
             }
         }
         Ok(())
     }
 
-    /// A worker's process has ended. If it was running a trial, that is one failed attempt.
+    fn show_worker(&self, slot: usize) {
+        let Some(Running { members, progress: Some(progress), .. }) = &self.slots[slot].running else { return };
+        let Member { trial, val_accuracy, .. } = members[0];
+        let name = match members.len() {
+            1 => self.name(trial),
+            more => format!("{} and {} more", self.name(trial), more - 1),
+        };
+        let rate = progress.images_per_second * members.len() as f64;
+        let progress = Progress { images_per_second: rate, ..*progress };
+        self.display.worker(slot, &name, self.trials[trial].config.epochs, &progress, val_accuracy);
+    }
+
+    /// A worker's process has ended. If it was running trials, that is one failed attempt of each.
     fn gone(&mut self, slot: usize) -> Result<()> {
         let Some(process) = self.slots[slot].process.take() else { return Ok(()) };
         let status = process.wait().context("cannot learn how a worker ended")?;
@@ -283,12 +334,18 @@ impl<'a> Sweep<'a> {
             return Ok(());
         }
         let error = running.killed.unwrap_or_else(|| format!("its worker died: {status}"));
-        self.failed(running.trial, running.attempt, error)
+        running.members.iter().try_for_each(|member| self.failed(member.trial, running.attempt, error.clone()))
     }
 
-    fn free(&mut self, slot: usize) -> Result<()> {
-        self.display.idle(slot);
+    /// One of the trials that a worker ran has ended; with the last one it is free.
+    fn free(&mut self, slot: usize, member: usize) -> Result<()> {
         let place = &mut self.slots[slot];
+        let members = place.running.as_mut().map(|running| &mut running.members).expect("it runs a trial");
+        members.remove(member);
+        if !members.is_empty() {
+            return Ok(());
+        }
+        self.display.idle(slot);
         let running = place.running.take();
         if running.is_some_and(|running| running.killed.is_some())
             && let Some(process) = place.process.take()
@@ -304,7 +361,10 @@ impl<'a> Sweep<'a> {
         if self.stopping {
             return Ok(());
         }
-        if let Some(process) = self.slots[slot].process.take() {
+        let place = &mut self.slots[slot];
+        if place.running.is_none()
+            && let Some(process) = place.process.take()
+        {
             process.wait()?;
         }
         self.failed(trial, attempt, "its worker was told to stop by a signal".to_owned())
@@ -454,7 +514,7 @@ impl<'a> Sweep<'a> {
             let done = running
                 .progress
                 .map_or(0.0, |progress| progress.epoch as f64 - 1.0 + progress.batch as f64 / progress.batches as f64);
-            left += whole(running.trial) - seconds(running.trial, done);
+            left += running.members.iter().map(|member| whole(member.trial) - seconds(member.trial, done)).sum::<f64>();
         }
         let all: f64 = (0..self.trials.len()).map(whole).sum();
         self.display.sweep(&Standing {

@@ -1,37 +1,30 @@
-//! A worker: runs the trials that its sweep sends, one after another, and reports events.
+//! A worker: runs the trials that its sweep sends, one after another or several at once, and reports events.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufRead, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::BufRead;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, channel as queue};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use tch::Device;
 
+use super::channel::{self, send};
 use super::device;
 use super::manifest::Manifest;
-use super::message::{Event, Job, Progress};
-use super::progress::print;
-use super::store::{Claim, Store};
+use super::message::{Event, Job};
+use super::reporter::Reporter;
+use super::store::{Identity, Store};
 use crate::data::batches::Resident;
 use crate::data::shared::{self, Ticket};
 use crate::spec::config::{Config, DatasetName, Mode};
 use crate::train::checkpoint;
-use crate::train::course::{Reached, reached};
 use crate::train::pack;
+use crate::train::pack_size::best_size;
 use crate::train::record::{Epoch, Outcome, Status};
-use crate::train::trial::{self, Ended, Observer, Sets, Step};
+use crate::train::trial::{self, Ended, Observer, Sets};
 use crate::{models, native};
-
-/// A checkpoint at least this often where epochs are longer.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How a worker is set up, for all its trials.
 pub struct Worker {
@@ -46,20 +39,17 @@ pub struct Worker {
 impl Worker {
     /// Serves jobs from standard input until it ends, SIGTERM comes or a trial is interrupted.
     pub fn serve(&self) -> Result<()> {
-        take_standard_output()?;
+        channel::take_standard_output()?;
+        keep_freed_memory();
         tch::set_num_threads(self.threads as i32);
         let stop = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGTERM, stop.clone())?;
         // A terminal's Ctrl-C reaches the whole group; the sweep decides what becomes of it.
         signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;
         let jobs = read_jobs(stop.clone());
-        let mut sets = None;
+        let mut learnt = Learnt::default();
         while let Ok(job) = jobs.recv() {
-            let event = match self.run(&job, &mut sets, &stop) {
-                Ok(event) => event,
-                Err(error) => Event::Failed { error: format!("{error:#}") },
-            };
-            send(&event);
+            self.run(&job, &mut learnt, &stop);
             if stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -67,38 +57,101 @@ impl Worker {
         Ok(())
     }
 
-    fn run(&self, job: &Job, loaded: &mut Option<(DatasetName, Sets)>, stop: &AtomicBool) -> Result<Event> {
-        let Some(claim) = self.store.claim(&job.trial)? else { return Ok(Event::Busy) };
-        log_output(&claim)?;
-        print(&format!("attempt {}, libtorch {}, {} thread(s)", job.attempt, native::libtorch_version(), self.threads));
-        let name = job.trial.config.data.dataset;
-        if loaded.as_ref().is_none_or(|(loaded, _)| *loaded != name) {
-            *loaded = Some((name, self.load(name)?));
+    /// Runs what it can of the job and says what became of each trial.
+    fn run(&self, job: &Job, learnt: &mut Learnt, stop: &AtomicBool) {
+        let mut taken = vec![];
+        for (of, trial) in job.trials.iter().enumerate() {
+            match self.take(of, trial, job.trace, stop) {
+                Ok(Some(reporter)) => taken.push(reporter),
+                Ok(None) => send(of, Event::Busy),
+                Err(error) => send(of, failed(&error)),
+            }
         }
-        let (_, sets) = loaded.as_ref().expect("just loaded");
-        let Start { resume, reached, trace, note } = Start::find(&claim, job.trace)?;
-        send(&Event::Started { finished_epochs: reached.epochs, note });
-        let mut observer = Reporter::new(&claim, trace, stop, reached);
-        let (config, seed) = (&job.trial.config, job.trial.seed);
-        let trained = AssertUnwindSafe(|| match config.mode {
-            Mode::Exact => trial::run(config, seed, sets, self.device, resume.as_deref(), &mut observer),
-            Mode::Fast => {
-                let resume = resume.map(|bytes| [bytes]);
-                let resume = resume.as_ref().map(|checkpoint| checkpoint.as_slice());
-                let ended = pack::run(&[config], seed, sets, self.device, resume, &mut [&mut observer]);
-                ended.map(|mut ended| ended.remove(0))
-            }
-        });
-        match catch_unwind(trained) {
-            Ok(ended) => {
-                observer.store_trace()?;
-                self.store_outcome(claim, job, ended?)
-            }
-            Err(panic) => Ok(Event::Failed { error: panic_message(panic) }),
+        let taken_places: Vec<usize> = taken.iter().map(|reporter| reporter.of).collect();
+        let trained = catch_unwind(AssertUnwindSafe(|| self.train(job, taken, learnt)));
+        if let Err(error) = trained.unwrap_or_else(|panic| Err(anyhow!(panic_message(panic)))) {
+            // Where one has ended already, the sweep does not listen any more.
+            taken_places.into_iter().for_each(|of| send(of, failed(&error)));
         }
     }
 
-    fn load(&self, name: DatasetName) -> Result<Sets> {
+    /// None where another sweep runs the trial.
+    fn take<'s>(&self, of: usize, trial: &Identity, trace: bool, stop: &'s AtomicBool) -> Result<Option<Reporter<'s>>> {
+        let claim = self.store.claim(trial)?;
+        claim.map(|claim| Reporter::new(of, claim, trace, stop)).transpose()
+    }
+
+    fn train(&self, job: &Job, mut taken: Vec<Reporter>, learnt: &mut Learnt) -> Result<()> {
+        let Some(first) = taken.first() else { return Ok(()) };
+        channel::print_to(first.log())?;
+        self.load(job.trials[first.of].config.data.dataset, &mut learnt.images)?;
+        let (_, sets) = learnt.images.as_ref().expect("just loaded");
+        self.leave_those_elsewhere(&mut taken);
+        self.leave_those_too_many(job, &mut taken, sets, &mut learnt.sizes)?;
+        self.begin(job, &mut taken);
+        let ended = self.compute(job, &mut taken, sets)?;
+        for (reporter, ended) in taken.into_iter().zip(ended) {
+            let of = reporter.of;
+            let stored = self.store_outcome(reporter, &job.trials[of], job.attempt, ended);
+            send(of, stored.unwrap_or_else(|error| failed(&error)));
+        }
+        Ok(())
+    }
+
+    /// Gives back the trials whose checkpoints are at another step than the first one's, or in another order of images.
+    fn leave_those_elsewhere(&self, taken: &mut Vec<Reporter>) {
+        let reached = taken[0].start.reached;
+        let (here, elsewhere) = std::mem::take(taken).into_iter().partition(|taken| taken.start.reached == reached);
+        *taken = here;
+        leave(elsewhere);
+    }
+
+    /// Gives back what would make each of the others slower.
+    fn leave_those_too_many(&self, job: &Job, taken: &mut Vec<Reporter>, sets: &Sets, sizes: &mut Sizes) -> Result<()> {
+        if taken.len() > 1 {
+            let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.of].config).collect();
+            let size = sizes.find(&configs, job.trials[0].seed, sets, self.device)?;
+            leave(taken.split_off(size));
+        }
+        Ok(())
+    }
+
+    fn begin(&self, job: &Job, taken: &mut [Reporter]) {
+        let (version, threads) = (native::libtorch_version(), self.threads);
+        let ids: Vec<&str> = taken.iter().map(|taken| job.trials[taken.of].id.as_str()).collect();
+        let together = match ids[..] {
+            [_] => String::new(),
+            _ => format!("; computed together: {} (what libraries print is in the first one's log)", ids.join(" ")),
+        };
+        let about = format!("attempt {}, libtorch {version}, {threads} thread(s){together}", job.attempt);
+        taken.iter_mut().for_each(|taken| taken.begin(&about));
+    }
+
+    /// How each of `taken` ended, in their order.
+    fn compute(&self, job: &Job, taken: &mut [Reporter], sets: &Sets) -> Result<Vec<Ended>> {
+        let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.of].config).collect();
+        let resume: Option<Vec<Vec<u8>>> = taken.iter_mut().map(|taken| taken.start.resume.take()).collect();
+        let seed = job.trials[0].seed;
+        match configs[..] {
+            [config] if config.mode == Mode::Exact => {
+                let resume = resume.as_ref().map(|checkpoints| checkpoints[0].as_slice());
+                Ok(vec![trial::run(config, seed, sets, self.device, resume, &mut taken[0])?])
+            }
+            _ => {
+                let mut observers: Vec<&mut dyn Observer> = taken.iter_mut().map(|taken| taken as _).collect();
+                pack::run(&configs, seed, sets, self.device, resume.as_deref(), &mut observers)
+            }
+        }
+    }
+
+    fn load(&self, name: DatasetName, images: &mut Option<(DatasetName, Sets)>) -> Result<()> {
+        if images.as_ref().is_none_or(|(loaded, _)| *loaded != name) {
+            *images = Some((name, self.read(name)?));
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: DatasetName) -> Result<Sets> {
         if let Some(ticket) = self.images.filter(|ticket| ticket.name == name) {
             let [train, test] = shared::map(ticket)?.map(|images| Resident::mapped(images, self.device));
             return Ok(Sets { train, test });
@@ -111,177 +164,95 @@ impl Worker {
         Ok(Sets { train: Resident::new(&set.train, self.device), test: Resident::new(&set.test, self.device) })
     }
 
-    fn store_outcome(&self, claim: Claim, job: &Job, ended: Ended) -> Result<Event> {
+    fn store_outcome(&self, mut reporter: Reporter, trial: &Identity, attempts: usize, ended: Ended) -> Result<Event> {
         let (status, error, scores, kept, history) = match ended {
             Ended::Interrupted => return Ok(Event::Interrupted),
             Ended::Done { scores, showcase, best, history } => {
-                let best = checkpoint::encode(&best, &job.trial)?;
+                let best = checkpoint::encode(&best, trial)?;
                 (Status::Done, None, Some(*scores), Some((best, showcase)), history)
             }
             Ended::Diverged { reason, history } => (Status::Diverged, Some(reason), None, None, history),
         };
         let outcome = Outcome {
             status,
-            attempts: job.attempt,
+            attempts,
             error,
             epochs: history.len(),
             scores,
             seconds: history.iter().map(|epoch| epoch.seconds).sum(),
-            images_per_second: images_per_second(&job.trial.config, &history),
+            images_per_second: images_per_second(&trial.config, &history),
             peak_bytes: peak_bytes(),
-            parameters: models::table_of(&job.trial.config).parameters() as u64,
+            parameters: models::table_of(&trial.config).parameters() as u64,
             libtorch: native::libtorch_version().to_owned(),
             device: device::name(self.device),
             threads: self.threads,
         };
-        print(&format!("{status:?} after {} epochs", outcome.epochs));
-        claim.finish(&outcome, &history, kept.as_ref().map(|(best, showcase)| (best.as_slice(), showcase)))?;
+        reporter.say(&format!("{status:?} after {} epochs", outcome.epochs));
+        let kept = kept.as_ref().map(|(best, showcase)| (best.as_slice(), showcase));
+        reporter.into_claim()?.finish(&outcome, &history, kept)?;
         Ok(Event::Ended { outcome: Box::new(outcome) })
     }
 }
 
-/// From where a trial goes on.
+/// What a worker keeps from one job to the next.
 #[derive(Default)]
-struct Start {
-    /// The checkpoint's bytes; None for a fresh start.
-    resume: Option<Vec<u8>>,
-    reached: Reached,
-    /// The rows of `steps.csv` until there, where steps are traced.
-    trace: Option<String>,
-    /// Why a checkpoint that is there was not taken.
-    note: Option<String>,
+struct Learnt {
+    images: Option<(DatasetName, Sets)>,
+    sizes: Sizes,
 }
 
-impl Start {
-    /// At the stored checkpoint, if there is one that can be used. A trial once traced stays so: its `steps.csv` is to hold
-    /// every step.
-    fn find(claim: &Claim, wants_trace: bool) -> Result<Start> {
-        let steps = claim.read_steps();
-        let traced = wants_trace || steps.is_some();
-        let afresh = |note| Start { trace: traced.then(|| STEPS_HEADER.to_owned()), note, ..Start::default() };
-        let Some(bytes) = claim.read_checkpoint()? else { return Ok(afresh(None)) };
-        let steps = traced.then(|| steps.unwrap_or_default());
-        Start::at(bytes, steps.as_deref()).or_else(|error| {
-            let note = format!("{error:#}; the trial starts afresh");
-            print(&note);
-            claim.discard_checkpoint()?;
-            Ok(afresh(Some(note)))
-        })
-    }
+/// Measured sizes of packs.
+#[derive(Default)]
+struct Sizes(Vec<Size>);
 
-    /// At the checkpoint in `bytes`, until which the stored `steps` must go.
-    fn at(bytes: Vec<u8>, steps: Option<&[u8]>) -> Result<Start> {
-        checkpoint::decode(&bytes).context("the checkpoint is damaged")?;
-        let reached = reached(&bytes)?;
-        let trace = steps.map(|steps| steps_until(steps, reached.steps)).transpose()?;
-        Ok(Start { resume: Some(bytes), reached, trace, note: None })
-    }
+struct Size {
+    of: Config,
+    /// How many there were to choose from.
+    offered: usize,
+    best: usize,
 }
 
-/// Passes a trial's progress on and keeps its checkpoints.
-struct Reporter<'a> {
-    claim: &'a Claim,
-    /// The rows of `steps.csv` so far, where they are wanted.
-    trace: Option<String>,
-    stop: &'a AtomicBool,
-    finished_epochs: usize,
-    last_checkpoint: Instant,
-    last_progress: Instant,
-    /// Since the last progress event.
-    images: usize,
-}
-
-impl<'a> Reporter<'a> {
-    fn new(claim: &'a Claim, trace: Option<String>, stop: &'a AtomicBool, reached: Reached) -> Reporter<'a> {
-        let now = Instant::now();
-        let finished_epochs = reached.epochs;
-        Reporter { claim, trace, stop, finished_epochs, last_checkpoint: now, last_progress: now, images: 0 }
-    }
-
-    /// A trial that diverges has steps after its last checkpoint.
-    fn store_trace(&self) -> Result<()> {
-        self.trace.as_ref().map_or(Ok(()), |trace| self.claim.write_steps(trace.as_bytes()))
-    }
-}
-
-impl Observer for Reporter<'_> {
-    fn step(&mut self, step: &Step) {
-        if let Some(trace) = &mut self.trace {
-            writeln!(trace, "{},{:?},{},{:08x}", step.step, step.lr, step.loss, step.loss.to_bits())
-                .expect("writing to a string succeeds");
+impl Sizes {
+    fn find(&mut self, configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<usize> {
+        let known =
+            self.0.iter().find(|size| size.offered >= configs.len() && pack::fit_together(&size.of, configs[0]));
+        if let Some(size) = known {
+            return Ok(size.best.min(configs.len()));
         }
-        self.images += step.images;
-        let elapsed = self.last_progress.elapsed();
-        if elapsed >= PROGRESS_INTERVAL {
-            send(&Event::Progress(Progress {
-                epoch: step.epoch,
-                batch: step.batch,
-                batches: step.batches,
-                loss: step.loss.is_finite().then_some(step.loss),
-                images_per_second: self.images as f64 / elapsed.as_secs_f64(),
-            }));
-            self.images = 0;
-            self.last_progress = Instant::now();
-        }
-    }
-
-    fn evaluated_batch(&mut self) {
-        send(&Event::Evaluating);
-    }
-
-    fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
-        self.store_trace()?;
-        self.claim.write_checkpoint(&bytes, history)?;
-        self.last_checkpoint = Instant::now();
-        if let Some(epoch) = history.last().filter(|epoch| epoch.epoch > self.finished_epochs) {
-            self.finished_epochs = epoch.epoch;
-            print(&format!(
-                "epoch {}: training loss {:.4}, validation loss {:.4}, validation accuracy {:.2} %, {:.1} s",
-                epoch.epoch,
-                epoch.train_loss,
-                epoch.val_loss,
-                100.0 * epoch.val_accuracy,
-                epoch.seconds
-            ));
-            send(&Event::Epoch(epoch.clone()));
-        }
-        Ok(())
-    }
-
-    fn wants_checkpoint(&mut self) -> bool {
-        self.wants_stop() || self.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL
-    }
-
-    fn wants_stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        let best = best_size(configs, seed, sets, device)?;
+        self.0.push(Size { of: configs[0].clone(), offered: configs.len(), best });
+        Ok(best)
     }
 }
 
-const STEPS_HEADER: &str = "step,lr,loss,loss_hex\n";
-
-/// The header and the first `steps` rows of a stored `steps.csv`.
-fn steps_until(stored: &[u8], steps: usize) -> Result<String> {
-    let stored = String::from_utf8_lossy(stored);
-    let mut rows = stored.lines().skip(1);
-    let mut kept = STEPS_HEADER.to_owned();
-    for step in 1..=steps {
-        let row = rows.next().filter(|row| is_row(row, step));
-        writeln!(kept, "{}", row.with_context(|| format!("steps.csv has no step {step} of {steps}"))?)?;
+/// Gives trials back, whose locks must be free when the sweep hears of it.
+fn leave(trials: Vec<Reporter>) {
+    for trial in trials {
+        let of = trial.of;
+        drop(trial);
+        send(of, Event::Left);
     }
-    Ok(kept)
 }
 
-/// Whether `row` is that of `step` and whole: its loss is there twice.
-fn is_row(row: &str, step: usize) -> bool {
-    let cells: Vec<&str> = row.split(',').collect();
-    let [number, _, loss, bits] = cells[..] else { return false };
-    let same_bits = |loss: f32| u32::from_str_radix(bits, 16) == Ok(loss.to_bits());
-    number.parse() == Ok(step) && loss.parse().is_ok_and(same_bits)
+fn failed(error: &anyhow::Error) -> Event {
+    Event::Failed { error: format!("{error:#}") }
+}
+
+/// Has the allocator keep what is freed: every step needs the same tensors again, and pages that went back to the kernel must
+/// be cleared anew. On two cores a fast sweep of LeNets becomes a sixth quicker, with 5 % more resident memory.
+fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: both only set limits of malloc.
+    unsafe {
+        // The largest that malloc accepts; larger blocks are mapped one by one.
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+    }
 }
 
 /// Reads jobs in the background, so that the end of input (the sweep is gone) stops a trial under way.
 fn read_jobs(stop: Arc<AtomicBool>) -> Receiver<Job> {
-    let (sender, jobs) = channel();
+    let (sender, jobs) = queue();
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
             let job = line.ok().and_then(|line| serde_json::from_str(&line).ok());
@@ -292,38 +263,6 @@ fn read_jobs(stop: Arc<AtomicBool>) -> Receiver<Job> {
         stop.store(true, Ordering::Relaxed);
     });
     jobs
-}
-
-/// Where events go.
-static EVENTS: OnceLock<File> = OnceLock::new();
-
-/// Keeps standard output for events: what libraries print there would break a line of them, so it goes to standard error.
-fn take_standard_output() -> Result<()> {
-    let events = std::io::stdout().as_fd().try_clone_to_owned()?;
-    EVENTS.get_or_init(|| events.into());
-    redirect(libc::STDERR_FILENO, libc::STDOUT_FILENO)
-}
-
-/// A sweep that is gone cannot be told anything; the end of input then stops this worker.
-fn send(event: &Event) {
-    let mut line = serde_json::to_string(event).expect("events are plain data");
-    line.push('\n');
-    let _ = EVENTS.get().map(|mut events| events.write_all(line.as_bytes()));
-}
-
-/// From here on whatever this process prints, libtorch's warnings and panics included, is in the trial's log.
-fn log_output(claim: &Claim) -> Result<()> {
-    let log = claim.log()?;
-    redirect(log.as_raw_fd(), libc::STDERR_FILENO)?;
-    redirect(log.as_raw_fd(), libc::STDOUT_FILENO)
-}
-
-fn redirect(from: i32, to: i32) -> Result<()> {
-    // SAFETY: both descriptors are open; dup2 leaves `from` to be closed by its owner.
-    if unsafe { libc::dup2(from, to) } < 0 {
-        return Err(std::io::Error::last_os_error()).context("cannot redirect output");
-    }
-    Ok(())
 }
 
 fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {

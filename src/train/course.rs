@@ -31,11 +31,13 @@ pub struct Course<'a> {
 }
 
 /// How far a checkpoint has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
     /// Finished epochs and steps.
     pub epochs: usize,
     pub steps: usize,
+    /// What the order of images was seeded with, in the middle of an epoch.
+    pub order_seed: Option<u64>,
 }
 
 /// The tensors of a checkpoint that the network and the optimizer take over.
@@ -243,7 +245,11 @@ impl<'a> Course<'a> {
 /// Reads how far the checkpoint in `bytes` has come.
 pub fn reached(bytes: &[u8]) -> Result<Reached> {
     let progress = progress(&checkpoint::decode(bytes)?)?;
-    Ok(Reached { epochs: progress.history.len(), steps: progress.position.step })
+    Ok(Reached {
+        epochs: progress.history.len(),
+        steps: progress.position.step,
+        order_seed: progress.partial.map(|partial| partial.order_seed),
+    })
 }
 
 /// The weights in a checkpoint: the current ones and those of the selected epoch, none before the first epoch's end.

@@ -24,7 +24,7 @@ pub fn evaluate(
 ) -> (SplitScore, Confusion) {
     let mut tally = Tally::default();
     let forward = |images: &Tensor| network.forward(images, false);
-    for_each_batch(forward, set, scaling, index, |_, labels, logits| {
+    for_each_batch(forward, EVALUATION_BATCH, set, scaling, index, |_, labels, logits| {
         tally.add(labels, logits);
         after_batch();
     });
@@ -41,7 +41,9 @@ pub fn evaluate_members(
 ) -> Vec<(SplitScore, Confusion)> {
     let mut tallies: Vec<Tally> = vec![];
     let forward = |images: &Tensor| network.forward(images, false);
-    for_each_batch(forward, set, scaling, index, |_, labels, logits| {
+    // As much at a time as of one network: larger tensors do not stay in the processor's caches.
+    let batch = (EVALUATION_BATCH / network.members()).max(1);
+    for_each_batch(forward, batch, set, scaling, index, |_, labels, logits| {
         tallies.resize_with(logits.size()[0] as usize, Tally::default);
         (0..).zip(&mut tallies).for_each(|(member, tally)| tally.add(labels, &logits.get(member)));
         after_batch();
@@ -49,16 +51,17 @@ pub fn evaluate_members(
     tallies.iter().map(Tally::score).collect()
 }
 
-/// Calls `see` with the positions, the labels and `forward`'s logits of each batch of the images at `index`.
+/// Calls `see` with the positions, the labels and `forward`'s logits of each `batch` of the images at `index`.
 pub fn for_each_batch(
     forward: impl Fn(&Tensor) -> Tensor,
+    batch: i64,
     set: &Resident,
     scaling: &Scaling,
     index: &Tensor,
     mut see: impl FnMut(&Tensor, &Tensor, &Tensor),
 ) {
     no_grad(|| {
-        for batch in index.split(EVALUATION_BATCH, 0) {
+        for batch in index.split(batch, 0) {
             let (images, labels) = set.select(&batch);
             see(&batch, &labels, &forward(&scaling.apply(&images)));
         }

@@ -7,6 +7,7 @@ pub mod evaluate;
 mod init;
 pub mod optimizer;
 pub mod pack;
+pub mod pack_size;
 mod packed_optimizer;
 pub mod record;
 mod schedule;

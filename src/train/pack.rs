@@ -93,7 +93,7 @@ impl Member<'_> {
     }
 }
 
-struct Pack<'a> {
+pub(super) struct Pack<'a> {
     /// What all members have in common is read from the first one's.
     config: &'a Config,
     sets: &'a Sets,
@@ -119,7 +119,7 @@ struct Measured {
 }
 
 impl<'a> Pack<'a> {
-    fn new(configs: &[&'a Config], seed: u64, sets: &'a Sets, device: Device) -> Result<Pack<'a>> {
+    pub(super) fn new(configs: &[&'a Config], seed: u64, sets: &'a Sets, device: Device) -> Result<Pack<'a>> {
         let config = configs[0];
         let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
         let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
@@ -134,6 +134,17 @@ impl<'a> Pack<'a> {
         let members = members.collect::<Result<Vec<_>>>()?;
         let (optimizer, penalties) = (optimizer(&members, &network), Penalties::new(&members, &network));
         Ok(Pack { config, sets, split, scaling, network, optimizer, penalties, members })
+    }
+
+    /// Places of the images that one training step takes.
+    pub(super) fn first_batch(&self) -> Tensor {
+        self.split.train.narrow(0, 0, self.split.train.size()[0].min(self.config.batch_size as i64))
+    }
+
+    /// One step that nobody records.
+    pub(super) fn train_on(&mut self, index: &Tensor) {
+        let rates = self.rates();
+        self.step(index, &rates);
     }
 
     /// One epoch or the rest of one, with its validation.

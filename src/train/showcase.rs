@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::evaluate::for_each_batch;
+use super::evaluate::{EVALUATION_BATCH, for_each_batch};
 use super::record::{Filters, Mistake, Showcase};
 use crate::data::batches::{Resident, Scaling};
 use crate::models::Network;
@@ -19,7 +19,7 @@ pub fn showcase(network: &Network, test: &Resident, scaling: &Scaling) -> Showca
 fn surest_mistakes(network: &Network, test: &Resident, scaling: &Scaling) -> Vec<Mistake> {
     let mut mistakes = vec![];
     let forward = |images: &Tensor| network.forward(images, false);
-    for_each_batch(forward, test, scaling, &test.all(), |index, labels, logits| {
+    for_each_batch(forward, EVALUATION_BATCH, test, scaling, &test.all(), |index, labels, logits| {
         let (probability, predicted) = logits.softmax(-1, Kind::Float).max_dim(1, false);
         // Logits that overflow make no sure answer, and JSON has no NaN.
         let wrong = predicted.ne_tensor(labels).logical_and(&probability.isfinite()).nonzero().view([-1]);

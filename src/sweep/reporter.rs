@@ -1,0 +1,126 @@
+//! One trial in the hands of a worker: what the sweep hears of it, its log, its checkpoints and its traced steps.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::channel::send;
+use super::message::{Event, Progress};
+use super::start::Start;
+use super::store::Claim;
+use crate::train::record::Epoch;
+use crate::train::trial::{Observer, Step};
+
+/// A checkpoint at least this often where epochs are longer.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Passes a trial's progress on and keeps its checkpoints.
+pub struct Reporter<'a> {
+    /// Which trial of the job.
+    pub of: usize,
+    pub start: Start,
+    claim: Claim,
+    log: File,
+    stop: &'a AtomicBool,
+    last_checkpoint: Instant,
+    last_progress: Instant,
+    /// Since the last progress event.
+    images: usize,
+}
+
+impl<'a> Reporter<'a> {
+    /// Of a trial that has just been claimed.
+    pub fn new(of: usize, claim: Claim, wants_trace: bool, stop: &'a AtomicBool) -> Result<Reporter<'a>> {
+        let (log, now) = (claim.log()?, Instant::now());
+        let start = Start::find(&claim, wants_trace)?;
+        Ok(Reporter { of, start, claim, log, stop, last_checkpoint: now, last_progress: now, images: 0 })
+    }
+
+    /// Begins an attempt.
+    pub fn begin(&mut self, about: &str) {
+        self.say(about);
+        let note = self.start.note.take();
+        note.iter().for_each(|note| self.say(note));
+        send(self.of, Event::Started { finished_epochs: self.start.reached.epochs, note });
+    }
+
+    /// A line in the trial's log, for which no trial is given up.
+    pub fn say(&mut self, line: &str) {
+        let _ = writeln!(self.log, "{line}");
+    }
+
+    pub fn log(&self) -> &File {
+        &self.log
+    }
+
+    /// The trial is over. One that diverges has steps after its last checkpoint.
+    pub fn into_claim(self) -> Result<Claim> {
+        self.store_trace()?;
+        Ok(self.claim)
+    }
+
+    fn store_trace(&self) -> Result<()> {
+        self.start.trace.as_ref().map_or(Ok(()), |trace| self.claim.write_steps(trace.as_bytes()))
+    }
+}
+
+impl Observer for Reporter<'_> {
+    fn step(&mut self, step: &Step) {
+        if let Some(trace) = &mut self.start.trace {
+            writeln!(trace, "{},{:?},{},{:08x}", step.step, step.lr, step.loss, step.loss.to_bits())
+                .expect("writing to a string succeeds");
+        }
+        self.images += step.images;
+        let elapsed = self.last_progress.elapsed();
+        if elapsed >= PROGRESS_INTERVAL {
+            send(
+                self.of,
+                Event::Progress(Progress {
+                    epoch: step.epoch,
+                    batch: step.batch,
+                    batches: step.batches,
+                    loss: step.loss.is_finite().then_some(step.loss),
+                    images_per_second: self.images as f64 / elapsed.as_secs_f64(),
+                }),
+            );
+            self.images = 0;
+            self.last_progress = Instant::now();
+        }
+    }
+
+    fn evaluated_batch(&mut self) {
+        send(self.of, Event::Evaluating);
+    }
+
+    fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
+        self.store_trace()?;
+        self.claim.write_checkpoint(&bytes, history)?;
+        self.last_checkpoint = Instant::now();
+        if let Some(epoch) = history.last().filter(|epoch| epoch.epoch > self.start.reached.epochs) {
+            self.start.reached.epochs = epoch.epoch;
+            self.say(&format!(
+                "epoch {}: training loss {:.4}, validation loss {:.4}, validation accuracy {:.2} %, {:.1} s",
+                epoch.epoch,
+                epoch.train_loss,
+                epoch.val_loss,
+                100.0 * epoch.val_accuracy,
+                epoch.seconds
+            ));
+            send(self.of, Event::Epoch(epoch.clone()));
+        }
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        self.wants_stop() || self.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
