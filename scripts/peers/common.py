@@ -36,11 +36,15 @@ def arguments(description):
 def parse(parser):
     """-> the arguments; sets one thread, and on a GPU the precision of the other side."""
     args = parser.parse_args()
-    args.layout = torch.channels_last if args.channels_last else torch.contiguous_format
     torch.set_num_threads(1)
     if args.device.startswith("cuda"):
         torch.backends.cudnn.allow_tf32 = False
     return args
+
+
+def layout(args):
+    """Not kept in `args`: Ray's workers cannot unpickle it."""
+    return torch.channels_last if args.channels_last else torch.contiguous_format
 
 
 def configurations(args):
@@ -58,7 +62,7 @@ def make_model(config, args):
     torch.manual_seed(SEED)
     model = parity.make_model(config)
     parity.initialize(model, config)
-    return model.to(device=args.device, memory_format=args.layout)
+    return model.to(device=args.device, memory_format=layout(args))
 
 
 class Images:

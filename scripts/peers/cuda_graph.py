@@ -24,7 +24,7 @@ def main():
     def step():
         x, y = next(images.chosen(index, size))
         optimizer.zero_grad(set_to_none=True)
-        logits = model(x.contiguous(memory_format=args.layout))
+        logits = model(x.contiguous(memory_format=common.layout(args)))
         loss = F.cross_entropy(logits, y)
         loss.backward()
         optimizer.step()

@@ -39,7 +39,7 @@ def main():
     model.train()
     loss_sum = correct = 0
     for x, y in loader:
-        x = x.to(device=args.device, memory_format=args.layout, non_blocking=True)
+        x = x.to(device=args.device, memory_format=common.layout(args), non_blocking=True)
         y = y.to(args.device, non_blocking=True)
         optimizer.zero_grad()
         logits = model(x)

@@ -17,7 +17,7 @@ class Classifier(lightning.LightningModule):
 
     def training_step(self, batch, _):
         x, y = batch
-        logits = self.model(x.contiguous(memory_format=self.args.layout))
+        logits = self.model(x.contiguous(memory_format=common.layout(self.args)))
         loss = F.cross_entropy(logits, y)
         self.loss_sum += loss.detach() * len(y)
         self.correct += (logits.argmax(1) == y).sum()

@@ -15,7 +15,7 @@ def train(config, images, args):
     meter = common.Meter(args)
 
     def forward(x):
-        return compiled(x.contiguous(memory_format=args.layout))
+        return compiled(x.contiguous(memory_format=common.layout(args)))
 
     for _ in range(config["epochs"]):
         model.train()

@@ -38,7 +38,7 @@ def main():
 
     def forward(x):
         one = lambda weights, buffers, x: functional_call(model, (weights, buffers), (x,))  # noqa: E731
-        return vmap(one, (0, 0, None))(weights, buffers, x.contiguous(memory_format=args.layout))
+        return vmap(one, (0, 0, None))(weights, buffers, x.contiguous(memory_format=common.layout(args)))
 
     step = torch.compile(step) if args.compile else step
     meter = common.Meter(args, members=len(configs))
@@ -46,7 +46,7 @@ def main():
         model.train()
         loss_sum = correct = 0
         for x, y in images.batches(config["batch_size"]):
-            losses, right = step(x.contiguous(memory_format=args.layout), y)
+            losses, right = step(x.contiguous(memory_format=common.layout(args)), y)
             loss_sum += losses * len(y)
             correct += right
             meter.step(losses[-1])

@@ -37,7 +37,7 @@ struct Module {
 
 /// A parameter as autograd sees it, and where its columns in `parameters` begin.
 struct Leaf {
-    /// [K·out, in, k, k], [K·out], [K, out, in] or [K, 1, out].
+    /// [K·out, in, k, k], [K·out], [K, out, in] or [K, out, 1].
     tensor: Tensor,
     /// One member's shape.
     shape: Vec<i64>,
@@ -119,7 +119,7 @@ impl PackedNetwork {
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
         let images = native::channels_last(images);
         let pass = Pass { network: self, images: &images, train, next_module: Cell::new(0) };
-        pass.through(&self.layers, images.shallow_clone())
+        pass.through(&self.layers, images.shallow_clone()).transpose(1, 2)
     }
 
     /// One member's state dict, which shares memory with the network.
@@ -162,7 +162,7 @@ impl Leaf {
         let columns = leaf.columns(parameters);
         let tensor = match *leaf.shape {
             [out, input] => columns.view([members, out, input]),
-            [out] if dense => columns.view([members, 1, out]),
+            [out] if dense => columns.view([members, out, 1]),
             [out] => columns.reshape([members * out]).copy(),
             _ => {
                 let stacked = columns.reshape([members * leaf.shape[0], leaf.shape[1], leaf.shape[2], leaf.shape[3]]);
@@ -244,7 +244,8 @@ impl<'a> Pass<'a> {
         &self.network.modules[index]
     }
 
-    /// Images are [N, K·C, H, W], or [N, C, H, W] while all members see the same; vectors are [K, N, F].
+    /// Images are [N, K·C, H, W], or [N, C, H, W] while all members see the same. Vectors are columns, [K, F, N]: so the
+    /// gradient of a dense kernel lies in memory as the kernel does.
     fn step(&self, layer: &Layer, x: Tensor) -> Tensor {
         match *layer {
             Layer::Conv { padding, .. } => {
@@ -256,12 +257,12 @@ impl<'a> Pass<'a> {
             }
             Layer::Dense(_) => {
                 let module = self.module();
-                module.bias.tensor.baddbmm(&x, &module.weight.tensor.transpose(1, 2), 1.0, 1.0)
+                module.bias.tensor.baddbmm(&module.weight.tensor, &x, 1.0, 1.0)
             }
             Layer::Act => self.activate(&x),
             Layer::AvgPool(side) => x.avg_pool2d([side, side], [side, side], [0, 0], false, true, None),
             Layer::MaxPool(side) => x.max_pool2d([side, side], [side, side], [0, 0], [1, 1], false),
-            Layer::Flatten => x.contiguous().view([x.size()[0], self.network.members, -1]).transpose(0, 1),
+            Layer::Flatten => x.contiguous().view([x.size()[0], self.network.members, -1]).permute([1, 2, 0]),
             Layer::Dropout(p) if p > 0.0 && self.train => self.dropout(&x, p),
             Layer::Dropout(_) => x,
             Layer::BatchNorm => self.batch_norm(&x),

@@ -207,7 +207,7 @@ impl<'a> Pack<'a> {
         let (members, count) = (self.members.len() as i64, labels.size()[0]);
         let repeated = labels.repeat([members]);
         let smoothing = self.config.label_smoothing;
-        let flat = logits.view([members * count, -1]);
+        let flat = logits.reshape([members * count, -1]);
         let losses = flat.cross_entropy_loss::<Tensor>(&repeated, None, Reduction::None, IGNORE_INDEX, smoothing);
         let losses = losses.view([members, count]).mean_dim(1, false, Kind::Float);
         let mut gradient = self.network.gradient(&losses.sum(Kind::Float));

@@ -119,7 +119,7 @@ impl PackedOptimizer {
                     gradient =
                         if nesterov { gradient + &*buffer * &self.momentum.values } else { buffer.shallow_clone() };
                 }
-                let _ = parameters.g_sub_(&(gradient * lr));
+                add_product(parameters, &gradient, lr, -1.0);
             }
             Settings::Adam { betas: [beta1, beta2], eps, amsgrad, .. }
             | Settings::Adamw { betas: [beta1, beta2], eps, amsgrad, .. } => {
