@@ -349,8 +349,8 @@ def all_cases(bench):
         name = f"{model} batch {batch}"
         cases[name] = lambda name=name, model=model, batch=batch: steps(bench, name, model, batch)
     if not bench.quick:
-        cases["sweep batch 4"] = lambda: sweep(bench, "sweep batch 4", 4, TOGETHER, 1000)
-    cases["sweep batch 64"] = lambda: sweep(bench, "sweep batch 64", 64, TOGETHER, 200)
+        cases["sweep batch 4"] = lambda: sweep(bench, "sweep batch 4", 4, TOGETHER, 4000)
+    cases["sweep batch 64"] = lambda: sweep(bench, "sweep batch 64", 64, TOGETHER, 700)
     cases["sweep against Ray"] = lambda: sweep(bench, "sweep against Ray", 64, 32, 50, against_ray=True)
     cases["augmentation"] = lambda: augmentation(bench, "augmentation")
     cases["start"] = lambda: startup(bench, "start")

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Holds what five projects claim (scripts/claims.json) against what the stored sweeps found; writes results/README.md.
+
+Every number comes from the tables that `runner report` writes. Needs nothing but Python.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import sys
+
+REPO = pathlib.Path(__file__).resolve().parent.parent
+HEADER = ["Claim", "Measured", "Outcome", "Why"]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/claims.py", description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="only say whether results/README.md is up to date")
+    args = parser.parse_args()
+    systems = json.loads((REPO / "scripts" / "claims.json").read_text())
+    page, text = REPO / "results" / "README.md", render(systems)
+    if args.check:
+        if not page.exists() or page.read_text() != text:
+            sys.exit("error: results/README.md is not what scripts/claims.py writes")
+        return
+    page.write_text(text)
+
+
+def render(systems):
+    parts = [
+        "# Five projects and what they claim",
+        "Each project's recipe was run with this program. A row says what was claimed, what was measured (mean ± standard "
+        "deviation over n seeds, on the 10,000 test images, of the epoch with the best validation loss) and whether the claim "
+        "held. `scripts/claims.py` writes this page from the tables beside it.",
+        "**The images were JPEG-compressed once**, so no number here is one on the official pixels, and a claim may be missed or "
+        "met for that alone. The test images never chose anything: not an epoch, not a setting.",
+        "Of a comparison, *held* and *contradicted* need a paired t-test below 0.05 after Holm's adjustment within its block; "
+        "anything else is *inconclusive*, which is not the same as equal. An accuracy is *held* if its 95 % interval reaches the "
+        "claimed one.",
+    ]
+    parts += [section(system) for system in systems]
+    parts.append(runs([system["experiment"] for system in systems]))
+    return "\n\n".join(parts) + "\n"
+
+
+def section(system):
+    rows = read(system["experiment"], "summary.csv")
+    table = [HEADER, *([claim["claim"], *judge(claim, rows), claim["why"]] for claim in system["claims"])]
+    title = f"## {system['system']}"
+    if not rows:
+        return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
+    name = system["experiment"]
+    return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md)\n\n{markdown(table)}"
+
+
+def judge(claim, rows):
+    """-> what was measured, the outcome."""
+    rows = [row for row in rows if row["block"] == claim["block"]]
+    base = next((row for row in rows if row["label"] == "base"), None)
+    settings = [row for row in rows if row is not base]
+    if "setting" in claim:
+        wanted = claim["setting"]
+        settings = [row for row in rows if row["label"] == wanted] if wanted != "*" else settings
+    settings = [row for row in settings if int(row["test_accuracy_n"] or 0) > 0]
+    if not settings:
+        return "", "not run"
+    return RULES[claim["expect"]](claim, base, settings)
+
+
+def accuracy(claim, _base, settings):
+    """Whether the claimed accuracy lies within what the seeds allow."""
+    row = settings[0]
+    low, high = row["test_accuracy_ci_low"], row["test_accuracy_ci_high"]
+    if not low:
+        return mean(row), "one seed: no interval"
+    outcome = "not reached" if float(high) < claim["value"] else "exceeded" if float(low) > claim["value"] else "held"
+    return f"{mean(row)}, 95 % interval {percent(low)}–{percent(high)} %", outcome
+
+
+def loss(claim, _base, settings):
+    row = settings[0]
+    low, high = row["test_loss_ci_low"], row["test_loss_ci_high"]
+    measured = f"{float(row['test_loss_mean']):.4f} (n = {row['test_loss_n']})"
+    if not low:
+        return measured, "one seed: no interval"
+    outcome = "not reached" if float(low) > claim["value"] else "lower" if float(high) < claim["value"] else "held"
+    return measured, outcome
+
+
+def compared(claim, base, settings):
+    """Whether any setting differs from the base as claimed, and none in the other direction."""
+    verdicts = {row["verdict"] for row in settings}
+    opposite = "worse" if claim["expect"] == "better" else "better"
+    if claim["expect"] in verdicts:
+        outcome = "held" if opposite not in verdicts else "held for some, contradicted for others"
+    else:
+        outcome = "contradicted" if opposite in verdicts else "inconclusive"
+    return differences(base, settings), outcome
+
+
+def answered(_claim, base, settings):
+    """A question without a claimed answer."""
+    found = [f"{verdict}: {', '.join(row['label'] for row in settings if row['verdict'] == verdict)}"
+             for verdict in ("better", "worse") if any(row["verdict"] == verdict for row in settings)]
+    return differences(base, settings), "; ".join(found) or "inconclusive"
+
+
+def shown(_claim, _base, settings):
+    row = settings[0]
+    f1 = f", macro F1 {percent(row['macro_f1_mean'])} %" if row.get("macro_f1_mean") else ""
+    return f"{mean(row)}{f1}", "run"
+
+
+def smaller_gap(_claim, base, settings):
+    """Whether the interval of any setting's gap lies below the base's."""
+    gap = "accuracy_gap"
+    texts = [f"{row['label']}: {percent(row[gap + '_mean'])} points" for row in [base, *settings]]
+    if not base[gap + "_ci_low"]:
+        return "; ".join(texts), "one seed: no interval"
+    below = [row for row in settings if row[gap + "_ci_high"] and float(row[gap + "_ci_high"]) < float(base[gap + "_ci_low"])]
+    return "; ".join(texts), "held" if below else "inconclusive"
+
+
+RULES = {"accuracy": accuracy, "loss": loss, "better": compared, "worse": compared, "open": answered, "shown": shown,
+         "smaller gap": smaller_gap}
+
+
+def differences(base, settings):
+    """The base, then each setting's difference to it."""
+    texts = [f"base {mean(base)}"]
+    for row in settings:
+        if row["difference_mean"]:
+            few = f" (n = {row['difference_pairs']})" if row["difference_pairs"] != base["test_accuracy_n"] else ""
+            texts.append(f"{row['label']} {100 * float(row['difference_mean']):+.1f}{few}".replace("-", "−"))
+    return "; ".join(texts)
+
+
+def mean(row):
+    std = f" ± {percent(row['test_accuracy_std'])}" if row["test_accuracy_std"] else ""
+    return f"{percent(row['test_accuracy_mean'])}{std} % (n = {row['test_accuracy_n']})"
+
+
+def percent(share):
+    return f"{100 * float(share):.1f}"
+
+
+def runs(experiments):
+    """Which commands made the numbers, and where."""
+    table = [["Command", "Trials", "Hours on one core", "Machine"]]
+    for name in experiments:
+        trials = [row for row in read(name, "trials.csv") if row["status"] in ("done", "diverged", "failed")]
+        manifest = REPO / "results" / name / "manifest.json"
+        if not manifest.exists():
+            continue
+        made = json.loads(manifest.read_text())
+        planned = len(read(name, "plan.csv"))
+        hours = sum(float(row["seconds"]) for row in trials) / 3600
+        machine = f"{made['processor']}, {made['device']}, {made['threads_per_worker']} thread a worker, libtorch {made['libtorch']}"
+        table.append([f"`runner sweep experiments/{name}.yaml`", f"{len(trials)} of {planned}", f"{hours:.1f}", machine])
+    return (
+        "## Commands, times and machine\n\n"
+        f"{markdown(table)}\n\n"
+        "The hours were measured beside other work on the same machine and say little about speed; `benchmarks/` has measurements. "
+        "`runner report results/NAME` makes all tables and plots anew from the stored trials. The weights are not stored: "
+        "`runner sweep experiments/NAME.yaml --rerun all` trains them again, to the same bits.")
+
+
+def read(experiment, table):
+    path = REPO / "results" / experiment / table
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def markdown(table):
+    header, *body = [[str(cell).replace("|", "/") for cell in line] for line in table]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *body])
+
+
+if __name__ == "__main__":
+    main()
