@@ -62,8 +62,8 @@ def main():
         if not (args.data / "cifar-10-batches-bin").is_dir():
             say(f"no CIFAR-10 in {args.data}: random images instead")
             bench.data = random_images(folder)
+        facts = describe(args, random=bench.data != args.data)    # now: the files may change meanwhile
         rows = measure(chosen, scratch / "unfinished.json", fingerprint(args))
-    facts = describe(args, random=bench.data != args.data)
     out = scratch if args.quick or args.only else REPO / "results" / "benchmarks"
     name = "bench" if args.device == "cpu" else "bench-cuda"
     out.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ def render(systems):
         "held. `scripts/claims.py` writes this page from the tables beside it.",
         "**The images were JPEG-compressed once**, so no number here is one on the official pixels, and a claim may be missed or "
         "met for that alone. The test images never chose anything: not an epoch, not a setting.",
-        "Of a comparison, *held* and *contradicted* need a paired t-test below 0.05 after Holm's adjustment within its block; "
+        "Of a comparison of accuracies, *held* and *contradicted* need a paired t-test below 0.05 after Holm's adjustment within its block; "
         "anything else is *inconclusive*, which is not the same as equal. An accuracy is *held* if its 95 % interval reaches the "
         "claimed one.",
     ]
@@ -63,7 +63,7 @@ def judge(claim, rows):
         wanted = claim["setting"]
         settings = [row for row in rows if row["label"] == wanted] if wanted != "*" else settings
     settings = [row for row in settings if int(row["test_accuracy_n"] or 0) > 0]
-    if not settings:
+    if not settings or not base or int(base["test_accuracy_n"] or 0) == 0:
         return "", "not run"
     return RULES[claim["expect"]](claim, base, settings)
 
@@ -108,8 +108,9 @@ def answered(_claim, base, settings):
 
 def shown(_claim, _base, settings):
     row = settings[0]
-    f1 = f", macro F1 {percent(row['macro_f1_mean'])} %" if row.get("macro_f1_mean") else ""
-    return f"{mean(row)}{f1}", "run"
+    names = ("precision", "recall", "specificity", "f1")
+    macro = ", ".join(f"{name.replace('f1', 'F1')} {percent(row[f'macro_{name}_mean'])} %" for name in names)
+    return f"{mean(row)}; over the classes: {macro}; loss {float(row['test_loss_mean']):.3f}", "run"
 
 
 def smaller_gap(_claim, base, settings):

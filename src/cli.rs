@@ -144,13 +144,13 @@ struct RunArguments {
     /// Use this data set instead of the experiment's
     #[arg(long, value_name = "cifar10|synthetic")]
     dataset: Option<DatasetName>,
-    /// auto, cpu, cuda or cuda:N
+    /// auto, cpu, cuda or cuda:N; trials are spread over several such as cuda:0,cuda:1
     #[arg(long, default_value = "auto")]
     device: String,
     /// Change one key of the base configuration, such as epochs=2 or optimizer.lr=0.1
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// exact: PyTorch's arithmetic to the bit; fast: the quickest memory layout, within rounding of exact
+    /// exact: PyTorch's arithmetic to the bit; fast: several trials at once, with other last bits and dropout draws
     #[arg(long, default_value = "exact", value_parser = parse_mode, value_name = "exact|fast")]
     mode: Mode,
     /// Also store every step's learning rate and loss in steps.csv
@@ -358,13 +358,13 @@ fn overrides(run: &RunArguments, seed: Option<u64>) -> Overrides {
 }
 
 fn options(run: &RunArguments, out: PathBuf, jobs: Option<usize>) -> Result<Options> {
-    let device = device::parse(&run.device)?;
+    let devices = device::parse_list(&run.device)?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let jobs = jobs.unwrap_or(if device == tch::Device::Cpu { cores } else { 1 });
+    let jobs = jobs.unwrap_or(if devices.contains(&tch::Device::Cpu) { cores } else { devices.len() });
     Ok(Options {
         out,
         data: data::directory(run.folder.data.as_deref()),
-        device,
+        devices,
         jobs,
         trace: run.trace,
         max_failures: None,

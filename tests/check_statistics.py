@@ -4,6 +4,7 @@ Usage: check_statistics.py RESULTS_DIR. Prints what differs and exits with 1 if 
 """
 
 import csv
+import functools
 import json
 import math
 import sys
@@ -94,6 +95,7 @@ class Trial:
                 "test_accuracy": test["accuracy"], "test_loss": test["loss"],
                 "val_accuracy": val["accuracy"], "val_loss": val["loss"], "best_epoch": self.scores["best_epoch"],
                 "accuracy_gap": train["accuracy"] - test["accuracy"], "loss_gap": test["loss"] - train["loss"],
+                **{f"macro_{name}": np.mean(scores) for name, scores in self.class_scores.items()},
                 "val_curve_area": np.mean(accuracies), "epochs_run": self.result["epochs"],
                 "seconds": self.result["seconds"], "images_per_second": self.result["images_per_second"],
             }
@@ -104,6 +106,18 @@ class Trial:
         counts = np.array(self.scores["confusion"])
         truth, predicted = np.indices(counts.shape)
         return np.repeat(truth.ravel(), counts.ravel()), np.repeat(predicted.ravel(), counts.ravel())
+
+    @functools.cached_property
+    def class_scores(self):
+        """Precision, recall, specificity and F1 of each class, by scikit-learn."""
+        truth, predicted = self.answers()
+        labels = range(len(self.scores["confusion"]))
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
+        # The recall of "is of another class".
+        specificity = [
+            metrics.recall_score(truth == label, predicted == label, pos_label=False, zero_division=0) for label in labels
+        ]
+        return dict(precision=precision, recall=recall, specificity=specificity, f1=f1)
 
 
 def check_trials(trials):
@@ -130,17 +144,12 @@ def check_trials(trials):
 def check_classes(trial, row, classes):
     """Accuracy, precision, recall, specificity and F1 of scikit-learn, per class and their plain mean."""
     truth, predicted = trial.answers()
-    labels = range(len(trial.scores["confusion"]))
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
-    # The recall of "is of another class".
-    specificity = [
-        metrics.recall_score(truth == label, predicted == label, pos_label=False, zero_division=0) for label in labels
-    ]
     same(row["test_accuracy"], metrics.accuracy_score(truth, predicted), f"trials.csv, {trial.id}, accuracy")
-    for name, scores in dict(precision=precision, recall=recall, specificity=specificity, f1=f1).items():
+    for name, scores in trial.class_scores.items():
         same(row[f"macro_{name}"], np.mean(scores), f"trials.csv, {trial.id}, macro_{name}")
         for one, score in zip(classes, scores, strict=True):
             same(one[name], score, f"classes.csv, {trial.id}, {one['class']}, {name}")
+    support = np.bincount(truth, minlength=len(classes))
     for one, count in zip(classes, support, strict=True):
         same(one["support"], count, f"classes.csv, {trial.id}, {one['class']}, support")
 

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use anyhow::Result;
 use runner::data;
 use runner::data::batches::Resident;
+use runner::report::statistics::spread;
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
 use runner::train::pack::{self, fit_together};
@@ -42,7 +43,10 @@ struct Watch {
     losses: Vec<f32>,
     rates: Vec<f64>,
     stop_after: Option<usize>,
+    /// Wants a checkpoint after every step.
+    impatient: bool,
     checkpoint: Vec<u8>,
+    checkpoints: usize,
 }
 
 impl Observer for Watch {
@@ -53,11 +57,12 @@ impl Observer for Watch {
 
     fn checkpoint(&mut self, bytes: Vec<u8>, _: &[Epoch]) -> Result<()> {
         self.checkpoint = bytes;
+        self.checkpoints += 1;
         Ok(())
     }
 
     fn wants_checkpoint(&mut self) -> bool {
-        self.wants_stop()
+        self.wants_stop() || self.impatient
     }
 
     fn wants_stop(&self) -> bool {
@@ -78,10 +83,14 @@ fn together(
     stop_after: Option<usize>,
 ) -> (Vec<Watch>, Vec<Ended>) {
     let mut watches: Vec<Watch> = configs.iter().map(|_| Watch { stop_after, ..Watch::default() }).collect();
+    let ended = watched(configs, sets, resume, &mut watches);
+    (watches, ended)
+}
+
+fn watched(configs: &[Config], sets: &Sets, resume: Option<&[Vec<u8>]>, watches: &mut [Watch]) -> Vec<Ended> {
     let mut observers: Vec<&mut dyn Observer> = watches.iter_mut().map(|watch| watch as &mut dyn Observer).collect();
     let members: Vec<&Config> = configs.iter().collect();
-    let ended = pack::run(&members, SEED, sets, Device::Cpu, resume, &mut observers).unwrap();
-    (watches, ended)
+    pack::run(&members, SEED, sets, Device::Cpu, resume, &mut observers).unwrap()
 }
 
 /// Checks `pack` member by member against each alone in exact mode, over 50 steps.
@@ -169,6 +178,9 @@ fn members_keep_penalties_slopes_and_schedules_of_their_own() {
         format!("{LENET}, activation: {{name: leaky_relu, slope: 0.01}}, schedule: one_cycle, label_smoothing: 0.1");
     let slopes = ["activation: {name: leaky_relu, slope: 0.3}", "activation: {name: leaky_relu, slope: 0.1}"];
     agree("slopes", &configs(&leaky, &slopes), &sets, 1e-3);
+    for limit in ["clip: {norm: 0.5}", "clip: {value: 0.01}"] {
+        agree(limit, &configs(&format!("{LENET}, {limit}"), &["epochs: 2"])[..1], &sets, 1e-3);
+    }
     let augmented = format!("{LENET}, augment: {{flip: true, rotation: 15, shift: 0.1, crop: 4}}");
     agree("augmentation", &configs(&augmented, &["optimizer: {name: sgd, lr: 0.02, momentum: 0.9}"]), &sets, 1e-3);
 }
@@ -194,6 +206,48 @@ fn a_member_that_diverges_leaves_the_others_alone() {
     assert!(matches!(&ended[1], Ended::Diverged { reason, .. } if reason.contains("the training loss is")));
     let (exact, _) = alone(&members[0], &sets);
     assert!((watches[0].losses[49] - exact.losses[49]).abs() < 1e-3);
+}
+
+#[test]
+fn only_trials_under_way_are_stored() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    // The second one does not learn, so it stops after its second epoch.
+    let base = "model: lenet5, epochs: 4, batch_size: 16, early_stopping: {patience: 1}, \
+                optimizer: {name: sgd, lr: 0.01, momentum: 0.9}";
+    let members = configs(base, &["optimizer: {name: sgd, lr: 1.0e-30, momentum: 0.9}"]);
+    let (watches, ended) = together(&members, &sets, None, None);
+    let epochs = |ended: &Ended| match ended {
+        Ended::Done { history, .. } => history.len(),
+        _ => panic!("it did not finish"),
+    };
+    assert_eq!((epochs(&ended[0]), watches[0].checkpoints), (4, 4));
+    assert_eq!((epochs(&ended[1]), watches[1].checkpoints), (2, 2));
+
+    let relu = format!("{LENET}, activation: relu");
+    let members = configs(&relu, &["optimizer: {name: sgd, lr: 1.0e+30, momentum: 0.9}"]);
+    let mut watches = [Watch::default(), Watch { impatient: true, ..Watch::default() }];
+    let ended = watched(&members, &sets, None, &mut watches);
+    assert!(matches!(ended[1], Ended::Diverged { .. }));
+    assert!(watches[0].checkpoints < 5, "{} checkpoints for one that is over", watches[0].checkpoints);
+}
+
+#[test]
+fn what_was_stored_after_the_last_step_is_scored() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let members = configs(LENET, &["optimizer: {name: sgd, lr: 0.02, momentum: 0.9}"]);
+    let (whole, ended) = together(&members, &sets, None, None);
+    let checkpoints: Vec<Vec<u8>> = whole.iter().map(|watch| watch.checkpoint.clone()).collect();
+    let (again, ended_again) = together(&members, &sets, Some(&checkpoints), None);
+    for k in 0..members.len() {
+        assert!(again[k].losses.is_empty());
+        let (Ended::Done { scores, .. }, Ended::Done { scores: scores_again, .. }) = (&ended[k], &ended_again[k])
+        else {
+            panic!("member {k} did not finish");
+        };
+        assert_eq!(scores_again, scores, "member {k}");
+    }
 }
 
 #[test]
@@ -243,4 +297,30 @@ fn only_what_members_may_have_of_their_own_differs_in_a_pack() {
     ] {
         assert!(!fits(change), "{change}");
     }
+}
+
+/// With dropout, which draws other numbers in fast mode, and more steps than rounding stays small for.
+#[test]
+fn final_accuracies_agree_over_seeds_within_their_noise() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let base = "model: lenet5_dropout, epochs: 12, batch_size: 16, optimizer: {name: adam, lr: 0.002}";
+    let members = configs(base, &["regularization: {dropout: 0.3}"]);
+    let pair: Vec<&Config> = members.iter().collect();
+    let accuracy = |ended: &Ended| match ended {
+        Ended::Done { scores, .. } => scores.test.accuracy,
+        _ => panic!("it did not finish"),
+    };
+    let (mut exact, mut fast) = (vec![], vec![]);
+    for seed in 0..6 {
+        let (mut silent, mut other) = (Watch::default(), Watch::default());
+        exact.push(accuracy(&trial::run(pair[0], seed, &sets, Device::Cpu, None, &mut silent).unwrap()));
+        let mut observers: [&mut dyn Observer; 2] = [&mut silent, &mut other];
+        fast.push(accuracy(&pack::run(&pair, seed, &sets, Device::Cpu, None, &mut observers).unwrap()[0]));
+    }
+    println!("exact {exact:?}, fast {fast:?}");
+    let (exact, fast) = (spread(&exact).unwrap(), spread(&fast).unwrap());
+    assert!(exact.mean > 0.3 && fast.mean > 0.3, "the networks have learnt something");
+    let noise = ((exact.std.unwrap().powi(2) + fast.std.unwrap().powi(2)) / 6.0).sqrt();
+    assert!((exact.mean - fast.mean).abs() < 3.0 * noise + 0.01, "{} and {} ± {noise}", exact.mean, fast.mean);
 }

@@ -149,3 +149,12 @@ fn same_picture(old: &[u8], new: &[u8]) -> bool {
     old.dimensions() == new.dimensions()
         && different as f64 <= PIXELS_THAT_MAY_DIFFER * f64::from(old.width() * old.height())
 }
+
+/// The page that holds the stored results against what was claimed.
+#[test]
+fn the_page_of_claims_is_made_from_the_stored_tables() {
+    let Ok(python) = python::find().map_err(|error| skip(&format!("the page of claims: {error:#}"))) else { return };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/claims.py");
+    let output = Command::new(python).arg(script).arg("--check").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

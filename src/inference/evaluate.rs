@@ -78,7 +78,7 @@ impl<'a> Evaluator<'a> {
             SplitName::Val => (train, parts.val),
             SplitName::Test => (test, test.all()),
         };
-        let (score, confusion) = evaluate(&loaded.network, set, &scaling, &index, &mut || {});
+        let (score, confusion) = evaluate(&loaded.network, set, &scaling, &index, &mut |_| {});
         let classes = per_class(&confusion);
         Ok(Evaluation {
             checkpoint: loaded.path.display().to_string(),

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use super::load::Loaded;
 use super::picture;
 use crate::data::batches::Scaling;
+use crate::native::no_grad;
 use crate::sweep::store::read_limited;
 
 const SIDE: u32 = 32;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::layer::{Layer, Weights, table};
-use crate::native;
+use crate::native::{self, no_grad};
 use crate::spec::config::{Activation, Kernels};
 
 /// PyTorch's convention for Keras' momentum 0.99.
@@ -144,7 +144,7 @@ impl Network {
             );
             ensure!(bool::try_from(source.isfinite().all())?, "{name}: holds a NaN or an infinity");
             // A detached tensor shares its memory with the live one.
-            tch::no_grad(|| { target }.copy_(source));
+            no_grad(|| { target }.copy_(source));
         }
         Ok(())
     }

@@ -4,11 +4,11 @@
 
 use std::cell::Cell;
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use super::layer::{Layer, Weights};
 use super::network::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Network, State, activate, covers};
-use crate::native;
+use crate::native::{self, no_grad};
 use crate::spec::config::{Activation, Kernels};
 
 /// `K` networks that differ in nothing but their weights, their dropout and the slope of a LeakyReLU.
@@ -139,11 +139,12 @@ impl PackedNetwork {
         state
     }
 
-    /// Writes a state dict of this declaration over one member's; [`PackedNetwork::refresh`] makes it count.
+    /// Writes a state dict of this declaration, in any order, over one member's; [`PackedNetwork::refresh`] makes it count.
     pub fn write(&mut self, member: i64, state: &State) {
         no_grad(|| {
-            for ((_, mut target), (_, source)) in self.state(member).into_iter().zip(state) {
-                target.copy_(source);
+            for (name, mut target) in self.state(member) {
+                let source = state.iter().find(|(given, _)| *given == name);
+                target.copy_(&source.expect("a state dict of this declaration").1);
             }
         });
     }

@@ -79,6 +79,12 @@ pub fn add_scaled(target: &mut Tensor, other: &Tensor, alpha: f64) {
     succeed(unsafe { runner_add_(target.as_mut_ptr(), other.as_ptr(), alpha) });
 }
 
+/// Runs `work` without recording gradients, also for whoever catches its panic.
+pub fn no_grad<T>(work: impl FnOnce() -> T) -> T {
+    let _guard = tch::no_grad_guard();
+    work()
+}
+
 /// `target.addcmul_(left, right, value=value)`
 pub fn add_product(target: &mut Tensor, left: &Tensor, right: &Tensor, value: f64) {
     succeed(unsafe { runner_addcmul_(target.as_mut_ptr(), left.as_ptr(), right.as_ptr(), value) });

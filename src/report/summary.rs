@@ -1,5 +1,6 @@
 //! One row a configuration: its trials over the seeds, and how it differs from its block's base.
 
+use super::metrics::{macro_average, per_class};
 use super::statistics::{SIGNIFICANCE, Spread, holm, paired_p, seeds_to_settle, spread};
 use super::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::models;
@@ -13,6 +14,11 @@ pub enum Measure {
     TestLoss,
     ValAccuracy,
     ValLoss,
+    /// On the test images, as the unweighted mean over the classes; so are the next three.
+    MacroPrecision,
+    MacroRecall,
+    MacroSpecificity,
+    MacroF1,
     BestEpoch,
     /// Train minus test accuracy of the selected epoch's weights.
     AccuracyGap,
@@ -43,11 +49,16 @@ impl Measure {
             _ => {}
         }
         let (outcome, scores) = (trial.outcome.as_ref()?, trial.scores()?);
+        let macro_average = || macro_average(&per_class(&scores.confusion));
         Some(match self {
             Measure::TestAccuracy => scores.test.accuracy,
             Measure::TestLoss => scores.test.loss,
             Measure::ValAccuracy => scores.val.accuracy,
             Measure::ValLoss => scores.val.loss,
+            Measure::MacroPrecision => macro_average().precision,
+            Measure::MacroRecall => macro_average().recall,
+            Measure::MacroSpecificity => macro_average().specificity,
+            Measure::MacroF1 => macro_average().f1,
             Measure::BestEpoch => scores.best_epoch as f64,
             Measure::AccuracyGap => scores.train.accuracy - scores.test.accuracy,
             Measure::LossGap => scores.test.loss - scores.train.loss,
@@ -65,6 +76,10 @@ impl Measure {
             Measure::TestLoss => "test_loss".into(),
             Measure::ValAccuracy => "val_accuracy".into(),
             Measure::ValLoss => "val_loss".into(),
+            Measure::MacroPrecision => "macro_precision".into(),
+            Measure::MacroRecall => "macro_recall".into(),
+            Measure::MacroSpecificity => "macro_specificity".into(),
+            Measure::MacroF1 => "macro_f1".into(),
             Measure::BestEpoch => "best_epoch".into(),
             Measure::AccuracyGap => "accuracy_gap".into(),
             Measure::LossGap => "loss_gap".into(),

@@ -26,10 +26,20 @@ pub fn parse(text: &str) -> Result<Device> {
     }
 }
 
+/// One word of [`parse`], or several with commas between them, for trials spread over them.
+pub fn parse_list(text: &str) -> Result<Vec<Device>> {
+    text.split(',').map(|word| parse(word.trim())).collect()
+}
+
 /// How many GPUs libtorch can use.
 pub fn count_gpus() -> i64 {
     native::load_gpu_support();
     if Cuda::is_available() { Cuda::device_count() } else { 0 }
+}
+
+/// The names of several, as [`parse_list`] takes them.
+pub fn names(devices: &[Device]) -> String {
+    devices.iter().map(|device| name(*device)).collect::<Vec<_>>().join(",")
 }
 
 /// `cpu` or `cuda:N`, as in results.

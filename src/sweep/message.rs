@@ -34,7 +34,7 @@ pub enum Event {
         finished_epochs: usize,
         note: Option<String>,
     },
-    /// Some times a second, for one of those that are computed together.
+    /// Some times a second.
     Progress(Progress),
     /// An evaluation goes on.
     Evaluating,

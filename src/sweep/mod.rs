@@ -40,7 +40,8 @@ use store::Store;
 pub struct Options {
     pub out: PathBuf,
     pub data: PathBuf,
-    pub device: tch::Device,
+    /// Workers take them in turn.
+    pub devices: Vec<tch::Device>,
     /// Worker processes.
     pub jobs: usize,
     pub trace: bool,
@@ -92,8 +93,8 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     outlive_the_file_size_limit();
     let Data { sources, test_images, images } = read_data(experiment, trials, &options.data)?;
     let store = Store::create(&options.out)?;
-    let device = device::name(options.device);
-    let mut manifest = Manifest::new(experiment, sources, device.clone(), THREADS_PER_WORKER);
+    let devices = device::names(&options.devices);
+    let mut manifest = Manifest::new(experiment, sources, devices, THREADS_PER_WORKER);
     if let Some(earlier) = Manifest::load(&store)? {
         manifest.follow(earlier, &store)?;
     }
@@ -106,7 +107,8 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
         }
     }
     let (results, data) = (options.out.clone(), options.data.clone());
-    let setup = Setup { results, data, device, threads: THREADS_PER_WORKER, images };
+    let devices = options.devices.iter().map(|device| device::name(*device)).collect();
+    let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };
     let publisher =
         publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, test_images));
     Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)

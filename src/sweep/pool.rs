@@ -19,7 +19,8 @@ pub const WORKER_COMMAND: &str = "worker";
 pub struct Setup {
     pub results: PathBuf,
     pub data: PathBuf,
-    pub device: String,
+    /// The first worker's, the second one's and so on, from the start again after the last.
+    pub devices: Vec<String>,
     pub threads: usize,
     /// The experiment's images, which workers map rather than read; they read others themselves.
     pub images: Option<Arc<SharedDataset>>,
@@ -54,7 +55,7 @@ impl Process {
             .arg(&setup.results)
             .arg("--data")
             .arg(&setup.data)
-            .args(["--device", &setup.device, "--threads", &setup.threads.to_string()])
+            .args(["--device", &setup.devices[slot % setup.devices.len()], "--threads", &setup.threads.to_string()])
             .args(setup.images.iter().map(|images| format!("--images={}", images.ticket())))
             // The thread pools that libtorch does not size itself.
             .env("OMP_NUM_THREADS", setup.threads.to_string())

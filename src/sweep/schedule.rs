@@ -19,6 +19,7 @@ use crate::native;
 use crate::spec::config::Mode;
 use crate::spec::{Experiment, Trial};
 use crate::train::pack::fit_together;
+use crate::train::pack_size::most;
 use crate::train::record::{Epoch, Outcome, Status};
 
 /// A trial that fails so often is given up.
@@ -205,7 +206,9 @@ impl<'a> Sweep<'a> {
             let now = Instant::now();
             let Some(place) = self.queue.iter().position(|pending| pending.not_before <= now) else { return Ok(()) };
             let first = self.queue.remove(place).expect("just found");
-            let others = self.take_fitting(&first, share - 1, now);
+            let devices = &self.options.devices;
+            let most = share.min(most(devices[slot % devices.len()]));
+            let others = self.take_fitting(&first, most - 1, now);
             self.start(slot, first, others)?;
         }
         Ok(())
@@ -278,11 +281,11 @@ impl<'a> Sweep<'a> {
                     self.display.say(&format!("{name}: goes on after epoch {finished_epochs}"));
                 }
             }
-            Event::Progress(progress) if place == 0 => {
+            Event::Progress(progress) => {
                 running.progress = Some(progress);
                 self.show_worker(slot);
             }
-            Event::Progress(_) | Event::Evaluating => {}
+            Event::Evaluating => {}
             Event::Epoch(epoch) => {
                 running.members[place].val_accuracy = Some(epoch.val_accuracy);
                 self.estimate.record(trial, epoch.seconds);
@@ -458,7 +461,7 @@ impl<'a> Sweep<'a> {
             peak_bytes: 0,
             parameters: 0,
             libtorch: native::libtorch_version().to_owned(),
-            device: self.setup.device.clone(),
+            device: self.setup.devices.join(","),
             threads: self.setup.threads,
         };
         if let Some(claim) = self.store.claim(&trial)? {

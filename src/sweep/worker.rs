@@ -67,11 +67,10 @@ impl Worker {
                 Err(error) => send(of, failed(&error)),
             }
         }
-        let taken_places: Vec<usize> = taken.iter().map(|reporter| reporter.of).collect();
-        let trained = catch_unwind(AssertUnwindSafe(|| self.train(job, taken, learnt)));
+        let mut unanswered: Vec<usize> = taken.iter().map(|reporter| reporter.of).collect();
+        let trained = catch_unwind(AssertUnwindSafe(|| self.train(job, taken, &mut unanswered, learnt)));
         if let Err(error) = trained.unwrap_or_else(|panic| Err(anyhow!(panic_message(panic)))) {
-            // Where one has ended already, the sweep does not listen any more.
-            taken_places.into_iter().for_each(|of| send(of, failed(&error)));
+            unanswered.into_iter().for_each(|of| send(of, failed(&error)));
         }
     }
 
@@ -81,18 +80,27 @@ impl Worker {
         claim.map(|claim| Reporter::new(of, claim, trace, stop)).transpose()
     }
 
-    fn train(&self, job: &Job, mut taken: Vec<Reporter>, learnt: &mut Learnt) -> Result<()> {
+    /// Takes out of `unanswered` whose end the sweep has heard of.
+    fn train(
+        &self,
+        job: &Job,
+        mut taken: Vec<Reporter>,
+        unanswered: &mut Vec<usize>,
+        learnt: &mut Learnt,
+    ) -> Result<()> {
         let Some(first) = taken.first() else { return Ok(()) };
         channel::print_to(first.log())?;
         self.load(job.trials[first.of].config.data.dataset, &mut learnt.images)?;
         let (_, sets) = learnt.images.as_ref().expect("just loaded");
         self.leave_those_elsewhere(&mut taken);
         self.leave_those_too_many(job, &mut taken, sets, &mut learnt.sizes)?;
+        unanswered.retain(|of| taken.iter().any(|reporter| reporter.of == *of));
         self.begin(job, &mut taken);
         let ended = self.compute(job, &mut taken, sets)?;
         for (reporter, ended) in taken.into_iter().zip(ended) {
             let of = reporter.of;
             let stored = self.store_outcome(reporter, &job.trials[of], job.attempt, ended);
+            unanswered.retain(|place| *place != of);
             send(of, stored.unwrap_or_else(|error| failed(&error)));
         }
         Ok(())

@@ -1,69 +1,71 @@
 //! Loss, accuracy and confusion matrix of a network on a set of images, in evaluation mode.
 
-use tch::{IndexOp, Reduction, Tensor, no_grad};
+use tch::{Device, IndexOp, Reduction, Tensor};
 
 use super::record::{Confusion, SplitScore};
 use crate::data::CLASSES;
 use crate::data::batches::{Resident, Scaling};
 use crate::models::{Network, PackedNetwork};
+use crate::native::no_grad;
 
 /// Images a forward pass when no gradients are needed; divides 5,000 and 10,000.
-pub const EVALUATION_BATCH: i64 = 500;
+const EVALUATION_BATCH: i64 = 500;
 
 /// PyTorch's `ignore_index` default, which no label equals.
 pub const IGNORE_INDEX: i64 = -100;
 
 /// The images at `index` (i64) in that order. The loss is the mean over images of the plain cross-entropy, summed in
-/// float64 over batches of [`EVALUATION_BATCH`]; `after_batch` is called after each.
+/// float64 over batches of [`EVALUATION_BATCH`]; `after_batch` sees the logits [N, 10] of each.
 pub fn evaluate(
     network: &Network,
     set: &Resident,
     scaling: &Scaling,
     index: &Tensor,
-    after_batch: &mut dyn FnMut(),
+    after_batch: &mut dyn FnMut(&Tensor),
 ) -> (SplitScore, Confusion) {
     let mut tally = Tally::default();
     let forward = |images: &Tensor| network.forward(images, false);
-    for_each_batch(forward, EVALUATION_BATCH, set, scaling, index, |_, labels, logits| {
+    for_each_batch(forward, EVALUATION_BATCH, set, scaling, index, |labels, logits| {
         tally.add(labels, logits);
-        after_batch();
+        after_batch(logits);
     });
     tally.score()
 }
 
-/// [`evaluate`] for each member of a pack.
+/// [`evaluate`] for each member of a pack, with logits [K, N, 10].
 pub fn evaluate_members(
     network: &PackedNetwork,
     set: &Resident,
     scaling: &Scaling,
     index: &Tensor,
-    after_batch: &mut dyn FnMut(),
+    after_batch: &mut dyn FnMut(&Tensor),
 ) -> Vec<(SplitScore, Confusion)> {
     let mut tallies: Vec<Tally> = vec![];
     let forward = |images: &Tensor| network.forward(images, false);
-    // As much at a time as of one network: larger tensors do not stay in the processor's caches.
-    let batch = (EVALUATION_BATCH / network.members()).max(1);
-    for_each_batch(forward, batch, set, scaling, index, |_, labels, logits| {
+    // On the CPU as much at a time as of one network: larger tensors do not stay in its caches.
+    let share = if set.images.device() == Device::Cpu { network.members() } else { 1 };
+    let batch = EVALUATION_BATCH / share;
+    for_each_batch(forward, batch, set, scaling, index, |labels, logits| {
         tallies.resize_with(logits.size()[0] as usize, Tally::default);
         (0..).zip(&mut tallies).for_each(|(member, tally)| tally.add(labels, &logits.get(member)));
-        after_batch();
+        after_batch(logits);
     });
     tallies.iter().map(Tally::score).collect()
 }
 
-/// Calls `see` with the positions, the labels and `forward`'s logits of each `batch` of the images at `index`.
-pub fn for_each_batch(
+/// Calls `see` with the labels and `forward`'s logits of each `batch` of the images at `index`.
+fn for_each_batch(
     forward: impl Fn(&Tensor) -> Tensor,
     batch: i64,
     set: &Resident,
     scaling: &Scaling,
     index: &Tensor,
-    mut see: impl FnMut(&Tensor, &Tensor, &Tensor),
+    mut see: impl FnMut(&Tensor, &Tensor),
 ) {
     no_grad(|| {
         for batch in index.split(batch, 0) {
             let (images, labels) = set.select(&batch);
-            see(&batch, &labels, &forward(&scaling.apply(&images)));
+            see(&labels, &forward(&scaling.apply(&images)));
         }
     });
 }

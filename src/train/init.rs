@@ -1,8 +1,9 @@
 //! How kernels and biases start, drawn from the default generator in the order in which PyTorch draws.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::models::{Network, Weights};
+use crate::native::no_grad;
 use crate::spec::config::{Activation, Init};
 
 /// Builds the weights as PyTorch's constructors do, then redraws the kernels if `init` asks for it.

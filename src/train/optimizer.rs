@@ -4,10 +4,10 @@
 use std::hint::black_box;
 
 use anyhow::{Result, ensure};
-use tch::{Tensor, no_grad};
+use tch::Tensor;
 
 use crate::models::State;
-use crate::native::{add_product, add_quotient, add_scaled};
+use crate::native::{add_product, add_quotient, add_scaled, no_grad};
 use crate::spec::config::Optimizer as Settings;
 
 /// An optimizer's settings and what it remembers of past gradients.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use tch::{Device, Kind, Reduction, Tensor};
 
+use super::clip::clip;
 use super::course::{Course, Partial, Restored};
 use super::evaluate::{IGNORE_INDEX, evaluate_members};
 use super::packed_optimizer::PackedOptimizer;
@@ -85,6 +86,8 @@ struct Member<'a> {
     course: Course<'a>,
     /// Why it diverged. It is still computed, for it is part of every operation, but nothing of it counts any more.
     diverged: Option<String>,
+    /// Its last checkpoint is stored; it is computed on like a diverged one.
+    closed: bool,
 }
 
 impl Member<'_> {
@@ -121,6 +124,9 @@ struct Measured {
 impl<'a> Pack<'a> {
     pub(super) fn new(configs: &[&'a Config], seed: u64, sets: &'a Sets, device: Device) -> Result<Pack<'a>> {
         let config = configs[0];
+        if device != Device::Cpu {
+            native::make_gpu_repeatable();
+        }
         let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
         let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
         let networks: Vec<_> = configs.iter().map(|config| untrained(config, seed)).collect();
@@ -128,9 +134,9 @@ impl<'a> Pack<'a> {
         untrained(&Config { init: Init::Pytorch, ..config.clone() }, seed);
         let network = PackedNetwork::new(&networks.iter().collect::<Vec<_>>(), device);
         let steps = (split.train.size()[0] as usize).div_ceil(config.batch_size);
-        let members = configs
-            .iter()
-            .map(|config| Ok(Member { config, course: Course::new(config, seed, steps)?, diverged: None }));
+        let members = configs.iter().map(|config| {
+            Ok(Member { config, course: Course::new(config, seed, steps)?, diverged: None, closed: false })
+        });
         let members = members.collect::<Result<Vec<_>>>()?;
         let (optimizer, penalties) = (optimizer(&members, &network), Penalties::new(&members, &network));
         Ok(Pack { config, sets, split, scaling, network, optimizer, penalties, members })
@@ -172,8 +178,10 @@ impl<'a> Pack<'a> {
                     member.diverged = Some(format!("epoch {epoch}, step {step}: the training loss is {loss}"));
                 }
             }
-            let asked = batch + 1 < batches.len() && observers.iter_mut().any(|observer| observer.wants_checkpoint());
-            if asked {
+            if !self.members.iter().any(Member::is_running) {
+                return Ok(Flow::Continue);
+            }
+            if batch + 1 < batches.len() && self.wants_checkpoint(observers) {
                 book(&mut partials, &mut clock);
                 self.store(Some(&partials), observers)?;
                 if observers.iter().any(|observer| observer.wants_stop()) {
@@ -183,6 +191,12 @@ impl<'a> Pack<'a> {
         }
         book(&mut partials, &mut clock);
         self.close_epoch(&partials, clock, observers)
+    }
+
+    /// Whether any member that is not over is to be stored.
+    fn wants_checkpoint(&self, observers: &mut [&mut dyn Observer]) -> bool {
+        let mut running = self.members.iter().zip(observers).filter(|(member, _)| member.is_running());
+        running.any(|(_, observer)| observer.wants_checkpoint())
     }
 
     /// Each member's epoch under way; all have the same order of images.
@@ -213,6 +227,8 @@ impl<'a> Pack<'a> {
         let mut gradient = self.network.gradient(&losses.sum(Kind::Float));
         let parameters = self.network.parameters();
         let penalties = self.penalties.as_ref().map(|penalties| penalties.add(&mut gradient, &parameters));
+        // One with a limit is alone, so the norm is its own.
+        clip(std::slice::from_mut(&mut gradient), self.config.clip);
         self.optimizer.step(&parameters, gradient, rates);
         self.network.refresh();
         self.members.iter_mut().for_each(|member| member.course.rate.batch_done());
@@ -234,7 +250,7 @@ impl<'a> Pack<'a> {
         observers: &mut [&mut dyn Observer],
     ) -> Result<Flow> {
         draw_base_seed();
-        let mut after_batch = || observers[0].evaluated_batch();
+        let mut after_batch = |_: &Tensor| observers[0].evaluated_batch();
         let scored =
             evaluate_members(&self.network, &self.sets.train, &self.scaling, &self.split.val, &mut after_batch);
         let share = clock.elapsed().as_secs_f64() / self.members.len() as f64;
@@ -255,13 +271,15 @@ impl<'a> Pack<'a> {
         Ok(if stop && self.members.iter().any(Member::is_running) { Flow::Stop } else { Flow::Continue })
     }
 
-    /// Hands each running member's checkpoint to its observer, and that of one that has just finished.
+    /// Hands each running member's checkpoint to its observer, and once that of one that has finished.
     fn store(&mut self, partials: Option<&[Partial]>, observers: &mut [&mut dyn Observer]) -> Result<()> {
-        for (k, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.diverged.is_none()) {
+        let stored = |member: &Member| member.diverged.is_none() && !member.closed;
+        for (k, member) in self.members.iter_mut().enumerate().filter(|(_, member)| stored(member)) {
             member.course.partial = partials.map(|partials| partials[k].clone());
             let (model, memory) = (self.network.state(k as i64), self.optimizer.state(k as i64));
             let bytes = member.course.checkpoint(model, memory, self.optimizer.steps())?;
             observers[k].checkpoint(bytes, member.course.history())?;
+            member.closed = member.course.finished();
         }
         Ok(())
     }
@@ -286,10 +304,17 @@ impl<'a> Pack<'a> {
             self.network.write(k as i64, &member.course.best_state);
         }
         self.network.refresh();
-        let mut after_batch = || observers[0].evaluated_batch();
-        let mut on = |set, index: &Tensor| evaluate_members(&self.network, set, &self.scaling, index, &mut after_batch);
+        let mut logits = vec![];
+        let mut on = |set, index: &Tensor| {
+            logits.clear();
+            evaluate_members(&self.network, set, &self.scaling, index, &mut |batch| {
+                logits.push(batch.shallow_clone());
+                observers[0].evaluated_batch();
+            })
+        };
         let (train, val) = (on(&self.sets.train, &self.split.train), on(&self.sets.train, &self.split.val));
         let test = on(&self.sets.test, &self.sets.test.all());
+        let logits = Tensor::cat(&logits, 1);
         let ended = self.members.into_iter().enumerate().map(|(k, member)| {
             if let Some(reason) = member.diverged {
                 return Ok(Ended::Diverged { reason, history: member.course.into_history() });
@@ -299,8 +324,7 @@ impl<'a> Pack<'a> {
                 Scores { best_epoch: member.course.best_epoch(), train: train[k].0, val: val[k].0, test, confusion };
             let mut network = declared(member.config);
             network.load_state(&member.course.best_state).context("the selected epoch's weights")?;
-            network.move_to(self.sets.test.images.device());
-            let showcase = showcase(&network, &self.sets.test, &self.scaling);
+            let showcase = showcase(&network, &self.sets.test.labels, &logits.get(k as i64));
             let mut course = member.course;
             let best = std::mem::take(&mut course.best_state);
             Ok(Ended::Done { scores: Box::new(scores), showcase, best, history: course.into_history() })

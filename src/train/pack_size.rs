@@ -1,5 +1,6 @@
 //! How many trials are worth computing together: measured, for it depends on the network, the batch and the machine.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -9,28 +10,40 @@ use super::pack::Pack;
 use super::trial::Sets;
 use crate::spec::config::Config;
 
-/// More make checkpoints and the loss of one failed pack large, and gain little.
-const MOST: usize = 16;
+/// More make checkpoints and the loss of one failed pack large, and gain little on a processor's core.
+const MOST_ON_A_CORE: usize = 16;
+const MOST_ON_A_GPU: usize = 128;
 /// A pack of twice the size must be at least so much quicker a trial.
 const WORTHWHILE: f64 = 0.97;
-/// Steps that are not timed: the first ones choose kernels and fill caches.
-const WARM_UP: usize = 2;
-const TIMED: usize = 3;
-const TIMED_AT_LEAST: Duration = Duration::from_millis(50);
+/// The first steps are the slow ones that choose kernels and fill caches.
+const STEPS: usize = 5;
+const AT_LEAST: Duration = Duration::from_millis(50);
+const AT_MOST: Duration = Duration::from_secs(2);
+/// What has so much to do in one step gains nothing, and is not worth the time to find that out.
+const LONG_STEP: Duration = Duration::from_millis(500);
+
+/// The largest pack on `device`.
+pub fn most(device: Device) -> usize {
+    if device == Device::Cpu { MOST_ON_A_CORE } else { MOST_ON_A_GPU }
+}
 
 /// How many of `configs`, which fit together, one process computes quickest a trial: from 1 to all of them.
 ///
 /// Takes some steps on packs of growing size; uses and reseeds the process's default generator.
 pub fn best_size(configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<usize> {
-    let most = configs.len().min(MOST);
+    let most = configs.len().min(most(device));
     let mut best = (1, seconds_per_trial(&configs[..1], seed, sets, device)?);
+    if best.1 > LONG_STEP.as_secs_f64() {
+        return Ok(1);
+    }
     while best.0 < most {
         let size = (2 * best.0).min(most);
-        let seconds = seconds_per_trial(&configs[..size], seed, sets, device)?;
-        if seconds > best.1 * WORTHWHILE {
-            break;
+        // A pack that does not fit into the device's memory panics, where tch has no other way to say so.
+        let measured = catch_unwind(AssertUnwindSafe(|| seconds_per_trial(&configs[..size], seed, sets, device)));
+        match measured {
+            Ok(Ok(seconds)) if seconds <= best.1 * WORTHWHILE => best = (size, seconds),
+            _ => break,
         }
-        best = (size, seconds);
     }
     Ok(best.0)
 }
@@ -39,9 +52,8 @@ pub fn best_size(configs: &[&Config], seed: u64, sets: &Sets, device: Device) ->
 fn seconds_per_trial(configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<f64> {
     let mut pack = Pack::new(configs, seed, sets, device)?;
     let images = pack.first_batch();
-    (0..WARM_UP).for_each(|_| pack.train_on(&images));
     let (start, mut steps, mut quickest) = (Instant::now(), 0, f64::INFINITY);
-    while steps < TIMED || start.elapsed() < TIMED_AT_LEAST {
+    while steps == 0 || start.elapsed() < AT_LEAST || (steps < STEPS && start.elapsed() < AT_MOST) {
         let step = Instant::now();
         pack.train_on(&images);
         quickest = quickest.min(step.elapsed().as_secs_f64());

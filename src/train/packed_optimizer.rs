@@ -2,12 +2,15 @@
 //! row a member, with a learning rate, momentum and weight decay of each row's own. Its last bits are its own, too.
 
 use anyhow::{Result, ensure};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use super::optimizer::memory_names;
 use crate::models::State;
-use crate::native::{add_product, add_scaled};
+use crate::native::{add_product, add_scaled, no_grad};
 use crate::spec::config::Optimizer as Settings;
+
+/// Numbers updated at a time: so many of each kind stay in a processor's cache from one operation to the next.
+const BLOCK: i64 = 1 << 17;
 
 pub struct PackedOptimizer {
     /// The first member's; all members have its kind and the numbers that are not columns here.
@@ -70,7 +73,15 @@ impl PackedOptimizer {
             self.lr = column(rates, parameters.device());
             self.lr_values = rates.to_vec();
         }
-        no_grad(|| self.update(&mut parameters.shallow_clone(), gradient));
+        let (members, width) = parameters.size2().expect("[K, P]");
+        let columns = (BLOCK / members).max(1);
+        no_grad(|| {
+            for start in (0..width).step_by(columns as usize) {
+                let block = |tensor: &Tensor| tensor.narrow(1, start, columns.min(width - start));
+                let mut memory: Vec<Tensor> = self.memory.iter().map(block).collect();
+                self.update(&mut block(parameters), block(&gradient), &mut memory);
+            }
+        });
     }
 
     pub fn steps(&self) -> u64 {
@@ -98,7 +109,8 @@ impl PackedOptimizer {
         Ok(())
     }
 
-    fn update(&mut self, parameters: &mut Tensor, mut gradient: Tensor) {
+    /// Some columns of the parameters, the gradient and the memory.
+    fn update(&self, parameters: &mut Tensor, mut gradient: Tensor, memory: &mut [Tensor]) {
         let lr = &self.lr;
         if !self.weight_decay.zero {
             if let Settings::Adamw { .. } = self.settings {
@@ -109,7 +121,7 @@ impl PackedOptimizer {
         }
         match self.settings {
             Settings::Sgd { dampening, nesterov, .. } => {
-                if let [buffer] = self.memory.as_mut_slice() {
+                if let [buffer] = memory {
                     if self.steps == 1 {
                         buffer.copy_(&gradient);
                     } else {
@@ -125,39 +137,39 @@ impl PackedOptimizer {
             | Settings::Adamw { betas: [beta1, beta2], eps, amsgrad, .. } => {
                 let correction1 = 1.0 - beta1.powf(self.steps as f64);
                 let correction2 = 1.0 - beta2.powf(self.steps as f64);
-                let _ = self.memory[0].lerp_(&gradient, 1.0 - beta1);
-                let _ = self.memory[1].g_mul_scalar_(beta2);
-                add_product(&mut self.memory[1], &gradient, &gradient, 1.0 - beta2);
+                let _ = memory[0].lerp_(&gradient, 1.0 - beta1);
+                let _ = memory[1].g_mul_scalar_(beta2);
+                add_product(&mut memory[1], &gradient, &gradient, 1.0 - beta2);
                 let square = if amsgrad {
-                    let largest = self.memory[2].maximum(&self.memory[1]);
-                    self.memory[2].copy_(&largest);
+                    let largest = memory[2].maximum(&memory[1]);
+                    memory[2].copy_(&largest);
                     largest
                 } else {
-                    self.memory[1].shallow_clone()
+                    memory[1].shallow_clone()
                 };
                 let denominator = square.sqrt().g_div_scalar_(correction2.sqrt()).g_add_scalar_(eps);
-                let _ = parameters.g_sub_(&((&self.memory[0] / denominator).g_mul_(&(lr / correction1))));
+                let _ = parameters.g_sub_(&((&memory[0] / denominator).g_mul_(&(lr / correction1))));
             }
             Settings::Rmsprop { alpha, eps, centered, .. } => {
-                let _ = self.memory[0].g_mul_scalar_(alpha);
-                add_product(&mut self.memory[0], &gradient, &gradient, 1.0 - alpha);
+                let _ = memory[0].g_mul_scalar_(alpha);
+                add_product(&mut memory[0], &gradient, &gradient, 1.0 - alpha);
                 let average = if centered {
-                    let _ = self.memory[2].lerp_(&gradient, 1.0 - alpha);
-                    (&self.memory[0] - self.memory[2].square()).sqrt_()
+                    let _ = memory[2].lerp_(&gradient, 1.0 - alpha);
+                    (&memory[0] - memory[2].square()).sqrt_()
                 } else {
-                    self.memory[0].sqrt()
+                    memory[0].sqrt()
                 };
                 let mut move_ = gradient / (average + eps);
                 if !self.momentum.zero {
-                    let _ = self.memory[1].g_mul_(&self.momentum.values).g_add_(&move_);
-                    move_ = self.memory[1].shallow_clone();
+                    let _ = memory[1].g_mul_(&self.momentum.values).g_add_(&move_);
+                    move_ = memory[1].shallow_clone();
                 }
                 let _ = parameters.g_sub_(&(move_ * lr));
             }
             Settings::Adagrad { lr_decay, eps, .. } => {
-                add_product(&mut self.memory[0], &gradient, &gradient, 1.0);
+                add_product(&mut memory[0], &gradient, &gradient, 1.0);
                 let rate = lr / (1.0 + (self.steps - 1) as f64 * lr_decay);
-                let _ = parameters.g_sub_(&(gradient / (self.memory[0].sqrt() + eps)).g_mul_(&rate));
+                let _ = parameters.g_sub_(&(gradient / (memory[0].sqrt() + eps)).g_mul_(&rate));
             }
         }
     }

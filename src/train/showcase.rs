@@ -2,41 +2,36 @@
 
 use tch::{Kind, Tensor};
 
-use super::evaluate::{EVALUATION_BATCH, for_each_batch};
 use super::record::{Filters, Mistake, Showcase};
-use crate::data::batches::{Resident, Scaling};
 use crate::models::Network;
 
 /// Fills a sheet of 5 × 5.
 const MISTAKES: usize = 25;
 
-/// Of the current weights, on the images of `test`.
-pub fn showcase(network: &Network, test: &Resident, scaling: &Scaling) -> Showcase {
-    Showcase { mistakes: surest_mistakes(network, test, scaling), filters: first_filters(network) }
+/// Of `network`, whose answers to the images with these labels (int64 [N]) are `logits` [N, 10].
+pub fn showcase(network: &Network, labels: &Tensor, logits: &Tensor) -> Showcase {
+    Showcase { mistakes: surest_mistakes(labels, logits), filters: first_filters(network) }
 }
 
 /// Those with the highest probability of the wrong class, highest first, ties in the order of the images.
-fn surest_mistakes(network: &Network, test: &Resident, scaling: &Scaling) -> Vec<Mistake> {
-    let mut mistakes = vec![];
-    let forward = |images: &Tensor| network.forward(images, false);
-    for_each_batch(forward, EVALUATION_BATCH, test, scaling, &test.all(), |index, labels, logits| {
-        let (probability, predicted) = logits.softmax(-1, Kind::Float).max_dim(1, false);
-        // Logits that overflow make no sure answer, and JSON has no NaN.
-        let wrong = predicted.ne_tensor(labels).logical_and(&probability.isfinite()).nonzero().view([-1]);
-        let integers = |values: &Tensor| Vec::<i64>::try_from(values.index_select(0, &wrong)).expect("int64 values");
-        let probabilities = Vec::<f32>::try_from(probability.index_select(0, &wrong)).expect("float32 values");
-        let classes = integers(labels).into_iter().zip(integers(&predicted));
-        for ((image, (truth, predicted)), probability) in integers(index).into_iter().zip(classes).zip(probabilities) {
-            mistakes.push(Mistake {
-                image: image as usize,
-                truth: truth as u8,
-                predicted: predicted as u8,
-                probability,
-            });
-        }
-        mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.image.cmp(&b.image)));
-        mistakes.truncate(MISTAKES);
-    });
+fn surest_mistakes(labels: &Tensor, logits: &Tensor) -> Vec<Mistake> {
+    let (probability, predicted) = logits.softmax(-1, Kind::Float).max_dim(1, false);
+    // Logits that overflow make no sure answer, and JSON has no NaN.
+    let wrong = predicted.ne_tensor(labels).logical_and(&probability.isfinite()).nonzero().view([-1]);
+    let integers = |values: &Tensor| Vec::<i64>::try_from(values).expect("int64 values");
+    let chosen = |values: &Tensor| integers(&values.index_select(0, &wrong));
+    let probabilities = Vec::<f32>::try_from(probability.index_select(0, &wrong)).expect("float32 values");
+    let classes = chosen(labels).into_iter().zip(chosen(&predicted));
+    let mistake = |((image, (truth, predicted)), probability): ((i64, (i64, i64)), f32)| Mistake {
+        image: image as usize,
+        truth: truth as u8,
+        predicted: predicted as u8,
+        probability,
+    };
+    let mut mistakes: Vec<Mistake> =
+        integers(&wrong).into_iter().zip(classes).zip(probabilities).map(mistake).collect();
+    mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.image.cmp(&b.image)));
+    mistakes.truncate(MISTAKES);
     mistakes
 }
 
@@ -52,19 +47,19 @@ fn first_filters(network: &Network) -> Filters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data;
-    use crate::spec::config::{DatasetName, Scale};
     use crate::train::trial::declared;
     use tch::Device;
 
     #[test]
     fn overflowing_logits_are_no_mistakes() {
-        let config = crate::spec::defaults("lenet5").unwrap();
-        let network = declared(&config);
-        tch::no_grad(|| network.state().iter_mut().for_each(|(_, weight)| drop(weight.fill_(3e38))));
-        let set = data::load(DatasetName::Synthetic, "".as_ref()).unwrap();
-        let test = Resident::new(&set.test, Device::Cpu);
-        let showcase = showcase(&network, &test, &Scaling::fixed(Scale::Unit, Device::Cpu));
+        let network = declared(&crate::spec::defaults("lenet5").unwrap());
+        let logits = Tensor::full([4, 10], f64::NAN, (Kind::Float, Device::Cpu));
+        let _ = logits.get(3).fill_(0.0).narrow(0, 2, 1).fill_(5.0);
+        let showcase = showcase(&network, &Tensor::from_slice(&[0_i64, 1, 2, 3]), &logits);
+        assert_eq!(
+            showcase.mistakes.iter().map(|mistake| (mistake.image, mistake.predicted)).collect::<Vec<_>>(),
+            [(3, 2)]
+        );
         let text = serde_json::to_string(&showcase).unwrap();
         assert!(serde_json::from_str::<Showcase>(&text).is_ok_and(|back| back == showcase));
     }

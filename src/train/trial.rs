@@ -237,15 +237,19 @@ impl<'a> Trainer<'a> {
         self.network.load_state(&self.course.best_state).context("the selected epoch's weights")?;
         let (train, _) = self.evaluate(&self.sets.train, &self.split.train, observer);
         let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observer);
-        let (test, confusion) = self.evaluate(&self.sets.test, &self.sets.test.all(), observer);
+        let (set, mut logits) = (&self.sets.test, vec![]);
+        let (test, confusion) = evaluate(&self.network, set, &self.scaling, &set.all(), &mut |batch| {
+            logits.push(batch.shallow_clone());
+            observer.evaluated_batch();
+        });
         let scores = Scores { best_epoch: self.course.best_epoch(), train, val, test, confusion };
-        let showcase = showcase(&self.network, &self.sets.test, &self.scaling);
+        let showcase = showcase(&self.network, &set.labels, &Tensor::cat(&logits, 0));
         let best = std::mem::take(&mut self.course.best_state);
         Ok(Ended::Done { scores: Box::new(scores), showcase, best, history: self.course.into_history() })
     }
 
     fn evaluate(&self, set: &Resident, index: &Tensor, observer: &mut dyn Observer) -> (SplitScore, Confusion) {
-        evaluate(&self.network, set, &self.scaling, index, &mut || observer.evaluated_batch())
+        evaluate(&self.network, set, &self.scaling, index, &mut |_| observer.evaluated_batch())
     }
 }
 
