@@ -95,7 +95,7 @@ mod tests {
         let mut patience = Patience::new(Some(60 * SECOND));
         (0..3).for_each(|_| patience.started());
         assert_eq!(look_for(&mut patience, 180), None);
-        assert_eq!(patience.look(SECOND).unwrap(), "took longer than 180 s");
+        assert_eq!(patience.look(SECOND).unwrap(), "took longer than 3 min");
     }
 
     #[test]
