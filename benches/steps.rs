@@ -17,9 +17,9 @@ use runner::native;
 use runner::spec::config::{Config, Mode};
 use runner::spec::{Experiment, Overrides};
 use runner::sweep::device;
-use runner::train::record::Epoch;
 use runner::train::trial::{Observer, Sets, Step};
 use runner::train::{pack, trial};
+use runner::usage::resource_usage;
 use serde_json::json;
 use tch::Device;
 
@@ -162,34 +162,10 @@ impl Observer for Meter {
         assert!(step.epoch == 1, "rounds that go over an epoch's end would count its validation");
         self.count(step.loss);
     }
-
-    fn checkpoint(&mut self, _: Vec<u8>, _: &[Epoch]) -> Result<()> {
-        Ok(())
-    }
-
-    fn wants_checkpoint(&mut self) -> bool {
-        false
-    }
-
-    fn wants_stop(&self) -> bool {
-        false
-    }
 }
 
 impl Observer for Silent {
     fn step(&mut self, _: &Step) {}
-
-    fn checkpoint(&mut self, _: Vec<u8>, _: &[Epoch]) -> Result<()> {
-        Ok(())
-    }
-
-    fn wants_checkpoint(&mut self) -> bool {
-        false
-    }
-
-    fn wants_stop(&self) -> bool {
-        false
-    }
 }
 
 fn say(line: &serde_json::Value) {
@@ -199,12 +175,7 @@ fn say(line: &serde_json::Value) {
 
 /// Processor time of this process, all threads, user and system.
 fn cpu_seconds() -> f64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: getrusage fills the struct it is given; all zeros is a valid value of it.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
-    };
+    let usage = resource_usage(libc::RUSAGE_SELF);
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }

@@ -17,6 +17,7 @@ pub mod report;
 pub mod spec;
 pub mod sweep;
 pub mod train;
+pub mod usage;
 
 /// Exit codes of the program.
 pub mod exit {

@@ -14,17 +14,13 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use common::skip::skip;
-use common::{Lab, names, wait_until};
+use common::{BAD_INPUT, DONE, FAILED, INTERRUPTED, Lab, names, wait_until};
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage, RgbaImage};
 use runner::data::{self, IMAGE_BYTES};
 use runner::inference::picture::small_square;
 use runner::parity::python;
 use serde_json::Value as Json;
 
-const DONE: i32 = 0;
-const FAILED: i32 = 1;
-const BAD_INPUT: i32 = 2;
-const INTERRUPTED: i32 = 130;
 const MEBIBYTE: u64 = 1 << 20;
 
 /// Three trials, of which one diverges.

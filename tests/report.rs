@@ -8,12 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use common::{Lab, kill, names, wait_until};
+use common::{BAD_INPUT, DONE, FAILED, Lab, kill, names};
 use libc::SIGKILL;
-
-const DONE: i32 = 0;
-const FAILED: i32 = 1;
-const BAD_INPUT: i32 = 2;
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -56,9 +52,7 @@ fn planned(lab: &Lab, label: &str, seed: u64) -> String {
 /// Kills the only worker whenever it begins an attempt of the trial, until the trial has failed.
 fn fail(lab: &Lab, id: &str) {
     for attempt in 1..=3 {
-        let log = lab.result(&format!("work/{id}/log.txt"));
-        let begun = || fs::read_to_string(&log).unwrap_or_default().contains(&format!("attempt {attempt},"));
-        wait_until("the attempt has begun", begun);
+        lab.wait_for_attempt(id, attempt);
         lab.workers().into_iter().for_each(|worker| kill(worker, SIGKILL));
     }
 }

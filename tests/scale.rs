@@ -6,23 +6,17 @@ mod common;
 
 use std::fs;
 
-use common::{Lab, Random};
+use common::{DONE, Lab, Random};
 use runner::spec::{Experiment, Overrides, Trial};
 use runner::sweep::store::Identity;
 use runner::train::record::{Epoch, Outcome};
+use runner::usage::resource_usage;
 
-const DONE: i32 = 0;
 const MOST_BYTES: i64 = 1 << 30;
 
 /// The largest resident memory of any process that this test has waited for, or that they have.
 fn peak_of_children() -> i64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: getrusage fills the struct it is given; all zeros is a valid value of it.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    usage.ru_maxrss << 10
+    resource_usage(libc::RUSAGE_CHILDREN).ru_maxrss << 10
 }
 
 /// `0.001, 0.002, 0.003, ...`

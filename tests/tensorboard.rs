@@ -12,16 +12,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use common::skip::skip;
-use common::{Lab, files, names, wait_until};
+use common::{DONE, INTERRUPTED, Lab, files, names, wait_until};
 use libc::SIGINT;
 use runner::parity::python;
 use runner::report::{StoredTrial, events};
 use runner::spec::{defaults, flatten};
 use runner::train::record::Epoch;
 use serde_json::Value as Json;
-
-const DONE: i32 = 0;
-const INTERRUPTED: i32 = 130;
 
 /// Six trials, two of them with a penalty and two that diverge.
 const TINY: &str = "

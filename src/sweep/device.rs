@@ -37,11 +37,6 @@ pub fn count_gpus() -> i64 {
     if Cuda::is_available() { Cuda::device_count() } else { 0 }
 }
 
-/// The names of several, as [`parse_list`] takes them.
-pub fn names(devices: &[Device]) -> String {
-    devices.iter().map(|device| name(*device)).collect::<Vec<_>>().join(",")
-}
-
 /// `cpu` or `cuda:N`, as in results.
 pub fn name(device: Device) -> String {
     match device {

@@ -93,8 +93,8 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     outlive_the_file_size_limit();
     let Data { sources, test_images, images } = read_data(experiment, trials, &options.data)?;
     let store = Store::create(&options.out)?;
-    let devices = device::names(&options.devices);
-    let mut manifest = Manifest::new(experiment, sources, devices, THREADS_PER_WORKER);
+    let devices: Vec<String> = options.devices.iter().map(|device| device::name(*device)).collect();
+    let mut manifest = Manifest::new(experiment, sources, devices.join(","), THREADS_PER_WORKER);
     if let Some(earlier) = Manifest::load(&store)? {
         manifest.follow(earlier, &store)?;
     }
@@ -107,7 +107,6 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
         }
     }
     let (results, data) = (options.out.clone(), options.data.clone());
-    let devices = options.devices.iter().map(|device| device::name(*device)).collect();
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };
     let publisher =
         publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, test_images));

@@ -41,9 +41,9 @@ impl Patience {
         let passed = passed.min(LONGEST_GAP);
         self.running += passed;
         self.silent += passed;
-        match self.timeout {
-            Some(timeout) if self.running > timeout * self.trials.max(1) => {
-                Some(format!("took longer than {}", duration((timeout * self.trials.max(1)).as_secs_f64())))
+        match self.timeout.map(|timeout| timeout * self.trials.max(1)) {
+            Some(timeout) if self.running > timeout => {
+                Some(format!("took longer than {}", duration(timeout.as_secs_f64())))
             }
             _ if self.silent > LONGEST_SILENCE => {
                 Some(format!("its worker said nothing for {}", duration(LONGEST_SILENCE.as_secs_f64())))

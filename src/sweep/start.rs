@@ -38,8 +38,7 @@ impl Start {
 
     /// At the checkpoint in `bytes`, until which the stored `steps` must go.
     fn at(bytes: Vec<u8>, steps: Option<&[u8]>) -> Result<Start> {
-        checkpoint::decode(&bytes).context("the checkpoint is damaged")?;
-        let reached = reached(&bytes)?;
+        let reached = reached(&checkpoint::decode(&bytes).context("the checkpoint is damaged")?)?;
         let trace = steps.map(|steps| steps_until(steps, reached.steps)).transpose()?;
         Ok(Start { resume: Some(bytes), reached, trace, note: None })
     }

@@ -24,6 +24,7 @@ use crate::train::pack;
 use crate::train::pack_size::best_size;
 use crate::train::record::{Epoch, Outcome, Status};
 use crate::train::trial::{self, Ended, Observer, Sets};
+use crate::usage::resource_usage;
 use crate::{models, native};
 
 /// How a worker is set up, for all its trials.
@@ -92,7 +93,7 @@ impl Worker {
         channel::print_to(first.log())?;
         self.load(job.trials[first.of].config.data.dataset, &mut learnt.images)?;
         let (_, sets) = learnt.images.as_ref().expect("just loaded");
-        self.leave_those_elsewhere(&mut taken);
+        leave_those_elsewhere(&mut taken);
         self.leave_those_too_many(job, &mut taken, sets, &mut learnt.sizes)?;
         unanswered.retain(|of| taken.iter().any(|reporter| reporter.of == *of));
         self.begin(job, &mut taken);
@@ -104,14 +105,6 @@ impl Worker {
             send(of, stored.unwrap_or_else(|error| failed(&error)));
         }
         Ok(())
-    }
-
-    /// Gives back the trials whose checkpoints are at another step than the first one's, or in another order of images.
-    fn leave_those_elsewhere(&self, taken: &mut Vec<Reporter>) {
-        let reached = taken[0].start.reached;
-        let (here, elsewhere) = std::mem::take(taken).into_iter().partition(|taken| taken.start.reached == reached);
-        *taken = here;
-        leave(elsewhere);
     }
 
     /// Gives back what would make each of the others slower.
@@ -233,6 +226,12 @@ impl Sizes {
     }
 }
 
+/// Gives back the trials whose checkpoints are at another step than the first one's, or in another order of images.
+fn leave_those_elsewhere(taken: &mut Vec<Reporter>) {
+    let reached = taken[0].start.reached;
+    leave(taken.extract_if(.., |taken| taken.start.reached != reached).collect());
+}
+
 /// Gives trials back, whose locks must be free when the sweep hears of it.
 fn leave(trials: Vec<Reporter>) {
     for trial in trials {
@@ -286,12 +285,6 @@ fn images_per_second(config: &Config, history: &[Epoch]) -> f64 {
 
 /// The largest resident memory of this process so far.
 fn peak_bytes() -> u64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: getrusage fills the struct it is given; all zeros is a valid value of it.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
-    };
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    usage.ru_maxrss as u64 * unit
+    resource_usage(libc::RUSAGE_SELF).ru_maxrss as u64 * unit
 }

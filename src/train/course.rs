@@ -242,9 +242,9 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Reads how far the checkpoint in `bytes` has come.
-pub fn reached(bytes: &[u8]) -> Result<Reached> {
-    let progress = progress(&checkpoint::decode(bytes)?)?;
+/// How far `checkpoint` has come.
+pub fn reached(checkpoint: &Checkpoint) -> Result<Reached> {
+    let progress = progress(checkpoint)?;
     Ok(Reached {
         epochs: progress.history.len(),
         steps: progress.position.step,

@@ -31,11 +31,17 @@ pub trait Observer {
     /// After each batch of an evaluation, which can take longer than all steps of an epoch.
     fn evaluated_batch(&mut self) {}
     /// After each epoch and, where [`Observer::wants_checkpoint`] says so, in between: bytes from which the trial goes on.
-    fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()>;
+    fn checkpoint(&mut self, _bytes: Vec<u8>, _history: &[Epoch]) -> Result<()> {
+        Ok(())
+    }
     /// Asked after each step.
-    fn wants_checkpoint(&mut self) -> bool;
+    fn wants_checkpoint(&mut self) -> bool {
+        false
+    }
     /// Asked after each checkpoint: true stops the trial there, to be resumed later.
-    fn wants_stop(&self) -> bool;
+    fn wants_stop(&self) -> bool {
+        false
+    }
 }
 
 /// One optimizer step.

@@ -211,6 +211,14 @@ impl Lab {
         found.expect("just seen")
     }
 
+    /// Waits until a trial's log says that an attempt has begun.
+    #[track_caller]
+    pub fn wait_for_attempt(&self, id: &str, attempt: usize) {
+        let log = self.result("work").join(id).join("log.txt");
+        let begun = || fs::read_to_string(&log).unwrap_or_default().contains(&format!("attempt {attempt},"));
+        wait_until("the attempt has begun", begun);
+    }
+
     #[track_caller]
     pub fn wait_for_no_workers(&self) {
         wait_until("the workers are gone", || self.workers().is_empty());

@@ -34,9 +34,7 @@ fn slow_trial(lab: &Lab) -> String {
 
 /// Sends a signal to the worker of the slow trial as soon as its `attempt` has begun.
 fn strike(lab: &Lab, id: &str, attempt: usize, signal: i32) {
-    let log = lab.result("work").join(id).join("log.txt");
-    let begun = || fs::read_to_string(&log).unwrap_or_default().contains(&format!("attempt {attempt},"));
-    wait_until("the attempt has begun", begun);
+    lab.wait_for_attempt(id, attempt);
     let workers = lab.workers();
     assert_eq!(workers.len(), 1);
     kill(workers[0], signal);
