@@ -48,6 +48,8 @@ struct Arguments {
 enum Work {
     Exact,
     Fast,
+    FastTf32,
+    FastBf16,
     /// Choosing, scaling and augmenting batches of training images.
     Augment,
 }
@@ -58,10 +60,15 @@ fn main() -> Result<()> {
         println!("scripts/bench runs this");
         return Ok(());
     };
-    let mode = if arguments.work == Work::Fast { Mode::Fast } else { Mode::Exact };
+    let mode = match arguments.work {
+        Work::Exact | Work::Augment => Mode::Exact,
+        Work::Fast => Mode::Fast,
+        Work::FastTf32 => Mode::FastTf32,
+        Work::FastBf16 => Mode::FastBf16,
+    };
     let trials = Experiment::load(experiment, &Overrides { mode, ..Overrides::default() })?.trials();
     let configs: Vec<&Config> = trials.iter().map(|trial| &trial.config).collect();
-    ensure!(configs.len() == 1 || arguments.work == Work::Fast, "only `--work fast` computes several trials at once");
+    ensure!(configs.len() == 1 || mode != Mode::Exact, "only a fast mode computes several trials at once");
     let device = device::parse(&arguments.device)?;
     tch::set_num_threads(1);
     let set = data::load(configs[0].data.dataset, &arguments.data)?;
@@ -72,7 +79,7 @@ fn main() -> Result<()> {
     let mut meter = Meter::new(&arguments, configs.len(), device);
     match arguments.work {
         Work::Exact => drop(trial::run(configs[0], seed, &sets, device, None, &mut meter)?),
-        Work::Fast => {
+        Work::Fast | Work::FastTf32 | Work::FastBf16 => {
             let mut silent: Vec<Silent> = configs[1..].iter().map(|_| Silent).collect();
             let mut observers: Vec<&mut dyn Observer> =
                 silent.iter_mut().map(|silent| silent as &mut dyn Observer).collect();

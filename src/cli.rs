@@ -150,8 +150,9 @@ struct RunArguments {
     /// Change one key of the base configuration, such as epochs=2 or optimizer.lr=0.1
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// exact: PyTorch's arithmetic to the bit; fast: several trials at once, with other last bits and dropout draws
-    #[arg(long, default_value = "exact", value_parser = parse_mode, value_name = "exact|fast")]
+    /// exact: PyTorch's arithmetic to the bit; fast: several trials at once, with other last bits and dropout draws;
+    /// fast-tf32, fast-bf16: the same with products of less precision (TF32 on GPUs, bfloat16 also on CPUs)
+    #[arg(long, default_value = "exact", value_name = "exact|fast|fast-tf32|fast-bf16")]
     mode: Mode,
     /// Also store every step's learning rate and loss in steps.csv
     #[arg(long)]
@@ -359,6 +360,9 @@ fn overrides(run: &RunArguments, seed: Option<u64>) -> Overrides {
 
 fn options(run: &RunArguments, out: PathBuf, jobs: Option<usize>) -> Result<Options> {
     let devices = device::parse_list(&run.device)?;
+    if run.mode == Mode::FastTf32 && devices.contains(&tch::Device::Cpu) {
+        bail!("--mode fast-tf32 is for GPUs; on a CPU: exact, fast, fast-bf16");
+    }
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let jobs = jobs.unwrap_or(if devices.contains(&tch::Device::Cpu) { cores } else { devices.len() });
     Ok(Options {
@@ -637,14 +641,6 @@ fn say(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(exit::DONE),
         other => other.context("cannot print"),
-    }
-}
-
-fn parse_mode(text: &str) -> Result<Mode> {
-    match text {
-        "exact" => Ok(Mode::Exact),
-        "fast" => Ok(Mode::Fast),
-        _ => bail!("valid: exact, fast"),
     }
 }
 

@@ -15,7 +15,6 @@ use crate::report::plots::classes::{self, Bars};
 use crate::report::plots::confusion;
 use crate::report::terminal::{Column, Lines, lay_out};
 use crate::report::words::{grouped, minus};
-use crate::spec::config::Mode;
 use crate::spec::flatten;
 
 /// What sets the networks apart, one row of scores each, then their classes; the confusion matrix of a single one. Lines of
@@ -173,10 +172,7 @@ pub fn plots(evaluations: &[Evaluation]) -> Result<Vec<(String, Vec<u8>)>> {
     for (evaluation, name) in evaluations.iter().zip(file_names(evaluations)) {
         let Evaluation { model, class_names, confusion, classes, .. } = evaluation;
         let split = evaluation.split.as_str();
-        let mode = match evaluation.config.mode {
-            Mode::Exact => "exact",
-            Mode::Fast => "fast",
-        };
+        let mode = evaluation.config.mode.as_str();
         let common = format!(
             "{split} split, {} images · {} · {} mode · n = 1 network",
             grouped(evaluation.images as i64),

@@ -277,6 +277,7 @@ impl<'a> Pass<'a> {
 
     fn activate(&self, x: &Tensor) -> Tensor {
         let Some(slopes) = &self.network.slopes else { return activate(x, self.network.activation) };
+        let slopes = slopes.to_kind(x.kind());
         let slopes = match x.dim() {
             4 => slopes.repeat_interleave_self_int(x.size()[1] / self.network.members, 0, None).view([1, -1, 1, 1]),
             _ => slopes.view([-1, 1, 1]),
@@ -286,8 +287,10 @@ impl<'a> Pass<'a> {
 
     fn dropout(&self, x: &Tensor, p: f64) -> Tensor {
         let Some(probabilities) = &self.network.dropout else { return x.dropout(p, true) };
-        let kept = x.rand_like().ge_tensor(probabilities).to_kind(Kind::Float);
-        x * (kept / (1.0 - probabilities))
+        // bfloat16 has too few numbers between 0 and 1 to draw from.
+        let kept = x.to_kind(Kind::Float).rand_like().ge_tensor(probabilities).to_kind(Kind::Float);
+        let scaled: Tensor = kept / (1.0 - probabilities);
+        x * scaled.to_kind(x.kind())
     }
 
     fn batch_norm(&self, x: &Tensor) -> Tensor {

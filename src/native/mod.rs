@@ -1,16 +1,17 @@
 //! The libtorch calls that tch does not bind, behind safe functions. The C++ side is `torch.cpp`.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 use std::sync::Once;
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 use torch_sys::C_tensor;
 
 unsafe extern "C" {
     fn runner_libtorch_version() -> *const c_char;
     fn runner_generator_state(state: *mut *mut C_tensor) -> *mut c_char;
     fn runner_set_generator_state(state: *const C_tensor) -> *mut c_char;
-    fn runner_repeatable_gpu() -> *mut c_char;
+    fn runner_set_autocast(cuda: c_int, on: c_int) -> *mut c_char;
+    fn runner_set_gpu(repeatable: c_int, tf32: c_int) -> *mut c_char;
     fn runner_randperm(seed: u64, n: i64, permutation: *mut *mut C_tensor) -> *mut c_char;
     fn runner_leaky_relu(input: *const C_tensor, slope: f64, output: *mut *mut C_tensor) -> *mut c_char;
     fn runner_channels_last(input: *const C_tensor, output: *mut *mut C_tensor) -> *mut c_char;
@@ -46,7 +47,27 @@ pub fn load_gpu_support() {
 
 /// Has a GPU compute the same bits each time, in float32: cuDNN's deterministic algorithms, none chosen by timing, no TF32.
 pub fn make_gpu_repeatable() {
-    succeed(unsafe { runner_repeatable_gpu() });
+    succeed(unsafe { runner_set_gpu(1, 0) });
+}
+
+/// Has a GPU compute with the algorithms that cuDNN measures to be quickest, which may round differently from run to run.
+pub fn make_gpu_quick(tf32: bool) {
+    succeed(unsafe { runner_set_gpu(0, tf32.into()) });
+}
+
+/// Runs `work` with bfloat16 inside convolutions and matrix products. `torch.autocast(device.type, torch.bfloat16)`
+pub fn in_bfloat16<T>(device: Device, work: impl FnOnce() -> T) -> T {
+    /// Ends it also for whoever catches a panic of `work`.
+    struct Guard(c_int);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            succeed(unsafe { runner_set_autocast(self.0, 0) });
+        }
+    }
+    let cuda = (device != Device::Cpu).into();
+    succeed(unsafe { runner_set_autocast(cuda, 1) });
+    let _guard = Guard(cuda);
+    work()
 }
 
 /// The state of the process-wide CPU generator, a byte tensor of about 5,000 elements. `torch.get_rng_state()`.

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
 
 #include <torch/version.h>
 
@@ -73,13 +74,22 @@ char *runner_addcdiv_(tensor self, tensor numerator, tensor denominator, double 
   return guarded([&] { self->addcdiv_(*numerator, *denominator, value); });
 }
 
-char *runner_repeatable_gpu() {
-  return guarded([] {
+char *runner_set_autocast(int cuda, int on) {
+  return guarded([&] {
+    at::DeviceType device = cuda ? at::kCUDA : at::kCPU;
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    at::autocast::set_autocast_enabled(device, on);
+    at::autocast::clear_cache();
+  });
+}
+
+char *runner_set_gpu(int repeatable, int tf32) {
+  return guarded([&] {
     at::Context &context = at::globalContext();
-    context.setDeterministicCuDNN(true);
-    context.setBenchmarkCuDNN(false);
-    context.setAllowTF32CuDNN(false);
-    context.setAllowTF32CuBLAS(false);
+    context.setDeterministicCuDNN(repeatable);
+    context.setBenchmarkCuDNN(!repeatable);
+    context.setAllowTF32CuDNN(tf32);
+    context.setAllowTF32CuBLAS(tf32);
   });
 }
 

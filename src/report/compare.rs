@@ -106,11 +106,7 @@ const ALIKE: [Property; 3] = [
         "Trials of different splits are not paired, so there is no difference between them.",
     ),
     ("select the epoch differently", select, "Part of a difference may be due to that."),
-    (
-        "compute in different modes",
-        |config| format!("{:?}", config.mode).to_lowercase(),
-        "They differ in the last bits.",
-    ),
+    ("compute in different modes", |config| config.mode.as_str().to_owned(), "They differ in how they round."),
 ];
 
 /// What is not alike between the settings of a study and should be. Its first block tells: it has every experiment of a

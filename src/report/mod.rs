@@ -22,9 +22,10 @@ pub mod words;
 mod example;
 
 use crate::data::Images;
-use crate::spec::config::{Config, DatasetName, Mode};
+use crate::spec::config::{Config, DatasetName};
 use crate::train::record::{Epoch, Outcome, Scores, Showcase, Status};
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// An experiment with whatever trials are stored so far.
@@ -98,13 +99,12 @@ impl Study {
         data_label(self.dataset)
     }
 
-    /// `exact mode`, `fast mode`, or both where trials of the two meet.
-    pub fn mode_label(&self) -> &'static str {
-        let any = |mode| self.trials.iter().any(|trial| trial.config.mode == mode);
-        match (any(Mode::Exact), any(Mode::Fast)) {
-            (true, true) => "exact and fast mode",
-            (_, true) => "fast mode",
-            _ => "exact mode",
+    /// `exact mode`, `fast mode`, or several where trials of different ones meet.
+    pub fn mode_label(&self) -> String {
+        let modes: BTreeSet<&str> = self.trials.iter().map(|trial| trial.config.mode.as_str()).collect();
+        match modes.is_empty() {
+            true => "exact mode".to_owned(),
+            false => format!("{} mode", Vec::from_iter(modes).join(" and ")),
         }
     }
 }

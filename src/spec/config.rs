@@ -31,12 +31,39 @@ pub struct Config {
 
 /// Which arithmetic a trial used; part of its id, because results of the two may differ in the last bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// PyTorch 2.11.0's operations and random streams, bit for bit on the CPU.
     Exact,
     /// Whatever memory layout and grouping is quickest, within tolerances of `Exact`.
     Fast,
+    /// `Fast`, with TensorFloat-32 inside convolutions and matrix products: float32 with 10 bits of mantissa. GPUs only.
+    FastTf32,
+    /// `Fast`, with the forward and backward pass of a training step in bfloat16 as `torch.autocast` does it: 7 bits of
+    /// mantissa. Weights, losses, the optimizer and every evaluation stay in float32.
+    FastBf16,
+}
+
+impl Mode {
+    /// As users write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Exact => "exact",
+            Mode::Fast => "fast",
+            Mode::FastTf32 => "fast-tf32",
+            Mode::FastBf16 => "fast-bf16",
+        }
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Mode, String> {
+        let all = [Mode::Exact, Mode::Fast, Mode::FastTf32, Mode::FastBf16];
+        let found = all.into_iter().find(|mode| mode.as_str() == text);
+        found.ok_or_else(|| format!("valid: {}", all.map(Mode::as_str).join(", ")))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use crate::data::augment::augment;
 use crate::data::batches::{Scaling, Split, draw_base_seed};
 use crate::models::PackedNetwork;
 use crate::native;
-use crate::spec::config::{Activation, Clip, Config, Init, Optimizer, Regularization};
+use crate::spec::config::{Activation, Clip, Config, Init, Mode, Optimizer, Regularization};
 
 /// Whether two configurations can be computed together with one seed: what is left of both is the same once everything that
 /// each member has of its own is taken out.
@@ -125,7 +125,7 @@ impl<'a> Pack<'a> {
     pub(super) fn new(configs: &[&'a Config], seed: u64, sets: &'a Sets, device: Device) -> Result<Pack<'a>> {
         let config = configs[0];
         if device != Device::Cpu {
-            native::make_gpu_repeatable();
+            native::make_gpu_quick(config.mode == Mode::FastTf32);
         }
         let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
         let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
@@ -217,7 +217,7 @@ impl<'a> Pack<'a> {
     fn step(&mut self, index: &Tensor, rates: &[f64]) -> Measured {
         let (images, labels) = self.sets.train.select(index);
         let images = augment(self.scaling.apply(&images), &self.config.augment);
-        let logits = self.network.forward(&images, true);
+        let logits = self.forward(&images);
         let (members, count) = (self.members.len() as i64, labels.size()[0]);
         let repeated = labels.repeat([members]);
         let smoothing = self.config.label_smoothing;
@@ -239,6 +239,15 @@ impl<'a> Pack<'a> {
             losses: floats(losses.detach()),
             penalties: penalties.map_or(vec![0.0; self.members.len()], floats),
             correct: Vec::try_from(correct).expect("int64 [K]"),
+        }
+    }
+
+    /// float32 [K, N, 10], with gradients.
+    fn forward(&self, images: &Tensor) -> Tensor {
+        let forward = || self.network.forward(images, true);
+        match self.config.mode {
+            Mode::FastBf16 => native::in_bfloat16(images.device(), forward).to_kind(Kind::Float),
+            _ => forward(),
         }
     }
 
