@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use runner::data;
-use runner::data::augment::augment;
+use runner::data::augment::{augment, draw};
 use runner::data::batches::{Resident, Scaling, Split};
 use runner::native;
 use runner::spec::config::{Config, Mode};
@@ -100,7 +100,8 @@ fn augment_batches(config: &Config, sets: &Sets, meter: &mut Meter) {
         let order = split.train.index_select(0, &native::randperm(epoch, count));
         for index in order.split(config.batch_size as i64, 0) {
             let (images, _) = sets.train.select(&index);
-            let _ = augment(scaling.apply(&images), &config.augment);
+            let drawn = draw(&config.augment, images.size()[0]);
+            let _ = augment(scaling.apply(&images), &config.augment, &drawn);
             meter.count(f32::NAN);
         }
     }

@@ -44,7 +44,11 @@ impl fmt::Display for Findings {
         writeln!(f, "libtorch    {}", self.libtorch)?;
         match self.gpus {
             0 => writeln!(f, "GPU         none that libtorch can use: --device auto takes the CPU")?,
-            count => writeln!(f, "GPU         {count}: --device auto takes cuda:0")?,
+            count => {
+                let recorded = native::find_graph_functions();
+                let steps = recorded.map_or_else(|lack| lack, |()| "fast steps are recorded as CUDA graphs".to_owned());
+                writeln!(f, "GPU         {count}: --device auto takes cuda:0; {steps}")?
+            }
         }
         writeln!(f, "processor   {} cores: a sweep runs so many trials at a time, one thread each", self.cores)?;
         match &self.cifar10 {

@@ -22,7 +22,8 @@ pub struct PackedNetwork {
     /// Each member's probability, float32 [K, 1, 1], where they differ.
     dropout: Option<Tensor>,
     modules: Vec<Module>,
-    /// What the optimizer moves, float32 [K, P]: a row a member, in the order of `model.parameters()`.
+    /// What the optimizer moves, float32 [K, P]: a row a member, in the order of `model.parameters()`, each convolution's
+    /// kernel as it lies in memory.
     parameters: Tensor,
 }
 
@@ -42,7 +43,7 @@ struct Leaf {
     /// One member's shape.
     shape: Vec<i64>,
     start: i64,
-    /// Dense leaves are the columns themselves; the others are copies of them.
+    /// Dense leaves and those of a single member are the columns themselves; the others are copies of them.
     copied: bool,
 }
 
@@ -92,16 +93,17 @@ impl PackedNetwork {
     pub fn gradient(&self, loss: &Tensor) -> Tensor {
         let leaves: Vec<&Tensor> = self.leaves().map(|leaf| &leaf.tensor).collect();
         let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
-        let rows: Vec<Tensor> = gradients.iter().map(|gradient| gradient.reshape([self.members, -1])).collect();
+        let rows: Vec<Tensor> =
+            gradients.iter().map(|gradient| in_memory_order(gradient).reshape([self.members, -1])).collect();
         Tensor::cat(&rows, 1)
     }
 
     /// Takes over changed parameters.
-    pub fn refresh(&mut self) {
+    pub fn refresh(&self) {
         no_grad(|| {
             for leaf in self.leaves().filter(|leaf| leaf.copied) {
-                let shape = leaf.stacked_shape(self.members);
-                leaf.tensor.detach().view(&*shape).copy_(&leaf.columns(&self.parameters).view(&*shape));
+                let target = in_memory_order(&leaf.tensor.detach());
+                target.view([self.members, -1]).copy_(&leaf.columns(&self.parameters));
             }
         });
     }
@@ -128,7 +130,7 @@ impl PackedNetwork {
         for module in &self.modules {
             let mut add = |field: &str, tensor: Tensor| state.push((format!("{}.{field}", module.name), tensor));
             for (field, leaf) in [("weight", &module.weight), ("bias", &module.bias)] {
-                add(field, leaf.columns(&self.parameters).get(member).view(&*leaf.shape));
+                add(field, leaf.of(&self.parameters.get(member)));
             }
             if let Some(running) = &module.running {
                 add("running_mean", running.mean.view([self.members, -1]).get(member));
@@ -158,17 +160,15 @@ impl Leaf {
     /// The next leaf of `shape` for one member; moves `start` behind its columns.
     fn new(parameters: &Tensor, start: &mut i64, shape: Vec<i64>, dense: bool) -> Leaf {
         let members = parameters.size()[0];
-        let mut leaf = Leaf { tensor: Tensor::new(), shape, start: *start, copied: !dense };
+        let mut leaf = Leaf { tensor: Tensor::new(), shape, start: *start, copied: !dense && members > 1 };
         *start += leaf.width();
         let columns = leaf.columns(parameters);
         let tensor = match *leaf.shape {
             [out, input] => columns.view([members, out, input]),
             [out] if dense => columns.view([members, out, 1]),
-            [out] => columns.reshape([members * out]).copy(),
-            _ => {
-                let stacked = columns.reshape([members * leaf.shape[0], leaf.shape[1], leaf.shape[2], leaf.shape[3]]);
-                native::channels_last(&stacked)
-            }
+            [out] => columns.reshape([members * out]),
+            [out, input, height, width] => columns.reshape([members * out, height, width, input]).permute([0, 3, 1, 2]),
+            _ => unreachable!("a kernel or a bias"),
         };
         leaf.tensor = tensor.detach().set_requires_grad(true);
         leaf
@@ -184,9 +184,19 @@ impl Leaf {
         parameters.narrow(1, self.start, self.width())
     }
 
-    fn stacked_shape(&self, members: i64) -> Vec<i64> {
-        [&[members], self.shape.as_slice()].concat()
+    /// The parameter of one member, whose row [P] this is; shares memory with it.
+    fn of(&self, row: &Tensor) -> Tensor {
+        let columns = row.narrow(0, self.start, self.width());
+        match *self.shape {
+            [out, input, height, width] => columns.view([out, height, width, input]).permute([0, 3, 1, 2]),
+            _ => columns.view(&*self.shape),
+        }
     }
+}
+
+/// [N, C, H, W] as [N, H, W, C], as kernels lie in memory; others as they are.
+fn in_memory_order(tensor: &Tensor) -> Tensor {
+    if tensor.dim() == 4 { tensor.permute([0, 2, 3, 1]) } else { tensor.shallow_clone() }
 }
 
 fn modules(network: &Network, parameters: &Tensor) -> Vec<Module> {

@@ -1,6 +1,6 @@
 //! The libtorch calls that tch does not bind, behind safe functions. The C++ side is `torch.cpp`.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Once;
 
 use tch::{Device, Tensor};
@@ -8,8 +8,13 @@ use torch_sys::C_tensor;
 
 unsafe extern "C" {
     fn runner_libtorch_version() -> *const c_char;
-    fn runner_generator_state(state: *mut *mut C_tensor) -> *mut c_char;
-    fn runner_set_generator_state(state: *const C_tensor) -> *mut c_char;
+    fn runner_generator_state(gpu: c_int, state: *mut *mut C_tensor) -> *mut c_char;
+    fn runner_set_generator_state(gpu: c_int, state: *const C_tensor) -> *mut c_char;
+    fn runner_find_graph_functions() -> *mut c_char;
+    fn runner_graph_begin(gpu: c_int, graph: *mut *mut c_void) -> *mut c_char;
+    fn runner_graph_end(graph: *mut c_void) -> *mut c_char;
+    fn runner_graph_replay(graph: *mut c_void) -> *mut c_char;
+    fn runner_graph_free(graph: *mut c_void);
     fn runner_set_autocast(cuda: c_int, on: c_int) -> *mut c_char;
     fn runner_set_gpu(repeatable: c_int, tf32: c_int) -> *mut c_char;
     fn runner_randperm(seed: u64, n: i64, permutation: *mut *mut C_tensor) -> *mut c_char;
@@ -55,6 +60,37 @@ pub fn make_gpu_quick(tf32: bool) {
     succeed(unsafe { runner_set_gpu(0, tf32.into()) });
 }
 
+/// Whether the libtorch that is loaded has what [`Graph`] needs of its GPU side; else what it lacks.
+pub fn find_graph_functions() -> Result<(), String> {
+    checked(unsafe { runner_find_graph_functions() })
+}
+
+/// Operations on a GPU that are started as one. `torch.cuda.CUDAGraph`
+pub struct Graph(*mut c_void);
+
+impl Graph {
+    /// Records what `work` does on `gpu` instead of doing it. What it returns, and every tensor that it reads, is read and
+    /// written by each replay, where it is now. Panics where it does what cannot be recorded.
+    pub fn record<T>(gpu: usize, work: impl FnOnce() -> T) -> (Graph, T) {
+        let mut graph = Graph(std::ptr::null_mut());
+        succeed(unsafe { runner_graph_begin(gpu as c_int, &mut graph.0) });
+        let done = work();
+        succeed(unsafe { runner_graph_end(graph.0) });
+        (graph, done)
+    }
+
+    pub fn replay(&self) {
+        succeed(unsafe { runner_graph_replay(self.0) });
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // SAFETY: null or made by `record`, which has no other owner.
+        unsafe { runner_graph_free(self.0) };
+    }
+}
+
 /// Runs `work` with bfloat16 inside convolutions and matrix products. `torch.autocast(device.type, torch.bfloat16)`
 pub fn in_bfloat16<T>(device: Device, work: impl FnOnce() -> T) -> T {
     /// Ends it also for whoever catches a panic of `work`.
@@ -70,14 +106,23 @@ pub fn in_bfloat16<T>(device: Device, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// The state of the process-wide CPU generator, a byte tensor of about 5,000 elements. `torch.get_rng_state()`.
-pub fn generator_state() -> Tensor {
-    returned(|out| unsafe { runner_generator_state(out) })
+/// The state of the process-wide generator of `device`, a byte tensor: about 5,000 elements for the CPU, 16 for a GPU.
+/// `torch.get_rng_state()`, `torch.cuda.get_rng_state(device)`.
+pub fn generator_state(device: Device) -> Tensor {
+    returned(|out| unsafe { runner_generator_state(gpu(device), out) })
 }
 
-/// Puts back what [`generator_state`] gave. `torch.set_rng_state(state)`.
-pub fn set_generator_state(state: &Tensor) {
-    succeed(unsafe { runner_set_generator_state(state.as_ptr()) });
+/// Puts back what [`generator_state`] gave. `torch.set_rng_state(state)`, `torch.cuda.set_rng_state(state, device)`.
+pub fn set_generator_state(device: Device, state: &Tensor) {
+    succeed(unsafe { runner_set_generator_state(gpu(device), state.as_ptr()) });
+}
+
+/// A GPU's index, negative for the CPU.
+fn gpu(device: Device) -> c_int {
+    match device {
+        Device::Cuda(index) => index as c_int,
+        _ => -1,
+    }
 }
 
 /// int64 [n]: `torch.randperm(n, generator=torch.Generator().manual_seed(seed))`.
@@ -125,10 +170,15 @@ fn returned(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Tensor {
 
 /// As tch's own operators do, panics with libtorch's message: a failed call is a bug here or a lack of memory.
 fn succeed(message: *mut c_char) {
-    if !message.is_null() {
-        // SAFETY: a non-null answer is a C string from strdup.
-        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
-        unsafe { libc::free(message.cast()) };
-        panic!("libtorch: {text}");
+    checked(message).unwrap_or_else(|text| panic!("libtorch: {text}"));
+}
+
+fn checked(message: *mut c_char) -> Result<(), String> {
+    if message.is_null() {
+        return Ok(());
     }
+    // SAFETY: a non-null answer is a C string from strdup.
+    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
+    unsafe { libc::free(message.cast()) };
+    Err(text)
 }

@@ -5,11 +5,17 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <torch/version.h>
 
+#include <dlfcn.h>
+
 #include <cstring>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 
 typedef at::Tensor *tensor;
 
@@ -25,23 +31,84 @@ char *guarded(Call call) {
     return strdup(error.what());
   }
 }
+
+// The CPU's where `gpu` is negative.
+at::Generator default_generator(int gpu) {
+  return gpu < 0 ? at::detail::getDefaultCPUGenerator()
+                 : at::globalContext().defaultGenerator(at::Device(at::kCUDA, gpu));
+}
+
+// A function of libtorch_cuda, which this program is not linked against.
+template <typename Function>
+Function *gpu_function(const char *name) {
+  void *found = dlsym(RTLD_DEFAULT, name);
+  if (!found) throw std::runtime_error(std::string("libtorch_cuda has no ") + name);
+  return reinterpret_cast<Function *>(found);
+}
+
+// at::cuda::CUDAGraph, whose header needs NVIDIA's. A member function takes its object like a first argument.
+struct GraphFunctions {
+  void (*construct)(void *, bool) = gpu_function<void(void *, bool)>("_ZN2at4cuda9CUDAGraphC1Eb");
+  void (*destroy)(void *) = gpu_function<void(void *)>("_ZN2at4cuda9CUDAGraphD1Ev");
+  void (*begin)(void *, c10::MempoolId_t, int) = gpu_function<void(void *, c10::MempoolId_t, int)>(
+      "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode");
+  void (*end)(void *) = gpu_function<void(void *)>("_ZN2at4cuda9CUDAGraph11capture_endEv");
+  void (*replay)(void *) = gpu_function<void(void *)>("_ZN2at4cuda9CUDAGraph6replayEv");
+};
+
+const GraphFunctions &graph_functions() {
+  static const GraphFunctions functions;
+  return functions;
+}
+
+// A graph and, while it is recorded, the stream to go back to: no graph is recorded from the default one.
+struct Graph {
+  c10::impl::VirtualGuardImpl gpu{c10::DeviceType::CUDA};
+  c10::Stream earlier;
+  bool recording = false;
+  alignas(64) char object[1024];
+
+  explicit Graph(c10::DeviceIndex index) : earlier(gpu.getStream(c10::Device(c10::DeviceType::CUDA, index))) {
+    graph_functions().construct(object, false);
+  }
+  ~Graph() {
+    if (recording) try { end(); } catch (...) {}
+    graph_functions().destroy(object);
+  }
+  void begin() {
+    gpu.synchronizeDevice(earlier.device_index());
+    gpu.exchangeStream(gpu.getStreamFromGlobalPool(earlier.device(), false));
+    recording = true;
+    graph_functions().begin(object, {0, 0}, 0 /* cudaStreamCaptureModeGlobal */);
+  }
+  void end() {
+    recording = false;
+    try {
+      graph_functions().end(object);
+    } catch (...) {
+      gpu.exchangeStream(earlier);
+      throw;
+    }
+    gpu.exchangeStream(earlier);
+  }
+};
 }  // namespace
 
 extern "C" {
 
 const char *runner_libtorch_version() { return TORCH_VERSION; }
 
-char *runner_generator_state(tensor *state) {
+char *runner_generator_state(int gpu, tensor *state) {
   return guarded([&] {
-    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    at::Generator generator = default_generator(gpu);
     std::lock_guard<std::mutex> lock(generator.mutex());
     *state = new at::Tensor(generator.get_state());
   });
 }
 
-char *runner_set_generator_state(tensor state) {
+char *runner_set_generator_state(int gpu, tensor state) {
   return guarded([&] {
-    at::Generator generator = at::detail::getDefaultCPUGenerator();
+    at::Generator generator = default_generator(gpu);
     std::lock_guard<std::mutex> lock(generator.mutex());
     generator.set_state(*state);
   });
@@ -72,6 +139,28 @@ char *runner_addcmul_(tensor self, tensor left, tensor right, double value) {
 
 char *runner_addcdiv_(tensor self, tensor numerator, tensor denominator, double value) {
   return guarded([&] { self->addcdiv_(*numerator, *denominator, value); });
+}
+
+char *runner_graph_begin(int gpu, void **graph) {
+  return guarded([&] {
+    auto *begun = new Graph(gpu);
+    *graph = begun;
+    begun->begin();
+  });
+}
+
+char *runner_graph_end(void *graph) {
+  return guarded([&] { static_cast<Graph *>(graph)->end(); });
+}
+
+char *runner_graph_replay(void *graph) {
+  return guarded([&] { graph_functions().replay(static_cast<Graph *>(graph)->object); });
+}
+
+void runner_graph_free(void *graph) { delete static_cast<Graph *>(graph); }
+
+char *runner_find_graph_functions() {
+  return guarded([] { graph_functions(); });
 }
 
 char *runner_set_autocast(int cuda, int on) {

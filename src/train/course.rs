@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use tch::Device;
 
 use super::checkpoint::{self, Checkpoint};
 use super::record::{Epoch, SplitScore};
@@ -12,16 +13,19 @@ use crate::native;
 use crate::spec::config::{Config, Select};
 
 /// Raised when the stored form changes in a way that older programs would misread.
-const CHECKPOINT_FORMAT: u32 = 1;
+const CHECKPOINT_FORMAT: u32 = 2;
 
 /// Where each kind of tensor stands in a checkpoint.
 pub const MODEL: &str = "model.";
 const BEST: &str = "best.";
 const OPTIMIZER: &str = "optimizer.";
 const GENERATOR: &str = "generator";
+/// What dropout draws from on a GPU.
+const GPU_GENERATOR: &str = "gpu_generator";
 
 pub struct Course<'a> {
     config: &'a Config,
+    device: Device,
     pub rate: LearningRate,
     /// The selected epoch's weights; empty before the first epoch's end.
     pub best_state: State,
@@ -112,7 +116,7 @@ impl Partial {
 
 impl<'a> Course<'a> {
     /// `steps_per_epoch` counts the last, smaller batch.
-    pub fn new(config: &'a Config, seed: u64, steps_per_epoch: usize) -> Result<Course<'a>> {
+    pub fn new(config: &'a Config, seed: u64, steps_per_epoch: usize, device: Device) -> Result<Course<'a>> {
         let rate = LearningRate::new(config, steps_per_epoch)?;
         let progress = Progress {
             format: CHECKPOINT_FORMAT,
@@ -127,7 +131,7 @@ impl<'a> Course<'a> {
             history: vec![],
             partial: None,
         };
-        Ok(Course { config, rate, best_state: vec![], partial: None, progress })
+        Ok(Course { config, device, rate, best_state: vec![], partial: None, progress })
     }
 
     /// All epochs are done, or as many as early stopping allows.
@@ -209,20 +213,23 @@ impl<'a> Course<'a> {
         selected
     }
 
-    /// Bytes from which [`Course::restore`] goes on, with the default generator's state.
+    /// Bytes from which [`Course::restore`] goes on, with the default generators' states.
     pub fn checkpoint(&mut self, model: State, optimizer: State, optimizer_steps: u64) -> Result<Vec<u8>> {
         let best = self.best_state.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
         let mut state = prefixed(MODEL, model);
         state.extend(prefixed(BEST, best));
         state.extend(prefixed(OPTIMIZER, optimizer));
-        state.push((GENERATOR.to_owned(), native::generator_state()));
+        state.push((GENERATOR.to_owned(), native::generator_state(Device::Cpu)));
+        if self.device != Device::Cpu {
+            state.push((GPU_GENERATOR.to_owned(), native::generator_state(self.device)));
+        }
         self.progress.position = self.rate.position;
         self.progress.optimizer_steps = optimizer_steps;
         self.progress.partial = self.partial.clone();
         checkpoint::encode(&state, &self.progress)
     }
 
-    /// Takes over a checkpoint of this very trial, and sets the default generator to what it was.
+    /// Takes over a checkpoint of this very trial, and sets the default generators to what they were.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<Restored> {
         let checkpoint = checkpoint::decode(bytes)?;
         let progress = progress(&checkpoint)?;
@@ -231,8 +238,12 @@ impl<'a> Course<'a> {
             "the checkpoint belongs to another configuration or seed"
         );
         let state = checkpoint.state()?;
-        let (_, generator) = state.iter().find(|(name, _)| name == GENERATOR).context("no generator state")?;
-        native::set_generator_state(generator);
+        let generator = |kind| state.iter().find(|(name, _)| name == kind).map(|(_, generator)| generator);
+        native::set_generator_state(Device::Cpu, generator(GENERATOR).context("no generator state")?);
+        // A trial that began on the CPU has drawn nothing on a GPU.
+        if let Some(generator) = generator(GPU_GENERATOR).filter(|_| self.device != Device::Cpu) {
+            native::set_generator_state(self.device, generator);
+        }
         self.best_state = part(BEST, &state);
         self.rate.position = progress.position;
         self.partial = progress.partial.clone();

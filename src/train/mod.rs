@@ -10,6 +10,7 @@ pub mod pack;
 pub mod pack_size;
 mod packed_optimizer;
 pub mod record;
+mod recorder;
 mod schedule;
 mod showcase;
 pub mod trial;

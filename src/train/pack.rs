@@ -9,14 +9,15 @@ use tch::{Device, Kind, Reduction, Tensor};
 use super::clip::clip;
 use super::course::{Course, Partial, Restored};
 use super::evaluate::{IGNORE_INDEX, evaluate_members};
-use super::packed_optimizer::PackedOptimizer;
+use super::packed_optimizer::{PackedOptimizer, blocks};
 use super::record::Scores;
+use super::recorder::Recorder;
 use super::showcase::showcase;
 use super::trial::{Ended, Observer, Sets, Step, copied, declared, untrained};
-use crate::data::augment::augment;
+use crate::data::augment::{augment, draw};
 use crate::data::batches::{Scaling, Split, draw_base_seed};
 use crate::models::PackedNetwork;
-use crate::native;
+use crate::native::{self, add_scaled};
 use crate::spec::config::{Activation, Clip, Config, Init, Mode, Optimizer, Regularization};
 
 /// Whether two configurations can be computed together with one seed: what is left of both is the same once everything that
@@ -105,20 +106,21 @@ pub(super) struct Pack<'a> {
     network: PackedNetwork,
     optimizer: PackedOptimizer,
     penalties: Option<Penalties>,
+    recorder: Recorder,
     members: Vec<Member<'a>>,
 }
 
-/// Factors of the L1 and L2 terms, float32 [K, P]; 0 where none applies.
+/// Factors of the L1 and L2 terms, float32 [K, P], 0 where none applies; none where no member has that term.
 struct Penalties {
-    l1: Tensor,
-    l2: Tensor,
+    l1: Option<Tensor>,
+    l2: Option<Tensor>,
 }
 
-/// What one step says of each member.
+/// What one step says of one member.
 struct Measured {
-    losses: Vec<f32>,
-    penalties: Vec<f32>,
-    correct: Vec<i64>,
+    loss: f32,
+    penalty: f32,
+    correct: i64,
 }
 
 impl<'a> Pack<'a> {
@@ -135,11 +137,12 @@ impl<'a> Pack<'a> {
         let network = PackedNetwork::new(&networks.iter().collect::<Vec<_>>(), device);
         let steps = (split.train.size()[0] as usize).div_ceil(config.batch_size);
         let members = configs.iter().map(|config| {
-            Ok(Member { config, course: Course::new(config, seed, steps)?, diverged: None, closed: false })
+            Ok(Member { config, course: Course::new(config, seed, steps, device)?, diverged: None, closed: false })
         });
         let members = members.collect::<Result<Vec<_>>>()?;
         let (optimizer, penalties) = (optimizer(&members, &network), Penalties::new(&members, &network));
-        Ok(Pack { config, sets, split, scaling, network, optimizer, penalties, members })
+        let recorder = Recorder::default();
+        Ok(Pack { config, sets, split, scaling, network, optimizer, penalties, recorder, members })
     }
 
     /// Places of the images that one training step takes.
@@ -166,8 +169,8 @@ impl<'a> Pack<'a> {
             let measured = self.step(index, &rates);
             let images = index.size()[0];
             for (k, member) in self.members.iter_mut().enumerate() {
-                let loss = measured.losses[k];
-                partials[k].add_batch(images, loss.into(), measured.penalties[k].into(), measured.correct[k]);
+                let Measured { loss, penalty, correct } = measured[k];
+                partials[k].add_batch(images, loss.into(), penalty.into(), correct);
                 if !member.is_running() {
                     continue;
                 }
@@ -214,9 +217,25 @@ impl<'a> Pack<'a> {
     }
 
     /// One optimizer step of every member on the images at `index`.
-    fn step(&mut self, index: &Tensor, rates: &[f64]) -> Measured {
+    fn step(&mut self, index: &Tensor, rates: &[f64]) -> Vec<Measured> {
+        self.optimizer.begin_step(rates);
+        let device = self.sets.train.images.device();
+        let drawn = draw(&self.config.augment, index.size()[0]);
+        let input: Vec<Tensor> = [index.shallow_clone()].into_iter().chain(drawn).collect();
+        let mut recorder = std::mem::take(&mut self.recorder);
+        let output = recorder.run(device, &input, |input| self.compute(&input[0], &input[1..]));
+        self.recorder = recorder;
+        self.members.iter_mut().for_each(|member| member.course.rate.batch_done());
+        let rows = Vec::<Vec<f32>>::try_from(output).expect("float32 [K, 3]");
+        let measured = |row: Vec<f32>| Measured { loss: row[0], penalty: row[1], correct: row[2] as i64 };
+        rows.into_iter().map(measured).collect()
+    }
+
+    /// The tensor operations of a step: always the same ones for as many images, from the second step on. float32 [K, 3]:
+    /// each member's loss, penalty and count of right answers, before the step.
+    fn compute(&self, index: &Tensor, drawn: &[Tensor]) -> Tensor {
         let (images, labels) = self.sets.train.select(index);
-        let images = augment(self.scaling.apply(&images), &self.config.augment);
+        let images = augment(self.scaling.apply(&images), &self.config.augment, drawn);
         let logits = self.forward(&images);
         let (members, count) = (self.members.len() as i64, labels.size()[0]);
         let repeated = labels.repeat([members]);
@@ -226,20 +245,16 @@ impl<'a> Pack<'a> {
         let losses = losses.view([members, count]).mean_dim(1, false, Kind::Float);
         let mut gradient = self.network.gradient(&losses.sum(Kind::Float));
         let parameters = self.network.parameters();
-        let penalties = self.penalties.as_ref().map(|penalties| penalties.add(&mut gradient, &parameters));
+        let penalties = self.penalties.as_ref().map(|penalties| penalties.add(&gradient, &parameters));
         // One with a limit is alone, so the norm is its own.
         clip(std::slice::from_mut(&mut gradient), self.config.clip);
-        self.optimizer.step(&parameters, gradient, rates);
+        self.optimizer.end_step(&parameters, &gradient);
         self.network.refresh();
-        self.members.iter_mut().for_each(|member| member.course.rate.batch_done());
 
-        let correct = logits.argmax(2, false).eq_tensor(&labels).sum_dim_intlist(1, false, Kind::Int64);
-        let floats = |tensor: Tensor| Vec::<f32>::try_from(tensor).expect("float32 [K]");
-        Measured {
-            losses: floats(losses.detach()),
-            penalties: penalties.map_or(vec![0.0; self.members.len()], floats),
-            correct: Vec::try_from(correct).expect("int64 [K]"),
-        }
+        // No batch has so many images that float32 could not count them.
+        let correct = logits.argmax(2, false).eq_tensor(&labels).sum_dim_intlist(1, false, Kind::Float);
+        let losses = losses.detach();
+        Tensor::stack(&[&losses, &penalties.unwrap_or_else(|| losses.zeros_like()), &correct], 1)
     }
 
     /// float32 [K, N, 10], with gradients.
@@ -274,6 +289,7 @@ impl<'a> Pack<'a> {
         }
         if afresh {
             self.optimizer = optimizer(&self.members, &self.network);
+            self.recorder = Recorder::default();
         }
         self.store(None, observers)?;
         let stop = observers.iter().any(|observer| observer.wants_stop());
@@ -353,17 +369,31 @@ impl Penalties {
         let mask = network.mask(rules[0].on);
         let factors = |of: fn(&Regularization) -> f64| {
             let values: Vec<f64> = rules.iter().map(of).collect();
-            Tensor::from_slice(&values).to_kind(Kind::Float).to_device(mask.device()).view([-1, 1]) * &mask
+            let column = Tensor::from_slice(&values).to_kind(Kind::Float).to_device(mask.device()).view([-1, 1]);
+            values.iter().any(|value| *value > 0.0).then(|| column * &mask)
         };
         Some(Penalties { l1: factors(|rule| rule.l1), l2: factors(|rule| rule.l2) })
     }
 
     /// Adds the terms' gradient at `parameters` to `gradient`; their values, [K].
-    fn add(&self, gradient: &mut Tensor, parameters: &Tensor) -> Tensor {
-        let _ = gradient.g_add_(&(parameters.sign() * &self.l1));
-        let weighted = parameters * &self.l2;
-        let _ = gradient.g_add_(&(&weighted * 2.0));
-        (parameters.abs() * &self.l1 + weighted * parameters).sum_dim_intlist(1, false, Kind::Float)
+    fn add(&self, gradient: &Tensor, parameters: &Tensor) -> Tensor {
+        let mut values = parameters.new_zeros([parameters.size()[0]], (Kind::Float, parameters.device()));
+        let mut add = |value: Tensor| drop(values.g_add_(&value.sum_dim_intlist(1, false, Kind::Float)));
+        for (start, width) in blocks(parameters) {
+            let block = |tensor: &Tensor| tensor.narrow(1, start, width);
+            let (mut gradient, parameters) = (block(gradient), block(parameters));
+            if let Some(factors) = &self.l1 {
+                let weighted = parameters.sign() * block(factors);
+                add(&weighted * &parameters);
+                add_scaled(&mut gradient, &weighted, 1.0);
+            }
+            if let Some(factors) = &self.l2 {
+                let weighted = &parameters * block(factors);
+                add(&weighted * &parameters);
+                add_scaled(&mut gradient, &weighted, 2.0);
+            }
+        }
+        values
     }
 }
 

@@ -15,9 +15,7 @@ const BLOCK: i64 = 1 << 17;
 pub struct PackedOptimizer {
     /// The first member's; all members have its kind and the numbers that are not columns here.
     settings: Settings,
-    /// float32 [K, 1] of the next step, and the numbers it was made of.
-    lr: Tensor,
-    lr_values: Vec<f64>,
+    pace: Pace,
     momentum: Column,
     weight_decay: Column,
     steps: u64,
@@ -25,21 +23,55 @@ pub struct PackedOptimizer {
     memory: Vec<Tensor>,
 }
 
-/// One number a member, float32 [K, 1].
+/// The numbers that change from step to step: always the same tensors, so that a recorded step finds them.
+struct Pace {
+    /// float32 [K, 3], whose columns the others are, and what is in it.
+    all: Tensor,
+    values: Vec<f64>,
+    /// The learning rate, with Adam's first correction or Adagrad's decay in it.
+    rate: Tensor,
+    /// The root of Adam's second correction.
+    correction: Tensor,
+    /// What AdamW's weight decay leaves of a parameter.
+    kept: Tensor,
+}
+
+impl Pace {
+    fn new(members: i64, device: Device) -> Pace {
+        let all = Tensor::zeros([members, 3], (Kind::Float, device));
+        let [rate, correction, kept] = [0, 1, 2].map(|column| all.narrow(1, column, 1));
+        Pace { all, values: vec![], rate, correction, kept }
+    }
+
+    fn set(&mut self, values: Vec<f64>) {
+        if values != self.values {
+            self.all.copy_(&Tensor::from_slice(&values).to_kind(Kind::Float).view([-1, 3]));
+            self.values = values;
+        }
+    }
+}
+
+/// One number a member.
 struct Column {
-    values: Tensor,
+    values: Vec<f64>,
+    /// float32 [K, 1]
+    tensor: Tensor,
     /// All are 0.
     zero: bool,
 }
 
 impl Column {
-    fn new(values: &[f64], device: Device) -> Column {
-        Column { values: column(values, device), zero: values.iter().all(|value| *value == 0.0) }
+    fn new(values: Vec<f64>, device: Device) -> Column {
+        let tensor = Tensor::from_slice(&values).to_kind(Kind::Float).view([-1, 1]).to_device(device);
+        Column { tensor, zero: values.iter().all(|value| *value == 0.0), values }
     }
 }
 
-fn column(values: &[f64], device: Device) -> Tensor {
-    Tensor::from_slice(values).to_kind(Kind::Float).view([-1, 1]).to_device(device)
+/// Where each block of the columns of `matrix` [K, P] begins and how wide it is. A GPU takes all at once.
+pub fn blocks(matrix: &Tensor) -> impl Iterator<Item = (i64, i64)> + use<> {
+    let (members, width) = matrix.size2().expect("[K, P]");
+    let columns = if matrix.device() == Device::Cpu { (BLOCK / members).max(1) } else { width };
+    (0..width).step_by(columns as usize).map(move |start| (start, columns.min(width - start)))
 }
 
 impl PackedOptimizer {
@@ -57,29 +89,40 @@ impl PackedOptimizer {
         let memory = names.unwrap_or_default().iter().map(|_| parameters.full_like(start)).collect();
         PackedOptimizer {
             settings: settings[0],
-            lr: column(&vec![0.0; settings.len()], device),
-            lr_values: vec![0.0; settings.len()],
-            momentum: Column::new(&momenta, device),
-            weight_decay: Column::new(&decays, device),
+            pace: Pace::new(settings.len() as i64, device),
+            momentum: Column::new(momenta, device),
+            weight_decay: Column::new(decays, device),
             steps: 0,
             memory,
         }
     }
 
-    /// Moves `parameters` [K, P] by `gradient`, each row by its own rate.
-    pub fn step(&mut self, parameters: &Tensor, gradient: Tensor, rates: &[f64]) {
+    /// Begins the next step, with a learning rate for each member.
+    pub fn begin_step(&mut self, rates: &[f64]) {
         self.steps += 1;
-        if self.lr_values != rates {
-            self.lr = column(rates, parameters.device());
-            self.lr_values = rates.to_vec();
-        }
-        let (members, width) = parameters.size2().expect("[K, P]");
-        let columns = (BLOCK / members).max(1);
+        let steps = self.steps as f64;
+        let numbers = |(lr, weight_decay): (&f64, &f64)| {
+            let (rate, correction) = match self.settings {
+                Settings::Adam { betas: [beta1, beta2], .. } | Settings::Adamw { betas: [beta1, beta2], .. } => {
+                    (lr / (1.0 - beta1.powf(steps)), (1.0 - beta2.powf(steps)).sqrt())
+                }
+                Settings::Adagrad { lr_decay, .. } => (lr / (1.0 + (steps - 1.0) * lr_decay), 1.0),
+                Settings::Sgd { .. } | Settings::Rmsprop { .. } => (*lr, 1.0),
+            };
+            [rate, correction, 1.0 - lr * weight_decay]
+        };
+        let values = rates.iter().zip(&self.weight_decay.values).flat_map(numbers).collect();
+        self.pace.set(values);
+    }
+
+    /// Ends it: moves `parameters` [K, P] by `gradient`. Does nothing but tensor operations, the same ones from the second
+    /// step on.
+    pub fn end_step(&self, parameters: &Tensor, gradient: &Tensor) {
         no_grad(|| {
-            for start in (0..width).step_by(columns as usize) {
-                let block = |tensor: &Tensor| tensor.narrow(1, start, columns.min(width - start));
+            for (start, width) in blocks(parameters) {
+                let block = |tensor: &Tensor| tensor.narrow(1, start, width);
                 let mut memory: Vec<Tensor> = self.memory.iter().map(block).collect();
-                self.update(&mut block(parameters), block(&gradient), &mut memory);
+                self.update(&mut block(parameters), block(gradient), &mut memory);
             }
         });
     }
@@ -111,12 +154,12 @@ impl PackedOptimizer {
 
     /// Some columns of the parameters, the gradient and the memory.
     fn update(&self, parameters: &mut Tensor, mut gradient: Tensor, memory: &mut [Tensor]) {
-        let lr = &self.lr;
+        let Pace { rate, correction, kept, .. } = &self.pace;
         if !self.weight_decay.zero {
             if let Settings::Adamw { .. } = self.settings {
-                let _ = parameters.g_mul_(&(1.0 - lr * &self.weight_decay.values));
+                let _ = parameters.g_mul_(kept);
             } else {
-                let _ = gradient.g_add_(&(&*parameters * &self.weight_decay.values));
+                let _ = gradient.g_add_(&(&*parameters * &self.weight_decay.tensor));
             }
         }
         match self.settings {
@@ -125,18 +168,16 @@ impl PackedOptimizer {
                     if self.steps == 1 {
                         buffer.copy_(&gradient);
                     } else {
-                        let _ = buffer.g_mul_(&self.momentum.values);
+                        let _ = buffer.g_mul_(&self.momentum.tensor);
                         add_scaled(buffer, &gradient, 1.0 - dampening);
                     }
                     gradient =
-                        if nesterov { gradient + &*buffer * &self.momentum.values } else { buffer.shallow_clone() };
+                        if nesterov { gradient + &*buffer * &self.momentum.tensor } else { buffer.shallow_clone() };
                 }
-                add_product(parameters, &gradient, lr, -1.0);
+                add_product(parameters, &gradient, rate, -1.0);
             }
             Settings::Adam { betas: [beta1, beta2], eps, amsgrad, .. }
             | Settings::Adamw { betas: [beta1, beta2], eps, amsgrad, .. } => {
-                let correction1 = 1.0 - beta1.powf(self.steps as f64);
-                let correction2 = 1.0 - beta2.powf(self.steps as f64);
                 let _ = memory[0].lerp_(&gradient, 1.0 - beta1);
                 let _ = memory[1].g_mul_scalar_(beta2);
                 add_product(&mut memory[1], &gradient, &gradient, 1.0 - beta2);
@@ -147,8 +188,8 @@ impl PackedOptimizer {
                 } else {
                     memory[1].shallow_clone()
                 };
-                let denominator = square.sqrt().g_div_scalar_(correction2.sqrt()).g_add_scalar_(eps);
-                let _ = parameters.g_sub_(&((&memory[0] / denominator).g_mul_(&(lr / correction1))));
+                let denominator = square.sqrt().g_div_(correction).g_add_scalar_(eps);
+                let _ = parameters.g_sub_(&((&memory[0] / denominator).g_mul_(rate)));
             }
             Settings::Rmsprop { alpha, eps, centered, .. } => {
                 let _ = memory[0].g_mul_scalar_(alpha);
@@ -161,15 +202,14 @@ impl PackedOptimizer {
                 };
                 let mut move_ = gradient / (average + eps);
                 if !self.momentum.zero {
-                    let _ = memory[1].g_mul_(&self.momentum.values).g_add_(&move_);
+                    let _ = memory[1].g_mul_(&self.momentum.tensor).g_add_(&move_);
                     move_ = memory[1].shallow_clone();
                 }
-                let _ = parameters.g_sub_(&(move_ * lr));
+                let _ = parameters.g_sub_(&(move_ * rate));
             }
-            Settings::Adagrad { lr_decay, eps, .. } => {
+            Settings::Adagrad { eps, .. } => {
                 add_product(&mut memory[0], &gradient, &gradient, 1.0);
-                let rate = lr / (1.0 + (self.steps - 1) as f64 * lr_decay);
-                let _ = parameters.g_sub_(&(gradient / (memory[0].sqrt() + eps)).g_mul_(&rate));
+                let _ = parameters.g_sub_(&(gradient / (memory[0].sqrt() + eps)).g_mul_(rate));
             }
         }
     }

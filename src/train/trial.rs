@@ -12,7 +12,7 @@ use super::init::initialize;
 use super::optimizer::Optimizer;
 use super::record::{Confusion, Epoch, Scores, Showcase, SplitScore};
 use super::showcase::showcase;
-use crate::data::augment::augment;
+use crate::data::augment::{augment, draw};
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
 use crate::models::{Network, State, layers};
 use crate::native;
@@ -132,7 +132,7 @@ impl<'a> Trainer<'a> {
         let mut network = untrained(config, seed);
         network.move_to(device);
         let mut optimizer = Optimizer::new(config.optimizer, &network.parameters());
-        let course = Course::new(config, seed, (split.train.size()[0] as usize).div_ceil(config.batch_size))?;
+        let course = Course::new(config, seed, (split.train.size()[0] as usize).div_ceil(config.batch_size), device)?;
         optimizer.lr = course.rate.position.lr;
         Ok(Trainer { config, sets, split, scaling, network, optimizer, course })
     }
@@ -169,7 +169,9 @@ impl<'a> Trainer<'a> {
     /// One optimizer step on the images at `index`; returns its cross-entropy.
     fn step(&mut self, index: &Tensor, partial: &mut Partial) -> f32 {
         let (images, labels) = self.sets.train.select(index);
-        let images = augment(self.scaling.apply(&images), &self.config.augment);
+        let drawn =
+            draw(&self.config.augment, index.size()[0]).into_iter().map(|drawn| drawn.to_device(images.device()));
+        let images = augment(self.scaling.apply(&images), &self.config.augment, &drawn.collect::<Vec<_>>());
         let logits = self.network.forward(&images, true);
         let smoothing = self.config.label_smoothing;
         let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, IGNORE_INDEX, smoothing);

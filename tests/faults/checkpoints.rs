@@ -119,8 +119,8 @@ fn restate(path: &Path, key: &str, value: Value) {
 #[test]
 fn row_11_a_checkpoint_of_a_newer_format_or_another_trial_is_not_gone_on_from() {
     let (lab, checkpoint) = stopped();
-    restate(&checkpoint, "format", json!(2));
-    lab.sweep("").expect(DONE).saying(&["checkpoint format 2 is not this program's 1; the trial starts afresh"]);
+    restate(&checkpoint, "format", json!(99));
+    lab.sweep("").expect(DONE).saying(&["checkpoint format 99 is not this program's 2; the trial starts afresh"]);
     let (lab, checkpoint) = stopped();
     restate(&checkpoint, "seed", json!(7));
     lab.sweep("").expect(FAILED).saying(&["the checkpoint belongs to another configuration or seed"]);

@@ -119,7 +119,7 @@ pub fn checkpoints() -> Vec<Vec<u8>> {
         ("model.bn1.num_batches_tracked".to_owned(), Tensor::from(7i64)),
         ("generator".to_owned(), tensor(16, Kind::Uint8)),
     ];
-    let ours = checkpoint::encode(&ours, &serde_json::json!({"format": 1, "history": [{"epoch": 3}]})).unwrap();
+    let ours = checkpoint::encode(&ours, &serde_json::json!({"format": 2, "history": [{"epoch": 3}]})).unwrap();
     let header = br#"{"__metadata__":{"format":"pt"},"fc1.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"fc1.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[8,16]}}"#;
     let theirs = [&(header.len() as u64).to_le_bytes(), &header[..], &[0; 16]].concat();
     vec![ours, theirs]
