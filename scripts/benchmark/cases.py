@@ -90,6 +90,9 @@ def steps(bench, case, model, batch):
         "Lightning, plain": bench.peer("lightning_loop.py", one, *rounds),
         "Lightning, channels_last": bench.peer("lightning_loop.py", one, *rounds, *TUNED),
     }
+    if batch >= 64:
+        contenders["runner fast-bf16"] = bench.ours("fast-bf16", one, *rounds)
+        contenders["resident bf16"] = bench.peer("resident.py", one, *rounds, *TUNED, "--bf16")
     if model == "lenet5" and batch < 512:
         several = bench.experiment(f"{case}_x{TOGETHER}", model, batch, trials=TOGETHER)
         contenders[f"runner fast x{TOGETHER}"] = bench.ours("fast", several, *rounds)
@@ -98,6 +101,7 @@ def steps(bench, case, model, batch):
                                                                        "--channels-last")
     if bench.device != "cpu":
         contenders["CUDA graph"] = bench.peer("cuda_graph.py", one, *rounds)
+        contenders["runner fast-tf32"] = bench.ours("fast-tf32", one, *rounds)
     for name, number, line in in_turns(bench, case, contenders):
         if isinstance(line, Failed):
             yield Row(case, name, number, "failed", "", str(line))

@@ -30,18 +30,25 @@ def to_markdown(rows, facts, networks):
 
 
 def summary(rows):
-    """One line a case: this program in both modes and the best of the others."""
-    table = [["case", "runner exact", "runner fast", "best other", "which", "best other / fast", "DataLoader / fast"]]
+    """One line a case: this program in its modes and the best of the others; what computes in bfloat16 is compared apart."""
+    table = [["case", "runner exact", "runner fast", "best other", "which", "best other / fast", "DataLoader / fast",
+              "runner fast-bf16", "resident bf16 / fast-bf16"]]
     for case in ordered(row.case for row in rows if row.quantity in (STEP, SWEEP)):
         values = medians([row for row in rows if row.case == case and row.quantity in (STEP, SWEEP)])
         unit = next(row.unit for row in rows if row.case == case and row.quantity in (STEP, SWEEP))
         exact, fast = values.get("runner exact"), values.get("runner fast")
-        others = {name: value for name, value in values.items() if not name.startswith("runner") and " x" not in name}
+        others = {name: value for name, value in values.items() if is_other(name)}
         best = min(others, key=others.get, default=None)
         loader = next((value for name, value in others.items() if tool(name) == "DataLoader"), None)
         table.append([case, figure(exact, unit), figure(fast, unit), figure(others.get(best), unit), best or "none",
-                      ratio(others.get(best), fast), ratio(loader, fast)])
+                      ratio(others.get(best), fast), ratio(loader, fast), figure(values.get("runner fast-bf16"), unit),
+                      ratio(values.get("resident bf16"), values.get("runner fast-bf16"))])
     return "## At a glance\n\nMedians; for sweeps from start to end.\n\n" + markdown(table)
+
+
+def is_other(name):
+    """A peer that computes one trial in float32."""
+    return not name.startswith("runner") and " x" not in name and "bf16" not in name
 
 
 def floors(rows, networks):
@@ -58,7 +65,7 @@ def floors(rows, networks):
         passes = PASSES_OVER_ACTIVATIONS * activations * int(batch) + PASSES_OVER_PARAMETERS * parameters
         traffic = 1e3 * 4 * passes / copied
         values = medians([row for row in rows if row.case == case and row.quantity == STEP])
-        others = [value for name, value in values.items() if not name.startswith("runner") and " x" not in name]
+        others = [value for name, value in values.items() if is_other(name)]
         reached = [share(max(arithmetic, traffic), value)
                    for value in (values.get("runner exact"), values.get("runner fast"), min(others, default=None))]
         table.append([case, figure(arithmetic, "ms"), figure(traffic, "ms"), *reached])

@@ -22,8 +22,9 @@ def train(config, images, args):
         loss_sum = correct = 0
         for x, y in images.batches(config["batch_size"]):
             optimizer.zero_grad()
-            logits = forward(x)
-            loss = F.cross_entropy(logits, y)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=args.bf16):
+                logits = forward(x)
+            loss = F.cross_entropy(logits.float(), y)
             loss.backward()
             optimizer.step()
             loss_sum += loss.detach() * len(y)
@@ -47,6 +48,7 @@ def train_shared(config):
 def options():
     parser = common.arguments(__doc__)
     parser.add_argument("--compile", action="store_true", help="torch.compile the network")
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16, by autocast")
     parser.add_argument("--processes", type=int, default=1, metavar="N")
     return parser
 
