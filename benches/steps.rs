@@ -100,8 +100,9 @@ fn augment_batches(config: &Config, sets: &Sets, meter: &mut Meter) {
         let order = split.train.index_select(0, &native::randperm(epoch, count));
         for index in order.split(config.batch_size as i64, 0) {
             let (images, _) = sets.train.select(&index);
-            let drawn = draw(&config.augment, images.size()[0]);
-            let _ = augment(scaling.apply(&images), &config.augment, &drawn);
+            let drawn =
+                draw(&config.augment, images.size()[0]).into_iter().map(|drawn| drawn.to_device(images.device()));
+            let _ = augment(scaling.apply(&images), &config.augment, &drawn.collect::<Vec<_>>());
             meter.count(f32::NAN);
         }
     }

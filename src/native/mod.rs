@@ -140,15 +140,15 @@ pub fn channels_last(input: &Tensor) -> Tensor {
     returned(|out| unsafe { runner_channels_last(input.as_ptr(), out) })
 }
 
-/// `target.add_(other, alpha=alpha)`
-pub fn add_scaled(target: &mut Tensor, other: &Tensor, alpha: f64) {
-    succeed(unsafe { runner_add_(target.as_mut_ptr(), other.as_ptr(), alpha) });
-}
-
 /// Runs `work` without recording gradients, also for whoever catches its panic.
 pub fn no_grad<T>(work: impl FnOnce() -> T) -> T {
     let _guard = tch::no_grad_guard();
     work()
+}
+
+/// `target.add_(other, alpha=alpha)`
+pub fn add_scaled(target: &mut Tensor, other: &Tensor, alpha: f64) {
+    succeed(unsafe { runner_add_(target.as_mut_ptr(), other.as_ptr(), alpha) });
 }
 
 /// `target.addcmul_(left, right, value=value)`

@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -61,35 +62,73 @@ const GraphFunctions &graph_functions() {
   return functions;
 }
 
-// A graph and, while it is recorded, the stream to go back to: no graph is recorded from the default one.
+const c10::impl::VirtualGuardImpl &gpus() {
+  static const c10::impl::VirtualGuardImpl gpus(c10::DeviceType::CUDA);
+  return gpus;
+}
+
+// Graphs are not recorded from the default stream. One other for each device: cuBLAS keeps a workspace for each that it saw.
+c10::Stream recording_stream(c10::Device device) {
+  static std::map<c10::DeviceIndex, c10::Stream> streams;
+  auto found = streams.find(device.index());
+  if (found == streams.end()) {
+    found = streams.emplace(device.index(), gpus().getStreamFromGlobalPool(device, false)).first;
+  }
+  return found->second;
+}
+
+// A graph and, while it is recorded, the device and the stream to go back to.
 struct Graph {
-  c10::impl::VirtualGuardImpl gpu{c10::DeviceType::CUDA};
-  c10::Stream earlier;
+  c10::Device device;
+  c10::Device earlier_device;
+  c10::Stream earlier_stream;
   bool recording = false;
   alignas(64) char object[1024];
 
-  explicit Graph(c10::DeviceIndex index) : earlier(gpu.getStream(c10::Device(c10::DeviceType::CUDA, index))) {
+  explicit Graph(c10::DeviceIndex index)
+      : device(c10::DeviceType::CUDA, index), earlier_device(gpus().getDevice()), earlier_stream(gpus().getStream(device)) {
     graph_functions().construct(object, false);
   }
+
   ~Graph() {
-    if (recording) try { end(); } catch (...) {}
+    if (recording) abandon();
     graph_functions().destroy(object);
   }
+
   void begin() {
-    gpu.synchronizeDevice(earlier.device_index());
-    gpu.exchangeStream(gpu.getStreamFromGlobalPool(earlier.device(), false));
+    gpus().synchronizeDevice(device.index());
+    // A recording has memory of its own and cannot ask for what is only cached.
+    c10::getDeviceAllocator(device.type())->emptyCache();
     recording = true;
+    gpus().exchangeDevice(device);
+    gpus().exchangeStream(recording_stream(device));
     graph_functions().begin(object, {0, 0}, 0 /* cudaStreamCaptureModeGlobal */);
   }
+
   void end() {
+    graph_functions().end(object);
+    leave();
+  }
+
+  void leave() {
     recording = false;
+    gpus().exchangeStream(earlier_stream);
+    gpus().exchangeDevice(earlier_device);
+  }
+
+  // After an error. libtorch then leaves the generator in a state that only recordings may draw from.
+  void abandon() noexcept {
     try {
       graph_functions().end(object);
     } catch (...) {
-      gpu.exchangeStream(earlier);
-      throw;
     }
-    gpu.exchangeStream(earlier);
+    try {
+      leave();
+      at::Generator generator = default_generator(device.index());
+      std::lock_guard<std::mutex> lock(generator.mutex());
+      generator.graphsafe_set_state(generator.clone());
+    } catch (...) {
+    }
   }
 };
 }  // namespace

@@ -29,7 +29,7 @@ pub struct Config {
     pub early_stopping: Option<EarlyStopping>,
 }
 
-/// Which arithmetic a trial used; part of its id, because results of the two may differ in the last bits.
+/// Which arithmetic a trial used; part of its id, because the same trial has other results in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -37,7 +37,8 @@ pub enum Mode {
     Exact,
     /// Whatever memory layout and grouping is quickest, within tolerances of `Exact`.
     Fast,
-    /// `Fast`, with TensorFloat-32 inside convolutions and matrix products: float32 with 10 bits of mantissa. GPUs only.
+    /// `Fast`, with TensorFloat-32 inside convolutions and matrix products, evaluations included: float32 with 10 bits of
+    /// mantissa. GPUs only.
     FastTf32,
     /// `Fast`, with the forward and backward pass of a training step in bfloat16 as `torch.autocast` does it: 7 bits of
     /// mantissa. Weights, losses, the optimizer and every evaluation stay in float32.

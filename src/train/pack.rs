@@ -378,18 +378,18 @@ impl Penalties {
     /// Adds the terms' gradient at `parameters` to `gradient`; their values, [K].
     fn add(&self, gradient: &Tensor, parameters: &Tensor) -> Tensor {
         let mut values = parameters.new_zeros([parameters.size()[0]], (Kind::Float, parameters.device()));
-        let mut add = |value: Tensor| drop(values.g_add_(&value.sum_dim_intlist(1, false, Kind::Float)));
+        let mut accumulate = |value: Tensor| drop(values.g_add_(&value.sum_dim_intlist(1, false, Kind::Float)));
         for (start, width) in blocks(parameters) {
             let block = |tensor: &Tensor| tensor.narrow(1, start, width);
             let (mut gradient, parameters) = (block(gradient), block(parameters));
             if let Some(factors) = &self.l1 {
                 let weighted = parameters.sign() * block(factors);
-                add(&weighted * &parameters);
+                accumulate(&weighted * &parameters);
                 add_scaled(&mut gradient, &weighted, 1.0);
             }
             if let Some(factors) = &self.l2 {
                 let weighted = &parameters * block(factors);
-                add(&weighted * &parameters);
+                accumulate(&weighted * &parameters);
                 add_scaled(&mut gradient, &weighted, 2.0);
             }
         }

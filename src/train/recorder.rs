@@ -2,13 +2,16 @@
 //! longer than they run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tch::{Device, Tensor};
 
 use crate::native::Graph;
 
 /// Steps before one is recorded: the first ones choose kernels and set up memory, which a recording must not.
-const WARM_UP: usize = 3;
+pub const WARM_UP: usize = 3;
+/// A recording failed in this process. There is no other try, for libtorch does not quite recover from that.
+static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Runs steps of always the same operations.
 #[derive(Default)]
@@ -17,8 +20,6 @@ pub struct Recorder {
     sizes: Vec<Vec<i64>>,
     seen: usize,
     recorded: Option<Recorded>,
-    /// A recording failed; there is no other try.
-    refused: bool,
 }
 
 struct Recorded {
@@ -40,7 +41,7 @@ impl Recorder {
         }
         let input: Vec<Tensor> = input.iter().map(|input| input.to_device(device)).collect();
         // After a recording only the last, smaller batch of each epoch comes here.
-        if self.recorded.is_some() || self.refused {
+        if self.recorded.is_some() || REFUSED.load(Ordering::Relaxed) {
             return step(&input);
         }
         self.seen = if self.sizes == sizes { self.seen + 1 } else { 0 };
@@ -59,7 +60,7 @@ impl Recorder {
                 eprintln!(
                     "the steps could not be recorded as a CUDA graph (see above); they run one operation at a time"
                 );
-                self.refused = true;
+                REFUSED.store(true, Ordering::Relaxed);
                 step(&input)
             }
         }
