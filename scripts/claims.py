@@ -51,7 +51,7 @@ def section(system):
     if not rows:
         return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
     name = system["experiment"]
-    return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md)\n\n{markdown(table)}"
+    return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md) · {modes(name)} mode\n\n{markdown(table)}"
 
 
 def judge(claim, rows):
@@ -150,21 +150,30 @@ def runs(experiments):
     """Which commands made the numbers, and where."""
     table = [["Command", "Trials", "Hours on one core", "Machine"]]
     for name in experiments:
-        trials = [row for row in read(name, "trials.csv") if row["status"] in ("done", "diverged", "failed")]
-        manifest = REPO / "results" / name / "manifest.json"
-        if not manifest.exists():
+        trials = ended(name)
+        if not trials:
             continue
-        made = json.loads(manifest.read_text())
+        made = json.loads((REPO / "results" / name / "manifest.json").read_text())
         planned = len(read(name, "plan.csv"))
         hours = sum(float(row["seconds"]) for row in trials) / 3600
         machine = f"{made['processor']}, {made['device']}, {made['threads_per_worker']} thread a worker, libtorch {made['libtorch']}"
-        table.append([f"`runner sweep experiments/{name}.yaml`", f"{len(trials)} of {planned}", f"{hours:.1f}", machine])
+        command = f"runner sweep experiments/{name}.yaml{'' if modes(name) == 'exact' else f' --mode {modes(name)}'}"
+        table.append([f"`{command}`", f"{len(trials)} of {planned}", f"{hours:.1f}", machine])
     return (
         "## Commands, times and machine\n\n"
         f"{markdown(table)}\n\n"
         "The hours were measured beside other work on the same machine and say little about speed; `benchmarks/` has measurements. "
         "`runner report results/NAME` makes all tables and plots anew from the stored trials. The weights are not stored: "
-        "`runner sweep experiments/NAME.yaml --rerun all` trains them again, to the same bits.")
+        "`runner sweep experiments/NAME.yaml --rerun all` trains them again, in exact mode to the same bits.")
+
+
+def ended(experiment):
+    return [row for row in read(experiment, "trials.csv") if row["status"] in ("done", "diverged", "failed")]
+
+
+def modes(experiment):
+    """In which mode its trials were computed."""
+    return ", ".join(sorted({row["mode"] for row in ended(experiment)}))
 
 
 def read(experiment, table):
