@@ -48,9 +48,9 @@ def section(system):
     rows = read(system["experiment"], "summary.csv")
     table = [HEADER, *([claim["claim"], *judge(claim, rows), claim["why"]] for claim in system["claims"])]
     title = f"## {system['system']}"
-    if not rows:
-        return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
     name = system["experiment"]
+    if not ended(name):
+        return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
     return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md) · {modes(name)} mode\n\n{markdown(table)}"
 
 
