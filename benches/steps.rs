@@ -6,10 +6,11 @@
 
 use std::io::{Write, stdin, stdout};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use runner::data;
 use runner::data::augment::{augment, draw};
 use runner::data::batches::{Resident, Scaling, Split};
@@ -31,7 +32,7 @@ struct Arguments {
     data: PathBuf,
     #[arg(long, default_value = "cpu")]
     device: String,
-    #[arg(long, value_enum, default_value = "exact")]
+    #[arg(long, default_value = "exact", value_name = "MODE|augment")]
     work: Work,
     /// Steps before each round that do not count, at least 1
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -44,14 +45,22 @@ struct Arguments {
     bench: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
+#[derive(Clone, Copy)]
 enum Work {
-    Exact,
-    Fast,
-    FastTf32,
-    FastBf16,
+    Train(Mode),
     /// Choosing, scaling and augmenting batches of training images.
     Augment,
+}
+
+impl FromStr for Work {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Work, String> {
+        match text {
+            "augment" => Ok(Work::Augment),
+            mode => mode.parse().map(Work::Train).map_err(|valid: String| format!("{valid}, augment")),
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -61,10 +70,8 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let mode = match arguments.work {
-        Work::Exact | Work::Augment => Mode::Exact,
-        Work::Fast => Mode::Fast,
-        Work::FastTf32 => Mode::FastTf32,
-        Work::FastBf16 => Mode::FastBf16,
+        Work::Train(mode) => mode,
+        Work::Augment => Mode::Exact,
     };
     let trials = Experiment::load(experiment, &Overrides { mode, ..Overrides::default() })?.trials();
     let configs: Vec<&Config> = trials.iter().map(|trial| &trial.config).collect();
@@ -78,8 +85,8 @@ fn main() -> Result<()> {
     let seed = trials[0].seed;
     let mut meter = Meter::new(&arguments, configs.len(), device);
     match arguments.work {
-        Work::Exact => drop(trial::run(configs[0], seed, &sets, device, None, &mut meter)?),
-        Work::Fast | Work::FastTf32 | Work::FastBf16 => {
+        Work::Train(Mode::Exact) => drop(trial::run(configs[0], seed, &sets, device, None, &mut meter)?),
+        Work::Train(_) => {
             let mut silent: Vec<Silent> = configs[1..].iter().map(|_| Silent).collect();
             let mut observers: Vec<&mut dyn Observer> =
                 silent.iter_mut().map(|silent| silent as &mut dyn Observer).collect();
@@ -100,9 +107,8 @@ fn augment_batches(config: &Config, sets: &Sets, meter: &mut Meter) {
         let order = split.train.index_select(0, &native::randperm(epoch, count));
         for index in order.split(config.batch_size as i64, 0) {
             let (images, _) = sets.train.select(&index);
-            let drawn =
-                draw(&config.augment, images.size()[0]).into_iter().map(|drawn| drawn.to_device(images.device()));
-            let _ = augment(scaling.apply(&images), &config.augment, &drawn.collect::<Vec<_>>());
+            let drawn = draw(&config.augment, images.size()[0], images.device());
+            let _ = augment(scaling.apply(&images), &config.augment, &drawn);
             meter.count(f32::NAN);
         }
     }

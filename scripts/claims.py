@@ -49,9 +49,10 @@ def section(system):
     table = [HEADER, *([claim["claim"], *judge(claim, rows), claim["why"]] for claim in system["claims"])]
     title = f"## {system['system']}"
     name = system["experiment"]
-    if not ended(name):
+    trials = ended(name)
+    if not trials:
         return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
-    return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md) · {modes(name)} mode\n\n{markdown(table)}"
+    return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md) · {modes(trials)} mode\n\n{markdown(table)}"
 
 
 def judge(claim, rows):
@@ -157,7 +158,8 @@ def runs(experiments):
         planned = len(read(name, "plan.csv"))
         hours = sum(float(row["seconds"]) for row in trials) / 3600
         machine = f"{made['processor']}, {made['device']}, {made['threads_per_worker']} thread a worker, libtorch {made['libtorch']}"
-        command = f"runner sweep experiments/{name}.yaml{'' if modes(name) == 'exact' else f' --mode {modes(name)}'}"
+        mode = modes(trials)
+        command = f"runner sweep experiments/{name}.yaml{'' if mode == 'exact' else f' --mode {mode}'}"
         table.append([f"`{command}`", f"{len(trials)} of {planned}", f"{hours:.1f}", machine])
     return (
         "## Commands, times and machine\n\n"
@@ -171,9 +173,9 @@ def ended(experiment):
     return [row for row in read(experiment, "trials.csv") if row["status"] in ("done", "diverged", "failed")]
 
 
-def modes(experiment):
-    """In which mode its trials were computed."""
-    return ", ".join(sorted({row["mode"] for row in ended(experiment)}))
+def modes(trials):
+    """In which mode they were computed."""
+    return ", ".join(sorted({row["mode"] for row in trials}))
 
 
 def read(experiment, table):

@@ -14,11 +14,11 @@ const SIDE: i64 = 32;
 const BILINEAR: i64 = 0;
 const BORDER: i64 = 1;
 
-/// What is drawn for a batch of `count` images, each [count]: whether each is mirrored, its angle, its two shifts, and where
-/// its window and its hole are.
-pub fn draw(settings: &Augment, count: i64) -> Vec<Tensor> {
-    let uniform = || Tensor::rand([count], (Kind::Float, Device::Cpu));
-    let place = |limit: i64| Tensor::randint(limit, [count], (Kind::Int64, Device::Cpu));
+/// What is drawn for a batch of `count` images, each [count] and on `device`: whether each is mirrored, its angle, its two
+/// shifts, and where its window and its hole are.
+pub fn draw(settings: &Augment, count: i64, device: Device) -> Vec<Tensor> {
+    let uniform = || Tensor::rand([count], (Kind::Float, Device::Cpu)).to_device(device);
+    let place = |limit: i64| Tensor::randint(limit, [count], (Kind::Int64, Device::Cpu)).to_device(device);
     let mut drawn = vec![];
     if settings.flip {
         drawn.push(uniform());

@@ -220,7 +220,7 @@ impl<'a> Pack<'a> {
     fn step(&mut self, index: &Tensor, rates: &[f64]) -> Vec<Measured> {
         self.optimizer.begin_step(rates);
         let device = self.sets.train.images.device();
-        let drawn = draw(&self.config.augment, index.size()[0]);
+        let drawn = draw(&self.config.augment, index.size()[0], index.device());
         let input: Vec<Tensor> = [index.shallow_clone()].into_iter().chain(drawn).collect();
         let mut recorder = std::mem::take(&mut self.recorder);
         let output = recorder.run(device, &input, |input| self.compute(&input[0], &input[1..]));

@@ -169,9 +169,8 @@ impl<'a> Trainer<'a> {
     /// One optimizer step on the images at `index`; returns its cross-entropy.
     fn step(&mut self, index: &Tensor, partial: &mut Partial) -> f32 {
         let (images, labels) = self.sets.train.select(index);
-        let drawn =
-            draw(&self.config.augment, index.size()[0]).into_iter().map(|drawn| drawn.to_device(images.device()));
-        let images = augment(self.scaling.apply(&images), &self.config.augment, &drawn.collect::<Vec<_>>());
+        let drawn = draw(&self.config.augment, index.size()[0], images.device());
+        let images = augment(self.scaling.apply(&images), &self.config.augment, &drawn);
         let logits = self.network.forward(&images, true);
         let smoothing = self.config.label_smoothing;
         let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, IGNORE_INDEX, smoothing);
