@@ -3,6 +3,7 @@
 mod layer;
 mod network;
 mod packed;
+mod windows;
 
 pub use layer::{Layer, Table, TableRow, Weights, table};
 pub use network::{Network, State};

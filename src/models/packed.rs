@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::layer::{Layer, Weights};
 use super::network::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Network, State, activate, covers};
+use super::windows;
 use crate::native::{self, no_grad};
 use crate::spec::config::{Activation, Kernels};
 
@@ -261,10 +262,13 @@ impl<'a> Pass<'a> {
         match *layer {
             Layer::Conv { padding, .. } => {
                 let module = self.module();
-                let Weights::Conv { input, .. } = module.weights else { unreachable!("made from this layer") };
+                let Weights::Conv { input, kernel, .. } = module.weights else { unreachable!("made from this layer") };
                 let groups = x.size()[1] / input;
-                let (weight, bias) = (&module.weight.tensor, Some(&module.bias.tensor));
-                x.conv2d(weight, bias, [1, 1], [padding, padding], [1, 1], groups)
+                let (weight, bias) = (&module.weight.tensor, &module.bias.tensor);
+                if windows::pay(&x, kernel) {
+                    return windows::convolve(&x, weight, bias, padding, groups);
+                }
+                x.conv2d(weight, Some(bias), [1, 1], [padding, padding], [1, 1], groups)
             }
             Layer::Dense(_) => {
                 let module = self.module();
