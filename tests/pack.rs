@@ -14,7 +14,7 @@ use runner::spec::config::{Config, DatasetName, Mode};
 use runner::train::pack::{self, fit_together};
 use runner::train::record::Epoch;
 use runner::train::trial::{self, Ended, Observer, Sets, Step};
-use tch::Device;
+use tch::{Device, Tensor};
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -216,6 +216,24 @@ fn members_drop_out_with_their_own_probability() {
     let (exact, _) = alone(&members[0], &sets);
     let apart = |watch: &Watch| (watch.losses[20] - exact.losses[20]).abs();
     assert!(apart(&watches[0]) < 1e-3 && apart(&watches[1]) > 1e-3 && apart(&watches[2]) > 1e-3);
+}
+
+#[test]
+fn only_fast_steps_take_denormals_as_zero() {
+    /// The smallest of what each step's thread makes of 5e-39.
+    struct Smallest(f64);
+    impl Observer for Smallest {
+        fn step(&mut self, _: &Step) {
+            self.0 = self.0.min((Tensor::from_slice(&[2e-38f32]) * 0.25).double_value(&[0]));
+        }
+    }
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let (sets, config) = (sets(), &configs(LENET, &["activation: relu"])[0]);
+    let (mut fast, mut exact) = (Smallest(1.0), Smallest(1.0));
+    pack::run(&[config], SEED, &sets, Device::Cpu, None, &mut [&mut fast]).unwrap();
+    trial::run(config, SEED, &sets, Device::Cpu, None, &mut exact).unwrap();
+    assert_eq!(fast.0, 0.0);
+    assert!(exact.0 > 0.0);
 }
 
 #[test]

@@ -16,6 +16,7 @@ unsafe extern "C" {
     fn runner_graph_replay(graph: *mut c_void) -> *mut c_char;
     fn runner_graph_free(graph: *mut c_void);
     fn runner_set_autocast(cuda: c_int, on: c_int) -> *mut c_char;
+    fn runner_set_flush_denormals(on: c_int) -> *mut c_char;
     fn runner_set_gpu(repeatable: c_int, tf32: c_int) -> *mut c_char;
     fn runner_randperm(seed: u64, n: i64, permutation: *mut *mut C_tensor) -> *mut c_char;
     fn runner_leaky_relu(input: *const C_tensor, slope: f64, output: *mut *mut C_tensor) -> *mut c_char;
@@ -106,6 +107,21 @@ pub fn in_bfloat16<T>(device: Device, work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Runs `work` with numbers below 1.2e-38, float32's smallest normal one, taken as 0 on this thread: a processor takes
+/// about a hundred times as long with them. `torch.set_flush_denormal(True)`
+pub fn without_denormals<T>(work: impl FnOnce() -> T) -> T {
+    /// Ends it also for whoever catches a panic of `work`.
+    struct Guard;
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            succeed(unsafe { runner_set_flush_denormals(0) });
+        }
+    }
+    succeed(unsafe { runner_set_flush_denormals(1) });
+    let _guard = Guard;
+    work()
+}
+
 /// The state of the process-wide generator of `device`, a byte tensor: about 5,000 elements for the CPU, 16 for a GPU.
 /// `torch.get_rng_state()`, `torch.cuda.get_rng_state(device)`.
 pub fn generator_state(device: Device) -> Tensor {
@@ -181,4 +197,17 @@ fn checked(message: *mut c_char) -> Result<(), String> {
     let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
     unsafe { libc::free(message.cast()) };
     Err(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denormals_are_zero_only_while_they_are_switched_off() {
+        let halved = || (Tensor::from_slice(&[2e-38f32; 64]) * 0.25).double_value(&[63]);
+        assert!(halved() > 0.0);
+        assert_eq!(without_denormals(halved), 0.0);
+        assert!(halved() > 0.0);
+    }
 }

@@ -211,6 +211,10 @@ char *runner_set_autocast(int cuda, int on) {
   });
 }
 
+char *runner_set_flush_denormals(int on) {
+  return guarded([&] { at::globalContext().setFlushDenormal(on); });
+}
+
 char *runner_set_gpu(int repeatable, int tf32) {
   return guarded([&] {
     at::Context &context = at::globalContext();

@@ -67,12 +67,15 @@ pub fn run(
     if let Some(checkpoints) = resume {
         pack.restore(checkpoints)?;
     }
-    while pack.members.iter().any(Member::is_running) {
-        if pack.epoch(observers)? == Flow::Stop {
-            return Ok(configs.iter().map(|_| Ended::Interrupted).collect());
+    // The averages of Adam and RMSprop sink there wherever a unit gets no gradient any more, and would stay.
+    native::without_denormals(|| {
+        while pack.members.iter().any(Member::is_running) {
+            if pack.epoch(observers)? == Flow::Stop {
+                return Ok(configs.iter().map(|_| Ended::Interrupted).collect());
+            }
         }
-    }
-    pack.score(observers)
+        pack.score(observers)
+    })
 }
 
 #[derive(PartialEq)]
