@@ -8,6 +8,7 @@ import argparse
 import csv
 import json
 import pathlib
+import statistics
 import sys
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
@@ -46,7 +47,7 @@ def render(systems):
 
 def section(system):
     rows = read(system["experiment"], "summary.csv")
-    table = [HEADER, *([claim["claim"], *judge(claim, rows), claim["why"]] for claim in system["claims"])]
+    table = [HEADER, *([claim["claim"], *judge(claim, rows, penalty(system["experiment"])), claim["why"]] for claim in system["claims"])]
     title = f"## {system['system']}"
     name = system["experiment"]
     trials = ended(name)
@@ -55,7 +56,7 @@ def section(system):
     return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md) · {modes(trials)} mode\n\n{markdown(table)}"
 
 
-def judge(claim, rows):
+def judge(claim, rows, penalty):
     """-> what was measured, the outcome."""
     rows = [row for row in rows if row["block"] == claim["block"]]
     base = next((row for row in rows if row["label"] == "base"), None)
@@ -66,6 +67,8 @@ def judge(claim, rows):
     settings = [row for row in settings if int(row["test_accuracy_n"] or 0) > 0]
     if not settings or not base or int(base["test_accuracy_n"] or 0) == 0:
         return "", "not run"
+    if claim["expect"] == "loss":
+        return loss(claim, settings[0], penalty)
     return RULES[claim["expect"]](claim, base, settings)
 
 
@@ -74,18 +77,20 @@ def accuracy(claim, _base, settings):
     row = settings[0]
     low, high = row["test_accuracy_ci_low"], row["test_accuracy_ci_high"]
     if not low:
-        return mean(row), "one seed: no interval"
+        side = "reached" if float(row["test_accuracy_mean"]) >= claim["value"] else "not reached"
+        return mean(row), f"{side} with one seed: no interval"
     outcome = "not reached" if float(high) < claim["value"] else "exceeded" if float(low) > claim["value"] else "held"
     return f"{mean(row)}, 95 % interval {percent(low)}–{percent(high)} %", outcome
 
 
-def loss(claim, _base, settings):
-    row = settings[0]
-    low, high = row["test_loss_ci_low"], row["test_loss_ci_high"]
-    measured = f"{float(row['test_loss_mean']):.4f} (n = {row['test_loss_n']})"
-    if not low:
-        return measured, "one seed: no interval"
-    outcome = "not reached" if float(low) > claim["value"] else "lower" if float(high) < claim["value"] else "held"
+def loss(claim, row, penalty):
+    """Whether the claimed sum of cross-entropy and penalty lies within what the seeds allow."""
+    entropy, low, high = (float(row[f"test_loss_{name}"] or "nan") + penalty for name in ("mean", "ci_low", "ci_high"))
+    measured = f"{entropy:.4f}, of which {penalty:.4f} are the penalty (n = {row['test_loss_n']})"
+    if row["test_loss_n"] == "1":
+        side = "lower" if entropy < claim["value"] else "not reached"
+        return measured, f"{side} with one seed: no interval"
+    outcome = "not reached" if low > claim["value"] else "lower" if high < claim["value"] else "held"
     return measured, outcome
 
 
@@ -114,18 +119,19 @@ def shown(_claim, _base, settings):
     return f"{mean(row)}; over the classes: {macro}; loss {float(row['test_loss_mean']):.3f}", "run"
 
 
-def smaller_gap(_claim, base, settings):
-    """Whether the interval of any setting's gap lies below the base's."""
-    gap = "accuracy_gap"
-    texts = [f"{row['label']}: {percent(row[gap + '_mean'])} points" for row in [base, *settings]]
-    if not base[gap + "_ci_low"]:
-        return "; ".join(texts), "one seed: no interval"
-    below = [row for row in settings if row[gap + "_ci_high"] and float(row[gap + "_ci_high"]) < float(base[gap + "_ci_low"])]
-    return "; ".join(texts), "held" if below else "inconclusive"
+def less_overfitting(_claim, base, settings):
+    """Whether the interval of any setting's rise of the validation loss lies below the base's."""
+    rise = "val_loss_rise"
+    texts = [f"{row['label']}: {float(row[rise + '_mean']):.2f} (gap {percent(row['accuracy_gap_mean'])})" for row in [base, *settings]]
+    measured = "rise of the validation loss (gap in points): " + "; ".join(texts)
+    if not base[rise + "_ci_low"]:
+        return measured, "one seed: no interval"
+    below = [row["label"] for row in settings if row[rise + "_ci_high"] and float(row[rise + "_ci_high"]) < float(base[rise + "_ci_low"])]
+    return measured, f"held: {', '.join(below)}" if below else "inconclusive"
 
 
-RULES = {"accuracy": accuracy, "loss": loss, "better": compared, "worse": compared, "open": answered, "shown": shown,
-         "smaller gap": smaller_gap}
+RULES = {"accuracy": accuracy, "better": compared, "worse": compared, "open": answered, "shown": shown,
+         "less overfitting": less_overfitting}
 
 
 def differences(base, settings):
@@ -164,13 +170,21 @@ def runs(experiments):
     return (
         "## Commands, times and machine\n\n"
         f"{markdown(table)}\n\n"
-        "The hours were measured beside other work on the same machine and say little about speed; `benchmarks/` has measurements. "
+        "The hours were measured beside other work on the same machine, or while it was suspended, and say nothing about speed; `benchmarks/` has measurements. "
         "`runner report results/NAME` makes all tables and plots anew from the stored trials. The weights are not stored: "
         "`runner sweep experiments/NAME.yaml --rerun all` trains them again, in exact mode to the same bits.")
 
 
 def ended(experiment):
     return [row for row in read(experiment, "trials.csv") if row["status"] in ("done", "diverged", "failed")]
+
+
+def penalty(experiment):
+    """The mean penalty of its trials over the steps of their selected epoch; 0 where none has one."""
+    best = {(row["id"], row["best_epoch"]) for row in ended(experiment) if row["best_epoch"]}
+    found = [float(row["value"]) for row in read(experiment, "history.csv")
+             if row["metric"] == "penalty" and (row["trial"], row["epoch"]) in best]
+    return statistics.fmean(found) if found else 0.0
 
 
 def modes(trials):

@@ -75,7 +75,10 @@ pub fn convergence(block: &BlockSummary, targets: &[f64]) -> Grid {
         let percent = minus(100.0 * target, 0);
         header.extend([format!("Epochs to {percent} %"), format!("Seconds to {percent} %")]);
     }
-    header.extend(["Val. accuracy, mean over epochs (%)", "Accuracy gap (points)", "Loss gap"].map(str::to_owned));
+    header.extend(
+        ["Val. accuracy, mean over epochs (%)", "Accuracy gap (points)", "Loss gap", "Val. loss, last over lowest"]
+            .map(str::to_owned),
+    );
     let cells = |row: &Row| {
         let mut cells = vec![row.variant.label.clone(), scaled(row.spread(Measure::BestEpoch), 1.0, 1)];
         for &target in targets {
@@ -85,6 +88,7 @@ pub fn convergence(block: &BlockSummary, targets: &[f64]) -> Grid {
         cells.push(scaled(row.spread(Measure::CurveArea), 100.0, 1));
         cells.push(scaled(row.spread(Measure::AccuracyGap), 100.0, 1));
         cells.push(scaled(row.spread(Measure::LossGap), 1.0, 3));
+        cells.push(scaled(row.spread(Measure::LossRise), 1.0, 3));
         cells
     };
     Grid { header, rows: block.rows.iter().map(cells).collect() }

@@ -372,7 +372,9 @@ fn readable(name: &str, text: &str, value: Value) -> String {
     match value {
         Value::Missing => MISSING.to_owned(),
         Value::Number(share) if is_share(name) => format!("{}%", minus(100.0 * share, 2)),
-        Value::Number(loss) if name.ends_with("_loss") || name == "loss_gap" => minus(loss, 4),
+        Value::Number(loss) if name.ends_with("_loss") || ["loss_gap", "val_loss_rise"].contains(&name) => {
+            minus(loss, 4)
+        }
         Value::Number(time) if name.starts_with("seconds") || name == "images_per_second" => minus(time, 1),
         // A count that tables keep as a float, such as the epochs to an accuracy.
         Value::Number(_) => text.strip_suffix(".0").unwrap_or(text).to_owned(),

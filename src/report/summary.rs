@@ -24,6 +24,8 @@ pub enum Measure {
     AccuracyGap,
     /// Test minus train loss of the selected epoch's weights.
     LossGap,
+    /// Validation loss after the last epoch minus the lowest of all epochs: what training on has cost.
+    LossRise,
     /// Mean validation accuracy over the epochs: the area under its curve, divided by its length.
     CurveArea,
     /// First epoch whose validation accuracy reaches the target; trials that never do have none.
@@ -62,6 +64,10 @@ impl Measure {
             Measure::BestEpoch => scores.best_epoch as f64,
             Measure::AccuracyGap => scores.train.accuracy - scores.test.accuracy,
             Measure::LossGap => scores.test.loss - scores.train.loss,
+            Measure::LossRise => {
+                let lowest = history.iter().map(|epoch| epoch.val_loss).fold(f64::INFINITY, f64::min);
+                history.last()?.val_loss - lowest
+            }
             Measure::Epochs => outcome.epochs as f64,
             Measure::Seconds => outcome.seconds,
             Measure::ImagesPerSecond => outcome.images_per_second,
@@ -83,6 +89,7 @@ impl Measure {
             Measure::BestEpoch => "best_epoch".into(),
             Measure::AccuracyGap => "accuracy_gap".into(),
             Measure::LossGap => "loss_gap".into(),
+            Measure::LossRise => "val_loss_rise".into(),
             Measure::CurveArea => "val_curve_area".into(),
             Measure::EpochsTo(target) => format!("epochs_to_val_{target}"),
             Measure::SecondsTo(target) => format!("seconds_to_val_{target}"),

@@ -39,7 +39,7 @@ pub fn trials_csv(trials: &[StoredTrial], targets: &[f64]) -> Result<Vec<u8>> {
 /// The columns of `trials.csv` with one row for each of `trials`; a cell is empty where there is no value yet.
 pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> Grid {
     let keys = key_columns(trials);
-    let measures: Vec<Measure> = [Measure::AccuracyGap, Measure::LossGap, Measure::CurveArea]
+    let measures: Vec<Measure> = [Measure::AccuracyGap, Measure::LossGap, Measure::LossRise, Measure::CurveArea]
         .into_iter()
         .chain(target_measures(targets))
         .collect();
@@ -174,6 +174,7 @@ pub fn summary_csv(blocks: &[BlockSummary], targets: &[f64]) -> Result<Vec<u8>> 
         Measure::BestEpoch,
         Measure::AccuracyGap,
         Measure::LossGap,
+        Measure::LossRise,
         Measure::CurveArea,
         Measure::Epochs,
         Measure::Seconds,

@@ -306,21 +306,29 @@ fn first_to(block: &BlockSummary, target: f64) -> Option<String> {
     Some(format!("{}, {}, the base {base}", markdown(&first.variant.label), words(first)?))
 }
 
-/// The gap between training and test: the base's and the extremes.
+/// How far test lies behind training, and what the last epochs cost: the base's and the extremes of both.
 fn generalization_words(block: &BlockSummary) -> Option<String> {
-    let gap = |row: &Row| row.spread(Measure::AccuracyGap).map(|spread| spread.mean);
-    let words = |row: &Row| Some(format!("{} points (n = {})", minus(100.0 * gap(row)?, 1), row.n()));
-    let mut rows: Vec<(f64, &Row)> = block.rows.iter().filter_map(|row| Some((gap(row)?, row))).collect();
+    let gap = from_least_to_most(block, Measure::AccuracyGap, |gap| format!("{} points", minus(100.0 * gap, 1)))?;
+    let rise = from_least_to_most(block, Measure::LossRise, |rise| minus(rise, 3))?;
+    Some(format!(
+        "**Generalization.** Training minus test accuracy of the selected weights: {gap}. Validation loss after the last \
+         epoch above the lowest of all epochs, a sign of overfitting: {rise}."
+    ))
+}
+
+/// The means of the base and of the settings with the least and the most.
+fn from_least_to_most(block: &BlockSummary, measure: Measure, written: fn(f64) -> String) -> Option<String> {
+    let mean = |row: &Row| row.spread(measure).map(|spread| spread.mean);
+    let words = |row: &Row| Some(format!("{} (n = {})", written(mean(row)?), row.n()));
+    let mut rows: Vec<(f64, &Row)> = block.rows.iter().filter_map(|row| Some((mean(row)?, row))).collect();
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     let ((_, least), (_, most)) = (rows.first()?, rows.last()?);
     let base = block.base().and_then(words).unwrap_or("no result".to_owned());
-    let mut text =
-        format!("**Generalization.** Training minus test accuracy of the selected weights: {base} with the base");
-    if rows.len() > 1 {
-        let [small, large] = [least, most].map(|row| markdown(&row.variant.label));
-        text += &format!(", from {} with {small} to {} with {large}", words(least)?, words(most)?);
+    if rows.len() == 1 {
+        return Some(format!("{base} with the base"));
     }
-    Some(text + ".")
+    let [small, large] = [least, most].map(|row| markdown(&row.variant.label));
+    Some(format!("{base} with the base, from {} with {small} to {} with {large}", words(least)?, words(most)?))
 }
 
 /// Every trial that failed or diverged, with its reason.
