@@ -127,7 +127,7 @@ def less_overfitting(_claim, base, settings):
     if not base[rise + "_ci_low"]:
         return measured, "one seed: no interval"
     below = [row["label"] for row in settings if row[rise + "_ci_high"] and float(row[rise + "_ci_high"]) < float(base[rise + "_ci_low"])]
-    return measured, f"held: {', '.join(below)}" if below else "inconclusive"
+    return measured, f"held: {'; '.join(below)}" if below else "inconclusive"
 
 
 RULES = {"accuracy": accuracy, "better": compared, "worse": compared, "open": answered, "shown": shown,
