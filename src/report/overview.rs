@@ -208,7 +208,7 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
 }
 
 /// More targets do not fit beside each other on a page.
-const TARGETS_ACROSS: usize = 4;
+const TARGETS_ACROSS: usize = 3;
 
 fn target_groups(targets: &[f64]) -> Vec<&[f64]> {
     if targets.is_empty() { vec![targets] } else { targets.chunks(TARGETS_ACROSS).collect() }
