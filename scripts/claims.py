@@ -46,17 +46,18 @@ def render(systems):
 
 
 def section(system):
-    rows = read(system["experiment"], "summary.csv")
-    table = [HEADER, *([claim["claim"], *judge(claim, rows, penalty(system["experiment"])), claim["why"]] for claim in system["claims"])]
-    title = f"## {system['system']}"
     name = system["experiment"]
+    rows = read(name, "summary.csv")
+    claims = [claim | {"experiment": name} for claim in system["claims"]]
+    table = [HEADER, *([claim["claim"], *judge(claim, rows), claim["why"]] for claim in claims)]
+    title = f"## {system['system']}"
     trials = ended(name)
     if not trials:
         return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
     return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md) · {modes(trials)} mode\n\n{markdown(table)}"
 
 
-def judge(claim, rows, penalty):
+def judge(claim, rows):
     """-> what was measured, the outcome."""
     rows = [row for row in rows if row["block"] == claim["block"]]
     base = next((row for row in rows if row["label"] == "base"), None)
@@ -67,8 +68,6 @@ def judge(claim, rows, penalty):
     settings = [row for row in settings if int(row["test_accuracy_n"] or 0) > 0]
     if not settings or not base or int(base["test_accuracy_n"] or 0) == 0:
         return "", "not run"
-    if claim["expect"] == "loss":
-        return loss(claim, settings[0], penalty)
     return RULES[claim["expect"]](claim, base, settings)
 
 
@@ -83,12 +82,13 @@ def accuracy(claim, _base, settings):
     return f"{mean(row)}, 95 % interval {percent(low)}–{percent(high)} %", outcome
 
 
-def loss(claim, row, penalty):
+def loss(claim, _base, settings):
     """Whether the claimed sum of cross-entropy and penalty lies within what the seeds allow."""
-    entropy, low, high = (float(row[f"test_loss_{name}"] or "nan") + penalty for name in ("mean", "ci_low", "ci_high"))
-    measured = f"{entropy:.4f}, of which {penalty:.4f} are the penalty (n = {row['test_loss_n']})"
+    row, extra = settings[0], penalty(claim["experiment"])
+    total, low, high = (float(row[f"test_loss_{name}"] or "nan") + extra for name in ("mean", "ci_low", "ci_high"))
+    measured = f"{total:.4f}, of which {extra:.4f} are the penalty (n = {row['test_loss_n']})"
     if row["test_loss_n"] == "1":
-        side = "lower" if entropy < claim["value"] else "not reached"
+        side = "lower" if total < claim["value"] else "not reached"
         return measured, f"{side} with one seed: no interval"
     outcome = "not reached" if low > claim["value"] else "lower" if high < claim["value"] else "held"
     return measured, outcome
@@ -130,7 +130,7 @@ def less_overfitting(_claim, base, settings):
     return measured, f"held: {'; '.join(below)}" if below else "inconclusive"
 
 
-RULES = {"accuracy": accuracy, "better": compared, "worse": compared, "open": answered, "shown": shown,
+RULES = {"accuracy": accuracy, "loss": loss, "better": compared, "worse": compared, "open": answered, "shown": shown,
          "less overfitting": less_overfitting}
 
 

@@ -94,31 +94,26 @@ impl Drop for Graph {
 
 /// Runs `work` with bfloat16 inside convolutions and matrix products. `torch.autocast(device.type, torch.bfloat16)`
 pub fn in_bfloat16<T>(device: Device, work: impl FnOnce() -> T) -> T {
-    /// Ends it also for whoever catches a panic of `work`.
-    struct Guard(c_int);
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            succeed(unsafe { runner_set_autocast(self.0, 0) });
-        }
-    }
     let cuda = (device != Device::Cpu).into();
-    succeed(unsafe { runner_set_autocast(cuda, 1) });
-    let _guard = Guard(cuda);
-    work()
+    switched_on(|on| unsafe { runner_set_autocast(cuda, on) }, work)
 }
 
 /// Runs `work` with numbers below 1.2e-38, float32's smallest normal one, taken as 0 on this thread: a processor takes
 /// about a hundred times as long with them. `torch.set_flush_denormal(True)`
 pub fn without_denormals<T>(work: impl FnOnce() -> T) -> T {
-    /// Ends it also for whoever catches a panic of `work`.
-    struct Guard;
-    impl Drop for Guard {
+    switched_on(|on| unsafe { runner_set_flush_denormals(on) }, work)
+}
+
+/// Runs `work` between `set(1)` and `set(0)`, the latter also for whoever catches a panic of `work`.
+fn switched_on<T>(set: impl Fn(c_int) -> *mut c_char, work: impl FnOnce() -> T) -> T {
+    struct Guard<F: Fn(c_int) -> *mut c_char>(F);
+    impl<F: Fn(c_int) -> *mut c_char> Drop for Guard<F> {
         fn drop(&mut self) {
-            succeed(unsafe { runner_set_flush_denormals(0) });
+            succeed((self.0)(0));
         }
     }
-    succeed(unsafe { runner_set_flush_denormals(1) });
-    let _guard = Guard;
+    succeed(set(1));
+    let _guard = Guard(set);
     work()
 }
 
