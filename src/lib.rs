@@ -19,6 +19,10 @@ pub mod sweep;
 pub mod train;
 pub mod usage;
 
+#[cfg(test)]
+#[path = "../tests/common/skip.rs"]
+mod skip;
+
 /// Exit codes of the program.
 pub mod exit {
     pub const DONE: i32 = 0;

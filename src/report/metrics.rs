@@ -18,11 +18,6 @@ pub struct ClassScores {
     pub f1: f64,
 }
 
-pub fn accuracy(confusion: &Confusion) -> f64 {
-    let right: u64 = (0..CLASSES).map(|class| confusion[class][class]).sum();
-    ratio(right, total(confusion))
-}
-
 pub fn per_class(confusion: &Confusion) -> [ClassScores; CLASSES] {
     std::array::from_fn(|class| {
         let right = confusion[class][class];
@@ -107,14 +102,12 @@ mod tests {
         for (ours, golden) in [average.precision, average.recall, average.f1].into_iter().zip(GOLDEN_MACRO) {
             close(ours, golden);
         }
-        assert_eq!(accuracy(&COUNTS), 0.48);
         assert_eq!(classes.map(|class| class.support), [39, 38, 69, 0, 41, 45, 37, 35, 46, 50]);
     }
 
     #[test]
     fn an_empty_matrix_has_zeros_not_nan() {
         let empty = [[0; CLASSES]; CLASSES];
-        assert_eq!(accuracy(&empty), 0.0);
         assert_eq!(macro_average(&per_class(&empty)), ClassScores::default());
     }
 }

@@ -37,7 +37,9 @@ pub struct Study {
     pub targets: Vec<f64>,
     pub class_names: Vec<String>,
     pub dataset: DatasetName,
-    /// Names the data as captions should: `cifar10 (sha256 ab12…)`.
+    /// Whether the images are the published ones, to the last bit.
+    pub official: bool,
+    /// Names the data as tables should: `cifar10 (sha256 ab12…)`.
     pub dataset_note: String,
     /// The test set where it is at hand, for the pictures that show some of it.
     pub test_images: Option<Arc<Images>>,
@@ -95,8 +97,12 @@ impl Study {
         block.title.as_deref().unwrap_or(&block.id)
     }
 
+    /// As every caption names the data.
     pub fn data_label(&self) -> &'static str {
-        data_label(self.dataset)
+        match self.dataset {
+            DatasetName::Cifar10 if !self.official => "cifar10, but not the official pixels",
+            dataset => data_label(dataset),
+        }
     }
 
     /// `exact mode`, `fast mode`, or several where trials of different ones meet.
@@ -109,7 +115,7 @@ impl Study {
     }
 }
 
-/// The data set as every caption names it; invented images are called so whatever any note says.
+/// The data set by name; invented images are called so whatever any note says.
 pub fn data_label(dataset: DatasetName) -> &'static str {
     match dataset {
         DatasetName::Synthetic => "SYNTHETIC data",
@@ -244,6 +250,37 @@ mod tests {
         assert_eq!(verdict(&study), summary::Verdict::Better);
         example::diverge(&mut study.trials[9], 2);
         assert_eq!(verdict(&study), summary::Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn divergence_gets_no_prize_for_speed_and_no_count_of_seeds() {
+        let mut study = example::study(&[("rate", &[("base", 0.5), ("wild", 0.7)])], 3, 5);
+        example::diverge(&mut study.trials[4], 2);
+        let blocks = summary::summarize(&study);
+        let difference = blocks[0].rows[1].difference.as_ref().unwrap();
+        assert!(difference.withheld && difference.seeds_needed.is_none());
+        let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+        assert!(!text.contains("%: wild,"), "{text}");
+    }
+
+    #[test]
+    fn images_that_are_not_the_published_ones_are_called_so_everywhere() {
+        let mut study = example::accidents();
+        let warned = |study: &Study| {
+            let text = text::report_md(study, &summary::summarize(study), &[]);
+            (text.contains("Not the official pixels"), study.data_label().contains("not the official pixels"))
+        };
+        assert_eq!(warned(&study), (false, false));
+        study.official = false;
+        assert_eq!(warned(&study), (true, true));
+    }
+
+    #[test]
+    fn a_base_keeps_its_name_whatever_it_begins_with() {
+        let mut study = example::study(&[("experiments", &[("base", 0.5), ("other", 0.6)])], 3, 3);
+        study.blocks[0].variants[0].label = "baseline_lenet".into();
+        let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+        assert!(text.contains("Base, baseline\\_lenet:"), "{text}");
     }
 
     #[test]

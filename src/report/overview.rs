@@ -42,7 +42,7 @@ pub fn results(block: &BlockSummary) -> Grid {
 fn result_cells(is_base: bool, row: &Row) -> Vec<String> {
     let mut cells = vec![
         row.variant.label.clone(),
-        row.count_label().replacen("n = ", "", 1),
+        n_cell(row),
         scaled(row.spread(Measure::TestAccuracy), 100.0, 2),
         scaled(row.spread(Measure::TestLoss), 1.0, 3),
     ];
@@ -60,12 +60,34 @@ fn result_cells(is_base: bool, row: &Row) -> Vec<String> {
     cells
 }
 
+/// `3`, or `2, 1 of 3 diverged`
+fn n_cell(row: &Row) -> String {
+    row.count_label().replacen("n = ", "", 1)
+}
+
 fn seeds_to_settle(difference: &Difference) -> String {
     match difference.seeds_needed {
         Some(seeds) => format!("{seeds}"),
+        None if difference.withheld => MISSING.to_owned(),
         None if difference.verdict == Verdict::Inconclusive && difference.p.is_some() => format!("> {MAX_SEEDS}"),
         None => MISSING.to_owned(),
     }
+}
+
+/// Scores of the classes, each class counting alike.
+pub fn class_means(block: &BlockSummary) -> Grid {
+    const SCORES: [(&str, Measure); 4] = [
+        ("Macro precision (%)", Measure::MacroPrecision),
+        ("Macro recall (%)", Measure::MacroRecall),
+        ("Macro specificity (%)", Measure::MacroSpecificity),
+        ("Macro F1 (%)", Measure::MacroF1),
+    ];
+    let header = ["Setting", "n"].into_iter().chain(SCORES.map(|(name, _)| name)).map(str::to_owned).collect();
+    let cells = |row: &Row| {
+        let scores = SCORES.map(|(_, measure)| scaled(row.spread(measure), 100.0, 2));
+        [row.variant.label.clone(), n_cell(row)].into_iter().chain(scores).collect()
+    };
+    Grid { header, rows: block.rows.iter().map(cells).collect() }
 }
 
 /// How soon validation accuracies are reached, and how far test lies behind training.
@@ -76,7 +98,7 @@ pub fn convergence(block: &BlockSummary, targets: &[f64]) -> Grid {
         header.extend([format!("Epochs to {percent} %"), format!("Seconds to {percent} %")]);
     }
     header.extend(
-        ["Val. accuracy, mean over epochs (%)", "Accuracy gap (points)", "Loss gap", "Val. loss, last over lowest"]
+        ["Val. accuracy, mean over epochs (%)", "Accuracy gap (points)", "Loss gap", "Val. loss, last minus lowest"]
             .map(str::to_owned),
     );
     let cells = |row: &Row| {
@@ -117,7 +139,7 @@ pub fn costs(block: &BlockSummary) -> Grid {
             scaled(row.spread(Measure::Epochs), 1.0, 1),
             scaled(row.spread(Measure::Seconds), 1.0, 1),
             scaled(row.spread(Measure::ImagesPerSecond), 1.0, 0),
-            row.count_label().replacen("n = ", "", 1),
+            n_cell(row),
             scaled(row.spread(Measure::TestAccuracy), 100.0, 2),
             scaled(row.spread(Measure::AccuracyGap), 100.0, 1),
         ]
@@ -143,7 +165,8 @@ fn note(study: &Study) -> String {
     format!(
         "{}, {}. Mean ± standard deviation over n seeds, of the weights of the selected epoch; failed and diverged trials are \
          in no mean. Differences are paired by seed; p is of the paired t-test, adjusted after Holm within the block. Seeds to \
-         settle: with so many the test would likely find the measured difference, were it the true one.",
+         settle: with so many the test would likely find the measured difference, were it the true one. Macro: the mean over \
+         the classes, on the test images.",
         study.dataset_note,
         study.mode_label()
     )
@@ -153,6 +176,7 @@ pub fn summary_md(study: &Study, blocks: &[BlockSummary]) -> String {
     let mut text = format!("# {}\n\n{}\n", markdown(&study.name), markdown(&note(study)));
     for block in blocks {
         text += &format!("\n## {}\n\n{}", markdown(study.title(block.block)), markdown_table(&results(block)));
+        text += &format!("\n{}", markdown_table(&class_means(block)));
         text += &format!("\n{}", markdown_table(&convergence(block, &study.targets)));
         if block.compares_networks() {
             text += &format!("\n{}", markdown_table(&costs(block)));
@@ -196,6 +220,7 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
             tex(&format!("{title}: {what}. Base: {}, {}.", percent(base), study.data_label()))
         };
         text += &tex_table(block.block, "results", &caption("test results"), &results(block));
+        text += &tex_table(block.block, "classes", &caption("means over the classes"), &class_means(block));
         for (part, targets) in target_groups(&study.targets).into_iter().enumerate() {
             let (kind, what) = (format!("convergence-{}", part + 1), "convergence and generalization");
             text += &tex_table(block.block, &kind, &caption(what), &convergence(block, targets));
@@ -325,7 +350,7 @@ mod tests {
         let mut command = std::process::Command::new("pdflatex");
         command.args(["-interaction=nonstopmode", "-halt-on-error", "summary.tex"]).current_dir(folder.path());
         if command.output().is_err() {
-            return eprintln!("SKIPPED: there is no pdflatex");
+            return crate::skip::skip("there is no pdflatex (apt-get install texlive-latex-base)");
         }
         // The second run knows the labels of the first.
         let output = command.output().unwrap();

@@ -130,7 +130,7 @@ pub struct Difference {
     pub verdict: Verdict,
     /// True where only the divergence of other seeds lets the numbers look as they do, so no verdict is given on them.
     pub withheld: bool,
-    /// See [`seeds_to_settle`].
+    /// See [`seeds_to_settle`]; none where there is a verdict or it is withheld.
     pub seeds_needed: Option<usize>,
 }
 
@@ -151,6 +151,11 @@ pub struct BlockSummary<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// What to call it where it is the base of others: nothing for the plain base; that of a comparison has a name.
+    pub fn base_name(&self) -> &'a str {
+        if self.variant.label == "base" { "" } else { &self.variant.label }
+    }
+
     pub fn done(&self) -> impl Iterator<Item = &'a StoredTrial> {
         self.with_status(Status::Done)
     }
@@ -252,10 +257,9 @@ fn summarize_block<'a>(block: &'a StudyBlock, by_id: &HashMap<&str, &'a StoredTr
         difference: None,
     };
     let mut rows: Vec<Row> = block.variants.iter().map(row).collect();
-    let mut differences: Vec<Option<Difference>> =
-        rows.iter().enumerate().map(|(index, row)| if index == 0 { None } else { compare(row, &rows[0]) }).collect();
+    let mut differences: Vec<Option<Difference>> = rows.iter().skip(1).map(|row| compare(row, &rows[0])).collect();
     judge(&mut differences);
-    for (row, difference) in rows.iter_mut().zip(differences) {
+    for (row, difference) in rows.iter_mut().skip(1).zip(differences) {
         row.difference = difference;
     }
     BlockSummary { block, rows }
@@ -288,10 +292,10 @@ fn compare(row: &Row, base: &Row) -> Option<Difference> {
     })
 }
 
-/// Holm's adjustment needs all comparisons of the block at once.
+/// Holm's adjustment needs all comparisons of the block at once: every row but the base, also those without trials yet.
 fn judge(differences: &mut [Option<Difference>]) {
     let p_values: Vec<Option<f64>> = differences.iter().map(|difference| difference.as_ref()?.p).collect();
-    let comparisons = p_values.iter().flatten().count();
+    let comparisons = p_values.len();
     for (difference, p_holm) in differences.iter_mut().zip(holm(&p_values)) {
         let Some(difference) = difference else { continue };
         difference.p_holm = p_holm;
@@ -301,7 +305,7 @@ fn judge(differences: &mut [Option<Difference>]) {
             true => Verdict::Worse,
             false => Verdict::Inconclusive,
         };
-        if !clear {
+        if !clear && !difference.withheld {
             let more = difference.spread.n + 1;
             difference.seeds_needed = seeds_to_settle(&difference.spread, comparisons).map(|seeds| seeds.max(more));
         }

@@ -70,7 +70,17 @@ const SCORES: [&str; 11] = [
     "macro_specificity",
     "macro_f1",
 ];
-const COSTS: [&str; 7] = ["seconds", "images_per_second", "peak_bytes", "parameters", "libtorch", "device", "threads"];
+const COSTS: [&str; 9] = [
+    "seconds",
+    "images_per_second",
+    "worker_peak_bytes",
+    "parameters",
+    "libtorch",
+    "device",
+    "threads",
+    "processor",
+    "git",
+];
 
 fn ending_cells(outcome: &Outcome) -> [String; 4] {
     let error = outcome.error.clone().unwrap_or_default();
@@ -95,7 +105,7 @@ fn score_cells(trial: &StoredTrial) -> [String; 11] {
     ]
 }
 
-fn cost_cells(outcome: &Outcome) -> [String; 7] {
+fn cost_cells(outcome: &Outcome) -> [String; 9] {
     [
         number(outcome.seconds),
         number(outcome.images_per_second),
@@ -104,6 +114,8 @@ fn cost_cells(outcome: &Outcome) -> [String; 7] {
         outcome.libtorch.clone(),
         outcome.device.clone(),
         outcome.threads.to_string(),
+        outcome.processor.clone(),
+        outcome.git.clone(),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
 use super::compare::caveats;
-use super::overview::{Grid, convergence, costs, markdown, markdown_table, results};
+use super::overview::{Grid, class_means, convergence, costs, markdown, markdown_table, results};
 use super::plots::{Figure, Place};
 use super::statistics::{MAX_SEEDS, POWER, SIGNIFICANCE};
 use super::summary::{BlockSummary, Difference, Measure, Row, Verdict};
@@ -18,7 +18,7 @@ const NEAREST: usize = 5;
 pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> String {
     let mut parts = vec![format!("# {}", markdown(&study.name))];
     parts.extend(study.description.as_deref().map(|text| text.trim().to_owned()));
-    parts.extend(synthetic_warning(study));
+    parts.extend(data_warning(study));
     parts.extend(caveats(blocks).iter().map(|caveat| format!("> {}", markdown(caveat))));
     parts.push(in_short(study, blocks, figures));
     parts.push(how_to_read());
@@ -29,10 +29,20 @@ pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> 
     parts.join("\n\n") + "\n"
 }
 
-fn synthetic_warning(study: &Study) -> Option<String> {
-    let text = "> **SYNTHETIC data.** The images were drawn by this program. The numbers compare settings on them and say \
-                nothing about CIFAR-10.";
-    (study.dataset == DatasetName::Synthetic).then(|| text.to_owned())
+/// Of images that are not the published ones.
+fn data_warning(study: &Study) -> Option<String> {
+    let text = match study.dataset {
+        DatasetName::Synthetic => {
+            "> **SYNTHETIC data.** The images were drawn by this program. The numbers compare settings on them and say \
+             nothing about CIFAR-10."
+        }
+        DatasetName::Cifar10 if study.official => return None,
+        DatasetName::Cifar10 => {
+            "> **Not the official pixels.** The images are CIFAR-10's, but not to the last bit: compressed anew, for example. \
+             Accuracies can differ a little from those on the official ones."
+        }
+    };
+    Some(text.to_owned())
 }
 
 /// The answer: what is clear, what is nearly so, and what the validation images would choose.
@@ -62,10 +72,8 @@ fn bases(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
     bases.iter().map(|(block, base)| format!("- The base{}{}: {}.", of(block), name_of(base), accuracy(base))).collect()
 }
 
-/// Nothing for the plain base; that of a comparison has a name.
 fn name_of(base: &Row) -> String {
-    let name = base.variant.label.trim_start_matches("base").trim_start_matches([' ', ':', ',']);
-    if name.is_empty() { String::new() } else { format!(", {}", markdown(name)) }
+    if base.base_name().is_empty() { String::new() } else { format!(", {}", markdown(base.base_name())) }
 }
 
 /// `56.2 ± 0.9 % test accuracy (n = 2, 1 of 3 diverged)`
@@ -98,7 +106,7 @@ fn tally(blocks: &[BlockSummary]) -> Vec<String> {
     let nearest = if nearest.is_empty() {
         String::new()
     } else {
-        format!("; nearest to a verdict, with the seeds that would settle it: {}", nearest.join("; "))
+        format!("; nearest to a verdict, with the number of seeds that would settle it: {}", nearest.join("; "))
     };
     lines.push(format!("- **Inconclusive**: {inconclusive} of {total}{nearest}."));
     let without = rows().filter(|row| row.difference.is_none()).count();
@@ -175,13 +183,17 @@ fn how_to_read() -> String {
         "## How to read this\n\n\
          Numbers are means ± standard deviations over n seeds, of the weights of the selected epoch; the test set is looked at \
          once, with those. A choice among settings is made by validation accuracy, so its test accuracy is not the luckiest of \
-         many. A difference is paired by seed: two trials of one seed share the data split, the batch order and every other \
-         draw that their settings leave alone.\n\n\
+         many. A difference is paired by seed: two trials of one seed share the data split and the random draws that their \
+         settings leave alone. In exact mode, as in PyTorch, another network, start, dropout or augmentation also changes the \
+         order of the images.\n\n\
          \"Better\" and \"worse\" need a paired t-test with p below {SIGNIFICANCE} after Holm's adjustment for all comparisons of \
          the block; everything else is inconclusive, which is not the same as equal. Intervals are 95 % each and not adjusted. \
-         The t-test takes the differences as normally distributed, which a handful of seeds cannot show. The \
-         seeds that would settle a comparison are so many that the test would find the measured difference with {} % \
-         probability, were it and its spread the true ones; measured on few seeds, that number is rough itself.",
+         The t-test takes the differences as normally distributed, which a handful of seeds cannot show. The number of seeds \
+         that would settle a comparison, those it has included, lets the test find the measured difference with {} % \
+         probability, were it and its spread the true ones; measured on few seeds, that number is rough itself.\n\n\
+         The accuracy gap is training minus test accuracy, the loss gap test minus training loss, both of the selected epoch's \
+         weights. Seconds are wall-clock time: where the machine did other work or a worker was suspended, they say little, and \
+         epochs compare better.",
         100.0 * POWER
     )
 }
@@ -233,6 +245,7 @@ fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> Str
     parts.extend(images.next().map(image));
     parts.push(markdown_table(&results(block)).trim_end().to_owned());
     parts.extend(images.map(image));
+    parts.push(markdown_table(&class_means(block)).trim_end().to_owned());
     parts.extend(convergence_words(study, block));
     parts.extend(generalization_words(block));
     parts.push(markdown_table(&convergence(block, &study.targets)).trim_end().to_owned());
@@ -270,7 +283,7 @@ fn verdicts(block: &BlockSummary) -> String {
     let headings = [
         "**Better**",
         "**Worse**",
-        "**Inconclusive**, with the seeds that would settle it",
+        "**Inconclusive**, with the number of seeds that would settle it",
         "**Not compared**, for want of a pair of trials with the base",
     ];
     for (heading, settings) in headings.into_iter().zip([better, worse, open, none]) {
@@ -291,7 +304,8 @@ fn convergence_words(study: &Study, block: &BlockSummary) -> Option<String> {
 
 fn first_to(block: &BlockSummary, target: f64) -> Option<String> {
     // Only of settings all of whose seeds get there: a mean over the quick ones would flatter.
-    let epochs = |row: &Row| row.spread(Measure::EpochsTo(target)).filter(|spread| spread.n == row.n());
+    let ended = |row: &Row| row.variant.trial_ids.len() - row.pending();
+    let epochs = |row: &Row| row.spread(Measure::EpochsTo(target)).filter(|spread| spread.n == ended(row));
     let words = |row: &Row| Some(format!("{} (n = {})", minus(epochs(row)?.mean, 1), row.n()));
     let reaching = block.rows.iter().filter_map(|row| Some((epochs(row)?.mean, row)));
     // The first of equals, so the base if it is one of them.

@@ -78,17 +78,27 @@ fn open(folder: &Path) -> Result<(Store, Manifest)> {
 
 fn write(store: &Store, study: &Study) -> Result<()> {
     let files = render_all(study)?;
+    let before = store.read("report.md").unwrap_or_default();
     for Rendered { path, bytes } in &files {
         if let Some(bytes) = bytes {
             store.write(path, bytes)?;
         }
     }
     let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    store.keep_only_plots(&names)?;
+    // Of the earlier report and no other: someone may have put pictures of their own there.
+    for gone in pictures(&String::from_utf8_lossy(&before)).filter(|path| !names.contains(path)) {
+        store.remove(gone)?;
+    }
     let report = store.read("report.md").context("report.md is gone")?;
     // Pictures that cannot be made here may still lie there.
     let picture = |path: &str| names.contains(&path).then(|| store.read(path))?;
     store.write("report.html", html::page(&study.name, &String::from_utf8_lossy(&report), picture).as_bytes())
+}
+
+/// The plots that a report shows.
+fn pictures(report: &str) -> impl Iterator<Item = &str> {
+    let targets = report.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|path| path.starts_with("plots/") && path.ends_with(".png") && !path.contains(".."))
 }
 
 /// Brings the event file of a trial up to date, whose stored epochs have just become more.
@@ -109,12 +119,13 @@ pub fn note(manifest: &Manifest, experiment: &Experiment, test_images: Option<Ar
     let class_names =
         source.map_or_else(|| (0..10).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
     let digest = source.map_or("unknown", |source| &source.sha256[..DIGEST_SHOWN.min(source.sha256.len())]);
+    let official = source.is_some_and(|source| source.official);
     let text = match name {
-        DatasetName::Cifar10 if source.is_some_and(|source| source.official) => format!("cifar10 (sha256 {digest}…)"),
+        DatasetName::Cifar10 if official => format!("cifar10 (sha256 {digest}…)"),
         DatasetName::Cifar10 => format!("cifar10, but not the official pixels (sha256 {digest}…)"),
         DatasetName::Synthetic => format!("SYNTHETIC data (sha256 {digest}…)"),
     };
-    DataNote { class_names, text, test_images }
+    DataNote { class_names, official, text, test_images }
 }
 
 /// Publishes in the background while trials run, and seldom enough not to slow them down.
@@ -161,7 +172,8 @@ impl Publisher {
     /// Everything stored so far is in the tables afterwards.
     pub fn finish(&mut self) -> Result<()> {
         self.join()?;
-        publish(&self.store, &self.experiment, &self.note, &mut self.known).map(drop)
+        // All read anew: another sweep may have run a trial again.
+        publish(&self.store, &self.experiment, &self.note, &mut HashMap::new()).map(drop)
     }
 
     fn join(&mut self) -> Result<()> {

@@ -14,6 +14,8 @@ use crate::spec::{BlockMode, Experiment, Trial, flatten, trial_id};
 #[derive(Clone, Debug)]
 pub struct DataNote {
     pub class_names: Vec<String>,
+    /// Whether these are the published pixels.
+    pub official: bool,
     /// Such as `cifar10 (sha256 0ce1…)`.
     pub text: String,
     /// The test set where it is at hand.
@@ -47,6 +49,7 @@ pub fn study(
         targets: experiment.targets.clone(),
         class_names: note.class_names.clone(),
         dataset: experiment.base.data.dataset,
+        official: note.official,
         dataset_note: note.text.clone(),
         test_images: note.test_images.clone(),
         blocks: blocks(experiment),

@@ -333,7 +333,7 @@ fn timeless_table(bytes: &[u8]) -> String {
 }
 
 fn is_about_time(name: &str) -> bool {
-    name.contains("second") || ["peak_bytes", "attempts"].contains(&name)
+    name.contains("second") || ["peak_bytes", "worker_peak_bytes", "attempts"].contains(&name)
 }
 
 /// All files below a folder.

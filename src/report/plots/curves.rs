@@ -167,7 +167,8 @@ pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
 fn caption(study: &Study, content: &Page) -> String {
     let seeds = seeds_label(content.rows.iter().map(|(_, row)| *row));
     let several = content.rows.iter().any(|(_, row)| row.n() > 1);
-    let what = if several { format!("mean ± std over {seeds}") } else { seeds };
+    let mean = if content.quantity.is_measured() { "mean ± std" } else { "geometric mean, and std of the logarithm," };
+    let what = if several { format!("{mean} over {seeds}") } else { seeds };
     let diverged = content.rows.iter().any(|(_, row)| row.diverged().count() > 0);
     let lengths = |row: &Row| row.done().map(|trial| trial.history.len()).collect::<HashSet<_>>().len();
     let mut text = format!("{what} · {} · {}", study.data_label(), study.mode_label());

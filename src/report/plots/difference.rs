@@ -56,7 +56,7 @@ pub const KEY: &str =
 
 /// A line below the title: the base, and in orange what it misses.
 pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
-    let name = base.variant.label.trim_start_matches("base").trim_start_matches([' ', ':', ',']);
+    let name = base.base_name();
     let separator = if name.is_empty() { "" } else { ", " };
     let line = format!("base: {name}{separator}{}", words::percent(base.spread(Measure::TestAccuracy)));
     let missing = base.missing_label().map_or(String::new(), |missing| format!(", {missing}"));

@@ -40,11 +40,11 @@ impl Axis<'_> {
 }
 
 /// None unless exactly two settings vary, each combination belongs to one row, and there are more than a cross of them. A base
-/// that names neither setting stands outside.
+/// with a value that no other row has stands outside.
 pub fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
-    let rows: Vec<&Row> = block.rows.iter().filter(|row| !row.variant.settings.is_empty()).collect();
+    let (base, others) = block.rows.split_first()?;
     let mut axes: Vec<Axis> = Vec::new();
-    for (key, value) in rows.iter().flat_map(|row| &row.variant.settings) {
+    for (key, value) in others.iter().flat_map(|row| &row.variant.settings) {
         match axes.iter_mut().find(|axis| axis.key == key) {
             Some(axis) if axis.values.contains(&value.as_str()) => {}
             Some(axis) => axis.values.push(value),
@@ -56,11 +56,15 @@ pub fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
     if down.values.len() < across.values.len() {
         std::mem::swap(&mut down, &mut across);
     }
+    let known = |(key, value): &(String, String)| {
+        [&across, &down].iter().any(|axis| axis.key == key && axis.values.contains(&value.as_str()))
+    };
+    let base = Some(base).filter(|base| !base.variant.settings.is_empty() && base.variant.settings.iter().all(known));
     let mut cells = HashMap::new();
-    for row in &rows {
+    for row in base.into_iter().chain(others) {
         let value =
             |key: &str| row.variant.settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-        if cells.insert((value(across.key)?, value(down.key)?), *row).is_some() {
+        if cells.insert((value(across.key)?, value(down.key)?), row).is_some() {
             return None;
         }
     }
@@ -154,4 +158,34 @@ fn draw_cell(
     let missing = missing.map_or(Vec::new(), |missing| ink.wrap(&missing, width - 8.0, 1));
     canvas.paragraph(&missing, (center, y), ink)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::example;
+    use crate::report::summary::summarize;
+
+    /// The values of both axes and the number of cells, for a base at (1, 4) and the rows of a grid.
+    fn axes(base: [&str; 2], cells: &[[&str; 2]]) -> Option<(Vec<String>, Vec<String>, usize)> {
+        let labels: Vec<String> = cells.iter().map(|cell| cell.join(" ")).collect();
+        let settings: Vec<(&str, f64)> = labels.iter().map(|label| (label.as_str(), 0.5)).collect();
+        let mut study = example::study(&[("grid", &[&[("base", 0.5)], settings.as_slice()].concat())], 1, 2);
+        for (variant, cell) in study.blocks[0].variants.iter_mut().zip([base].iter().chain(cells)) {
+            variant.settings = ["lr", "batch_size"].map(String::from).into_iter().zip(cell.map(String::from)).collect();
+        }
+        let blocks = summarize(&study);
+        let grid = grid(&blocks[0])?;
+        let texts = |axis: &Axis| axis.values.iter().map(|value| value.to_string()).collect();
+        Some((texts(&grid.down), texts(&grid.across), grid.cells.len()))
+    }
+
+    #[test]
+    fn a_base_beside_the_grid_is_no_cell_of_it() {
+        let cells = [["2", "8"], ["2", "16"], ["3", "8"], ["3", "16"]];
+        let both = |low: &str, high: &str| vec![low.to_owned(), high.to_owned()];
+        assert_eq!(axes(["1", "4"], &cells), Some((both("2", "3"), both("8", "16"), 4)));
+        assert_eq!(axes(["2", "4"], &cells).unwrap().2, 4);
+        assert_eq!(axes(["2", "8"], &cells[1..]), Some((both("2", "3"), both("8", "16"), 4)));
+    }
 }

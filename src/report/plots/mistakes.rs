@@ -2,7 +2,7 @@
 
 use super::canvas::{Align, Canvas, Ink, Point, paint_photographs};
 use super::theme::{INK, MARGIN, QUIET, SMALL, TICK, TITLE, WIDTH};
-use super::{TrialView, page};
+use super::{TrialView, headline, page};
 use crate::data::{IMAGE_BYTES, Images};
 use crate::report::Study;
 use crate::train::record::Mistake;
@@ -19,11 +19,12 @@ const TOP: f64 = MARGIN + TITLE * 1.6;
 pub fn render(study: &Study, view: &TrialView, test: &Images) -> Result<Vec<u8>> {
     let mistakes = &view.showcase.mistakes;
     let height = TOP + ROW * mistakes.len().div_ceil(COLUMNS) as f64 + MARGIN + SMALL * 2.0;
-    let title = format!("Surest mistakes of {}, seed {}", view.label, view.trial.seed);
+    let title = headline("Surest mistakes", &view.label);
     let caption = format!(
         "test images with their class, the class predicted and its probability; the {} mistakes of highest probability \
-         · n = 1 trial · {} · {}",
+         · n = 1 trial, seed {} · {} · {}",
         mistakes.len(),
+        view.trial.seed,
         study.data_label(),
         study.mode_label()
     );

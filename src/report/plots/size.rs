@@ -35,7 +35,7 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let frame = Frame { left: 170.0, right, top, bottom: height - 190.0, x: across(&marks), y: up(&marks) };
     let title = headline(study.title(block.block), "test accuracy and multiply-adds");
     let caption = format!(
-        "small dots: seeds · marks and bars: mean and 95 % interval · {} · {} · {}",
+        "small dots: seeds · marks and bars: mean and 95 % interval, which goes on where a bar has no cap · {} · {} · {}",
         seeds_label(rows.iter().copied()),
         study.data_label(),
         study.mode_label()
@@ -74,15 +74,25 @@ fn accuracies(row: &Row) -> impl Iterator<Item = f64> {
     row.done().filter_map(|trial| Measure::TestAccuracy.of(trial)).map(|accuracy| 100.0 * accuracy)
 }
 
-/// `1 M`, `200 k`.
-fn magnitudes(range: (f64, f64)) -> Vec<(f64, String)> {
-    let text = |value: f64| match value {
-        v if v >= 1e9 => format!("{} G", v / 1e9),
-        v if v >= 1e6 => format!("{} M", v / 1e6),
-        v if v >= 1e3 => format!("{} k", v / 1e3),
-        v => v.to_string(),
-    };
-    log_ticks(range).into_iter().map(|(power, _)| (power, text(10_f64.powf(power).round()))).collect()
+/// `1 M`, `200 k`; where networks are of almost one size, as many decimals as tell those apart.
+fn magnitudes((low, high): (f64, f64)) -> Vec<(f64, String)> {
+    let powers = log_ticks((low, high));
+    if powers.len() < 2 {
+        let unit = unit(10_f64.powf(high));
+        let range = (10_f64.powf(low) / unit.0, 10_f64.powf(high) / unit.0);
+        return ticks(range, 4).into_iter().map(|(v, text)| ((v * unit.0).log10(), text + unit.1)).collect();
+    }
+    let text = |value: f64| format!("{}{}", value / unit(value).0, unit(value).1);
+    powers.into_iter().map(|(power, _)| (power, text(10_f64.powf(power).round()))).collect()
+}
+
+fn unit(value: f64) -> (f64, &'static str) {
+    match value {
+        v if v >= 1e9 => (1e9, " G"),
+        v if v >= 1e6 => (1e6, " M"),
+        v if v >= 1e3 => (1e3, " k"),
+        _ => (1.0, ""),
+    }
 }
 
 fn draw(canvas: &Canvas, frame: &Frame, Mark { entry, x }: &Mark) -> Result<()> {
@@ -114,4 +124,19 @@ fn draw_legend(canvas: &Canvas, (x, top): Point, entries: &[&Entry]) -> Result<(
         y += entry.height();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_almost_one_size_have_ticks() {
+        let texts = |low: f64, high: f64| {
+            let ticks = magnitudes((low.log10(), high.log10()));
+            ticks.into_iter().map(|(_, text)| text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(6.1e6, 6.2e6), ["6.10 M", "6.15 M", "6.20 M"]);
+        assert_eq!(texts(0.9e6, 6.2e6), ["1 M", "2 M", "5 M"]);
+    }
 }
