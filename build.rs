@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What the program is made from.
+const PROGRAM: [&str; 4] = ["src", "build.rs", "Cargo.toml", "Cargo.lock"];
+
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    println!("cargo:rerun-if-changed=src/native/torch.cpp");
     let link = env::var_os("LIBTORCH").map(PathBuf::from).unwrap_or_default();
     let libtorch = link.canonicalize().unwrap_or_else(|error| {
         panic!(
@@ -23,7 +25,7 @@ fn main() {
 }
 
 /// Compiles the C++ file unless that was done from the same text and libtorch: it takes half a minute, and this script
-/// runs again after every commit.
+/// runs again after every change.
 fn compile_native(libtorch: &Path) {
     const SOURCE: &str = "src/native/torch.cpp";
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -49,13 +51,19 @@ fn compile_native(libtorch: &Path) {
     fs::write(compiled_from, stamp).expect("OUT_DIR can be written");
 }
 
-/// The commit this binary was built from, with `-dirty` where tracked files differ; "unknown" outside a checkout.
+/// The commit this binary was built from, with `-dirty` where the program's own files differ; "unknown" outside a checkout.
 fn git_state() -> String {
-    println!("cargo:rerun-if-changed=.git/HEAD");
-    println!("cargo:rerun-if-changed=.git/refs/heads");
-    let output = Command::new("git").args(["describe", "--always", "--dirty", "--exclude=*"]).output();
-    match output {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        _ => "unknown".to_owned(),
+    for path in [".git/HEAD", ".git/refs/heads"].iter().chain(&PROGRAM) {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let changes = git(&[&["status", "--porcelain", "--"], PROGRAM.as_slice()].concat());
+    match (git(&["rev-parse", "--short", "HEAD"]), changes.as_deref()) {
+        (Some(commit), Some("")) => commit,
+        (Some(commit), _) => format!("{commit}-dirty"),
+        (None, _) => "unknown".to_owned(),
     }
 }

@@ -336,7 +336,7 @@ fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
     let trials = experiment.only(&arguments.only)?;
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
     if arguments.plan {
-        return show_plan(&experiment, &trials, &out);
+        return show_plan(&experiment, &trials, &out, run.rerun.unwrap_or_default());
     }
     let jobs = arguments.jobs.map(usize::from);
     let max_failures = arguments.max_failures.map(|most| most as usize);
@@ -403,11 +403,17 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
     Ok(code)
 }
 
-fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i32> {
+fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun) -> Result<i32> {
     let store = Store::open(out).ok();
-    let stored = |trial: &Trial| store.as_ref().is_some_and(|store| store.trial_dir(&trial.id).exists());
-    let mut lines = vec![];
+    let (mut lines, mut new) = (vec![], 0);
     for trial in trials {
+        let outcome = store.as_ref().map_or(Ok(None), |store| store.load(&trial.id))?.map(|stored| stored.outcome);
+        let state = match outcome {
+            None => "new",
+            Some(outcome) if sweep::is_rerun(rerun, outcome.status) => "again",
+            Some(_) => "stored",
+        };
+        new += usize::from(state != "stored");
         let variants =
             experiment.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
         let names: Vec<String> = variants
@@ -415,11 +421,9 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path) -> Result<i3
             .map(|(block, variant)| format!("{}: {}", block.id, variant.label))
             .collect();
         let names = if names.is_empty() { "base".to_owned() } else { names.join("; ") };
-        let state = if stored(trial) { "stored" } else { "new" };
         lines.push(format!("{}  seed {:<4} {state:<6}  {names}", trial.id, trial.seed));
     }
-    let new = trials.iter().filter(|trial| !stored(trial)).count();
-    lines.push(format!("{} trials, {new} new; results in {}", trials.len(), out.display()));
+    lines.push(format!("{} trials, {new} to run; results in {}", trials.len(), out.display()));
     say(&lines.join("\n"))?;
     Ok(exit::DONE)
 }

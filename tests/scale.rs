@@ -33,7 +33,7 @@ fn row_29_ten_thousand_trials_are_planned_in_bounded_memory() {
         numbers(101)
     ));
     let plan = lab.sweep("--plan").expect(DONE).out;
-    assert_eq!(plan.lines().last(), Some("10000 trials, 10000 new; results in results/tiny"));
+    assert_eq!(plan.lines().last(), Some("10000 trials, 10000 to run; results in results/tiny"));
     assert_eq!(plan.lines().filter(|line| line.contains("seed 0    new     ")).count(), 10_000);
     assert!(peak_of_children() < MOST_BYTES, "{} bytes", peak_of_children());
 }

@@ -77,14 +77,46 @@ fn a_second_run_of_all_trials_gives_the_same_bits() {
 }
 
 #[test]
+fn a_sweep_with_nothing_to_run_leaves_who_computed_the_trials() {
+    let lab = Lab::new(TINY);
+    lab.sweep("").expect(DONE);
+    let manifest = lab.result("manifest.json");
+    let edit = |key: &str, value: &str| {
+        let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+        json[key] = value.into();
+        fs::write(&manifest, serde_json::to_vec_pretty(&json).unwrap()).unwrap();
+    };
+    edit("git", "another build");
+    edit("processor", "another machine");
+    lab.sweep("").expect(DONE);
+    let told = || fs::read_to_string(&manifest).unwrap();
+    assert!(told().contains("another build") && told().contains("another machine"));
+    lab.sweep("--rerun all").expect(DONE);
+    assert!(!told().contains("another build") && !told().contains("another machine"));
+    assert!(lab.column("git").values().all(|git| !git.is_empty() && git != "another build"));
+}
+
+#[test]
+fn pictures_of_ones_own_stay_among_the_plots() {
+    let lab = Lab::new(TINY);
+    lab.sweep("").expect(DONE);
+    let (own, block) = (lab.result("plots/my_own.png"), lab.result("plots/init_loss.png"));
+    fs::write(&own, b"a picture").unwrap();
+    assert!(block.exists());
+    fs::write(lab.path("tiny.yaml"), TINY.replace("id: init", "id: start")).unwrap();
+    lab.sweep("").expect(DONE);
+    assert!(own.exists() && !block.exists() && lab.result("plots/start_loss.png").exists());
+}
+
+#[test]
 fn a_plan_runs_nothing_and_counts_what_is_new() {
     let lab = Lab::new(TINY);
     let plan = lab.sweep("--plan").expect(DONE).out;
-    assert!(plan.contains("6 trials, 6 new; results in results/tiny"), "{plan}");
+    assert!(plan.contains("6 trials, 6 to run; results in results/tiny"), "{plan}");
     assert!(!lab.path("results").exists());
     lab.sweep("--only init").expect(DONE);
     assert_eq!((lab.table("trials.csv").len(), lab.table("plan.csv").len()), (4, TINY_TRIALS));
-    assert!(lab.sweep("--plan").expect(DONE).out.contains("6 trials, 2 new"));
+    assert!(lab.sweep("--plan").expect(DONE).out.contains("6 trials, 2 to run"));
     let last =
         lab.sweep("--plan").expect(DONE).out.lines().find(|line| line.contains(" new ")).unwrap()[..12].to_owned();
     lab.sweep(&format!("--only {last}")).expect(DONE);

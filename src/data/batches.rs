@@ -127,9 +127,10 @@ impl Scaling {
 }
 
 fn channel_statistics(bytes: &Tensor) -> (f64, f64) {
-    let wide = bytes.to_kind(Kind::Int64);
-    let sum = |values: &Tensor| values.sum(Kind::Int64).int64_value(&[]) as u64;
-    mean_and_deviation(sum(&wide), sum(&(&wide * &wide)), bytes.numel() as u64)
+    let counts = bytes.flatten(0, -1).bincount::<Tensor>(None, 256);
+    let counts = Vec::<i64>::try_from(counts).expect("int64 [256]");
+    let sum = |power| (0_u64..).zip(&counts).map(|(byte, &count)| byte.pow(power) * count as u64).sum();
+    mean_and_deviation(sum(1), sum(2), sum(0))
 }
 
 /// Mean and population standard deviation of bytes over 255, from the sums of `count` bytes and of their squares. Only

@@ -18,6 +18,8 @@ pub struct Comparison {
     /// Largest absolute difference of a step's loss, and of a weight or buffer at the end.
     pub loss_gap: f64,
     pub weight_gap: f64,
+    /// Whether both sides went as far and have the same things to compare, so that the gaps say how close they are.
+    pub as_far: bool,
 }
 
 /// Where two traces differ.
@@ -72,7 +74,12 @@ pub fn compare(ours: &Trace, theirs: &Trace) -> Comparison {
         first,
         loss_gap: loss_gap(ours, theirs),
         weight_gap: weight_gap(&ours.last, &theirs.last),
+        as_far: as_far(ours) == as_far(theirs),
     }
+}
+
+fn as_far(trace: &Trace) -> (usize, usize, bool, bool, bool) {
+    (trace.steps.len(), trace.history.len(), trace.diverged, trace.last.is_some(), trace.best.is_some())
 }
 
 fn steps(ours: &Trace, theirs: &Trace) -> Option<Place> {
@@ -165,15 +172,27 @@ pub fn same_bits(left: &Tensor, right: &Tensor) -> bool {
 }
 
 fn loss_gap(ours: &Trace, theirs: &Trace) -> f64 {
-    let gaps = ours.steps.iter().zip(&theirs.steps).map(|(ours, theirs)| f64::from(ours.loss) - f64::from(theirs.loss));
-    gaps.map(f64::abs).fold(0.0, f64::max)
+    let pairs = ours.steps.iter().zip(&theirs.steps).map(|(ours, theirs)| (ours.loss.into(), theirs.loss.into()));
+    pairs.map(|(ours, theirs)| gap(ours, theirs)).fold(0.0, f64::max)
+}
+
+/// Infinite where only one side is a number.
+fn gap(ours: f64, theirs: f64) -> f64 {
+    match (ours - theirs).abs() {
+        _ if same(ours, theirs) => 0.0,
+        gap if gap.is_nan() => f64::INFINITY,
+        gap => gap,
+    }
 }
 
 fn weight_gap(ours: &Option<State>, theirs: &Option<State>) -> f64 {
     let (Some(ours), Some(theirs)) = (ours, theirs) else { return 0.0 };
     let gap = |(name, tensor): &(String, Tensor)| {
         let other = find(theirs, name).filter(|other| other.size() == tensor.size() && tensor.numel() > 0)?;
-        Some((tensor.to_kind(Kind::Double) - other).abs().max().double_value(&[]))
+        match (tensor.to_kind(Kind::Double) - other).abs().max().double_value(&[]) {
+            gap if gap.is_nan() && !same_bits(tensor, other) => Some(f64::INFINITY),
+            gap => Some(gap),
+        }
     };
     ours.iter().filter_map(gap).fold(0.0, f64::max)
 }
@@ -200,7 +219,8 @@ mod tests {
     #[test]
     fn equal_traces_are_identical() {
         let (ours, theirs) = (trace(&[2.0, f32::NAN]), trace(&[2.0, f32::NAN]));
-        assert_eq!(compare(&ours, &theirs), Comparison { steps: 2, first: None, loss_gap: 0.0, weight_gap: 0.0 });
+        let identical = Comparison { steps: 2, first: None, loss_gap: 0.0, weight_gap: 0.0, as_far: true };
+        assert_eq!(compare(&ours, &theirs), identical);
     }
 
     #[test]
@@ -217,6 +237,17 @@ mod tests {
         let comparison = compare(&trace(&[2.0]), &theirs);
         assert_eq!(comparison.first, Some(Place::LastWeights("fc1.bias".to_owned())));
         assert_eq!(comparison.weight_gap, 0.0);
+    }
+
+    #[test]
+    fn what_is_no_number_on_one_side_is_not_close() {
+        assert_eq!(compare(&trace(&[2.0]), &trace(&[f32::NAN])).loss_gap, f64::INFINITY);
+        let mut theirs = trace(&[2.0]);
+        theirs.last = Some(vec![("fc1.bias".to_owned(), Tensor::from_slice(&[f32::NAN, 0.0]))]);
+        assert_eq!(compare(&trace(&[2.0]), &theirs).weight_gap, f64::INFINITY);
+        theirs.last = None;
+        assert!(!compare(&trace(&[2.0]), &theirs).as_far);
+        assert!(!compare(&trace(&[2.0]), &trace(&[2.0, 1.0])).as_far);
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl Row {
     pub fn new(case: &Case, compared: Result<Comparison>, device: Device) -> Row {
         let (verdict, steps, first, gaps) = match compared {
             Ok(found) => {
-                let close = found.loss_gap <= GPU_LOSS_TOLERANCE && found.weight_gap <= GPU_WEIGHT_TOLERANCE;
+                let near = found.loss_gap <= GPU_LOSS_TOLERANCE && found.weight_gap <= GPU_WEIGHT_TOLERANCE;
+                let close = near && found.as_far;
                 let verdict = match found.first {
                     None => Verdict::Identical,
                     Some(_) if device != Device::Cpu && close => Verdict::Close,

@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::check;
-use super::config::Mode;
+use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
 use super::expand::{MAX_TRIALS, name};
 use super::experiment::{Block, BlockMode, Variant, canonical};
@@ -21,8 +21,8 @@ use super::yaml::{Key, Node, shorten};
 const MAX_EXCLUDES: usize = 200;
 const BLOCK_MODES: [(&str, BlockMode); 2] = [("ablate", BlockMode::Ablate), ("grid", BlockMode::Grid)];
 
-/// The blocks of an experiment whose base is `root`.
-pub fn expand_blocks(slots: Vec<Slot>, root: &Node, mode: Mode) -> Result<Vec<Block>> {
+/// The blocks of an experiment on `dataset` whose base is `root`.
+pub fn expand_blocks(slots: Vec<Slot>, root: &Node, dataset: DatasetName, mode: Mode) -> Result<Vec<Block>> {
     let mut ids = HashSet::new();
     let mut combinations = 0usize;
     let mut plans = Vec::new();
@@ -38,7 +38,15 @@ pub fn expand_blocks(slots: Vec<Slot>, root: &Node, mode: Mode) -> Result<Vec<Bl
         }
         plans.push(plan);
     }
-    plans.iter().map(|plan| plan.expand(mode)).collect()
+    let blocks = plans.iter().map(|plan| plan.expand(mode)).collect::<Result<Vec<Block>>>()?;
+    let differs = |block: &Block| block.variants.iter().any(|variant| variant.config.data.dataset != dataset);
+    match blocks.iter().zip(&slots).find(|(block, _)| differs(block)) {
+        Some((block, slot)) => {
+            let problem = format!("block `{}` has another data set than the base: an experiment has one", block.id);
+            Err(slot.error(problem))
+        }
+        None => Ok(blocks),
+    }
 }
 
 /// A block as it is written.
@@ -151,7 +159,11 @@ impl<'a> Plan<'a> {
         for number in 0..self.combinations() {
             let settings = self.combination(number);
             let node = self.with(&settings)?;
-            let matching: Vec<bool> = self.exclude.iter().map(|(_, pattern)| matches(&node, pattern)).collect();
+            // An excluded combination may be one that would be refused.
+            let rows = LazyCell::new(|| check::config(&node, mode).map_or_else(|_| vec![], |config| flatten(&config)));
+            let default = |key: &str| resolved(&rows, key);
+            let matching = self.exclude.iter().map(|(_, pattern)| matches(&node, pattern, default));
+            let matching: Vec<bool> = matching.collect();
             used.iter_mut().zip(&matching).for_each(|(used, matches)| *used |= matches);
             if !matching.contains(&true) {
                 variants.add(&settings, &node)?;

@@ -98,6 +98,16 @@ fn agree(config: &Config, fields: &Fields) -> Result<()> {
             return Err(fields.blame("schedule", problem));
         }
     }
+    if let Schedule::OneCycle { pct_start, .. } = config.schedule {
+        let steps = config.epochs * images.div_ceil(config.batch_size);
+        let rising = pct_start * steps as f64;
+        if rising <= 1.0 {
+            let problem = format!(
+                "one_cycle needs more than one step before its peak, but {pct_start} of {steps} steps is {rising}"
+            );
+            return Err(fields.blame("schedule", problem));
+        }
+    }
     let Some(warmup) = config.warmup else { return Ok(()) };
     if warmup.epochs >= config.epochs {
         let problem = format!("{} warm-up epochs leave none of {} epochs", warmup.epochs, config.epochs);

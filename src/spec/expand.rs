@@ -99,7 +99,7 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
 
     let root = root(&base, [("data", data), ("select", select)], options)?;
     let base = check::config(&root, overrides.mode)?;
-    let blocks = expand_blocks(blocks, &root, overrides.mode)?;
+    let blocks = expand_blocks(blocks, &root, base.data.dataset, overrides.mode)?;
     let experiment = Experiment { name, description, seeds, targets, base, blocks };
     let configurations = experiment.configurations().len();
     if configurations * experiment.seeds.len() > MAX_TRIALS {

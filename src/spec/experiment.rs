@@ -79,11 +79,6 @@ impl Experiment {
         trials
     }
 
-    /// The base configuration alone.
-    pub fn base_trial(&self, seed: u64) -> Trial {
-        trial(&self.base, seed, Vec::new())
-    }
-
     /// The trials that `selectors` name: block ids, trial ids or their beginnings. No selectors select every trial.
     pub fn only(&self, selectors: &[String]) -> Result<Vec<Trial>> {
         let mut trials = self.trials();

@@ -127,9 +127,15 @@ pub fn look_up<'n>(root: &'n Node, key: &Key) -> Option<&'n Node> {
     field.map_or(Some(node), |field| node.field(field))
 }
 
-/// Whether a configuration has all that `pattern` names.
-pub fn matches(root: &Node, pattern: &[Setting]) -> bool {
-    pattern.iter().all(|(key, wanted)| look_up(root, key).is_some_and(|node| agrees(node, wanted)))
+/// Whether a configuration has all that `pattern` names; `default` knows the keys that are not written.
+pub fn matches(root: &Node, pattern: &[Setting], default: impl Fn(&str) -> String) -> bool {
+    pattern.iter().all(|(key, wanted)| match look_up(root, key) {
+        Some(node) => agrees(node, wanted),
+        None => {
+            let value = Value::Scalar { text: default(&key.name), quoted: false };
+            agrees(&Node { at: wanted.at.clone(), value }, wanted)
+        }
+    })
 }
 
 /// An object agrees with fewer fields, and with its name alone; numbers agree as numbers (`0.001` and `1e-3`).

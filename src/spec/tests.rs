@@ -375,6 +375,14 @@ fn excludes_match_in_every_notation() {
         ));
         assert_eq!(labels(&experiment.blocks[0]), ["base", "rmsprop"], "{pattern}");
     }
+    // Also by what is left to its default.
+    for (axis, pattern) in [
+        ("optimizer: [adam, rmsprop]", "optimizer.lr: 0.001, optimizer.name: adam"),
+        ("optimizer: [{name: adam, lr: 0.001}, rmsprop]", "optimizer.amsgrad: false"),
+    ] {
+        let experiment = with(&format!("blocks:\n  - id: g\n    axes: {{{axis}}}\n    exclude: [{{{pattern}}}]\n"));
+        assert_eq!(labels(&experiment.blocks[0]), ["base", "rmsprop"], "{pattern}");
+    }
     let error = error_with("blocks:\n  - id: g\n    axes: {epochs: [1, 2]}\n    exclude: [{epochs: 1}, {epochs: 3}]\n");
     assert_eq!(error, "x.yaml:10:28: exclude: matches no combination of block `g`");
 }
@@ -517,7 +525,23 @@ fn blocks_share_their_trials() {
 fn without_blocks_the_base_is_the_experiment() {
     let trials = with("").trials();
     assert_eq!(trials.len(), 2);
-    assert_eq!(trials[1], with("").base_trial(1));
+    let own = with("").base;
+    assert!(trials.iter().all(|trial| trial.config == own && trial.blocks.is_empty()));
+}
+
+#[test]
+fn an_experiment_has_one_data_set() {
+    let error = error_with("blocks:\n  - id: g\n    axes: {data.dataset: [synthetic]}\n    base: {data.val: 500}\n");
+    assert_eq!(error, "x.yaml:8:5: blocks[0]: block `g` has another data set than the base: an experiment has one");
+}
+
+#[test]
+fn one_cycle_needs_steps_to_rise_in() {
+    let error = error_with(
+        "blocks:\n  - id: g\n    base: {data.train: 100, batch_size: 100, epochs: 3}\n    axes: {schedule: [one_cycle]}\n",
+    );
+    assert!(error.starts_with("x.yaml:10:"), "{error}");
+    assert!(error.contains("schedule: one_cycle needs more than one step before its peak"), "{error}");
 }
 
 /// A stored trial is found again by its id, so neither an update of a library nor a new notation may change it.

@@ -14,7 +14,7 @@ const FILE: &str = "manifest.json";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     pub runner: String,
-    /// The commit the program was built from.
+    /// The commit the program was built from; like the next four, of the last sweep that had something to run.
     pub git: String,
     pub libtorch: String,
     pub device: String,
@@ -61,14 +61,19 @@ impl Manifest {
     }
 
     /// Takes over which data the folder's earlier trials were made from, and refuses to mix trials of different images.
-    pub fn follow(&mut self, earlier: Manifest, store: &Store) -> Result<()> {
+    pub fn follow(&mut self, earlier: &Manifest, store: &Store) -> Result<()> {
         for (name, source) in &self.data {
             earlier.check_data(name, &source.sha256, &source.source, store)?;
         }
-        for (name, source) in earlier.data {
-            self.data.entry(name).or_insert(source);
+        for (name, source) in &earlier.data {
+            self.data.entry(name.clone()).or_insert(source.clone());
         }
         Ok(())
+    }
+
+    /// The same experiment and data, but the program and machine of `earlier`: nothing new was computed.
+    pub fn computed_by(self, earlier: Manifest) -> Manifest {
+        Manifest { data: self.data, experiment: self.experiment, ..earlier }
     }
 
     /// Fails if data set `name`, read from `source`, is not the one this folder's trials were made from.
@@ -90,7 +95,7 @@ impl Manifest {
 }
 
 /// The processor's name where the system tells it.
-fn processor() -> String {
+pub fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
     line.trim_start_matches([' ', '\t', ':']).to_owned()

@@ -27,6 +27,7 @@ use crate::data::shared::SharedDataset;
 use crate::data::{self, Images};
 use crate::spec::config::DatasetName;
 use crate::spec::{Experiment, Trial};
+use crate::train::record::Status;
 use manifest::{DataSource, Manifest};
 use pool::Setup;
 pub use pool::WORKER_COMMAND;
@@ -91,26 +92,49 @@ pub const THREADS_PER_WORKER: usize = 1;
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
     outlive_the_file_size_limit();
-    let Data { sources, test_images, images } = read_data(experiment, trials, &options.data)?;
+    let Data { sources, test_images, images } = read_data(experiment, &options.data)?;
     let store = Store::create(&options.out)?;
     let devices: Vec<String> = options.devices.iter().map(|device| device::name(*device)).collect();
     let mut manifest = Manifest::new(experiment, sources, devices.join(","), THREADS_PER_WORKER);
-    if let Some(earlier) = Manifest::load(&store)? {
+    let earlier = Manifest::load(&store)?;
+    if let Some(earlier) = &earlier {
         manifest.follow(earlier, &store)?;
+    }
+    for trial in trials {
+        run_again(&store, &trial.id, options.rerun)?;
+    }
+    if let Some(earlier) = earlier.filter(|_| trials.iter().all(|trial| store.is_stored(&trial.id))) {
+        manifest = manifest.computed_by(earlier);
     }
     manifest.write(&store)?;
     say_dropped(experiment, &store)?;
-    for trial in trials {
-        let stored = if options.rerun == Rerun::None { None } else { store.load(&trial.id)? };
-        if stored.is_some_and(|stored| options.rerun == Rerun::All || stored.outcome.scores.is_none()) {
-            store.forget(&trial.id)?;
-        }
-    }
     let (results, data) = (options.out.clone(), options.data.clone());
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };
     let publisher =
         publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, test_images));
     Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
+}
+
+/// Whether a stored trial with this outcome is to run again.
+pub fn is_rerun(rerun: Rerun, status: Status) -> bool {
+    match rerun {
+        Rerun::None => false,
+        Rerun::Failed => status != Status::Done,
+        Rerun::All => true,
+    }
+}
+
+/// Takes a stored trial out of the finished ones if it is to run again. One that failed goes on from its last checkpoint, for it
+/// was stopped by something outside it; one that diverged would only do so again.
+fn run_again(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
+    if rerun == Rerun::None {
+        return Ok(());
+    }
+    match store.load(id)?.map(|stored| stored.outcome.status).filter(|status| is_rerun(rerun, *status)) {
+        Some(Status::Failed) if rerun == Rerun::Failed => store.reopen(id),
+        Some(_) => store.forget(id),
+        None => Ok(()),
+    }
 }
 
 /// An edited experiment may not name all that it once did.
@@ -133,42 +157,32 @@ fn outlive_the_file_size_limit() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// What the data sets of a sweep give it.
-#[derive(Default)]
+/// What a sweep needs of its data set.
 struct Data {
+    /// By the data set's name.
     sources: BTreeMap<String, DataSource>,
-    /// Of the experiment's own data set, for the report.
+    /// For the report.
     test_images: Option<Arc<Images>>,
-    /// The same data set for the workers.
+    /// For the workers.
     images: Option<Arc<SharedDataset>>,
 }
 
-/// Reads every data set that the trials need, once, so that what is wrong with it is said before anything runs.
-fn read_data(experiment: &Experiment, trials: &[Trial], folder: &Path) -> Result<Data> {
-    let mut data = Data::default();
-    for name in trials.iter().map(|trial| trial.config.data.dataset) {
-        if data.sources.contains_key(name.as_str()) {
-            continue;
+/// Reads the experiment's data set once, so that what is wrong with it is said before anything runs.
+fn read_data(experiment: &Experiment, folder: &Path) -> Result<Data> {
+    let name = experiment.base.data.dataset;
+    let set = data::load(name, folder)?;
+    let images = SharedDataset::new(&set).map(Arc::new);
+    let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
+    let (official, sha256) = match name {
+        DatasetName::Cifar10 => {
+            let found = data::inspect::verify(&set);
+            (found.is_official(), found.sha256)
         }
-        let set = data::load(name, folder)?;
-        if name == experiment.base.data.dataset {
-            data.images = SharedDataset::new(&set).map(Arc::new);
-        }
-        let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
-        let (official, sha256) = match name {
-            DatasetName::Cifar10 => {
-                let found = data::inspect::verify(&set);
-                (found.is_official(), found.sha256)
-            }
-            DatasetName::Synthetic => (true, set.sha256()),
-        };
-        let source = DataSource { sha256, official, source: set.source, class_names };
-        data.sources.insert(name.as_str().to_owned(), source);
-        if name == experiment.base.data.dataset {
-            data.test_images = Some(Arc::new(set.test));
-        }
-    }
-    Ok(data)
+        DatasetName::Synthetic => (true, set.sha256()),
+    };
+    let source = DataSource { sha256, official, source: set.source, class_names };
+    let sources = BTreeMap::from([(name.as_str().to_owned(), source)]);
+    Ok(Data { sources, test_images: Some(Arc::new(set.test)), images })
 }
 
 /// The test images that the experiment in `manifest` was scored on, if `folder` has them.

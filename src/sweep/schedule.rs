@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::estimate::Estimate;
+use super::manifest;
 use super::message::{Event, Job, Progress, Said};
 use super::patience::Patience;
 use super::pool::{Content, Message, Process, Setup};
@@ -463,6 +464,8 @@ impl<'a> Sweep<'a> {
             libtorch: native::libtorch_version().to_owned(),
             device: self.setup.devices.join(","),
             threads: self.setup.threads,
+            processor: manifest::processor(),
+            git: env!("RUNNER_GIT").to_owned(),
         };
         if let Some(claim) = self.store.claim(&trial)? {
             let history: Vec<Epoch> = claim.history();

@@ -124,16 +124,15 @@ impl Store {
         fs::read(self.root.join(name)).ok()
     }
 
-    /// Removes plots that the current study no longer has.
-    pub fn keep_only_plots(&self, kept: &[&str]) -> Result<()> {
-        for entry in fs::read_dir(self.root.join("plots"))? {
-            let entry = entry?;
-            let name = format!("plots/{}", entry.file_name().to_string_lossy());
-            if name.ends_with(".png") && !kept.contains(&name.as_str()) {
-                fs::remove_file(entry.path())?;
+    /// Removes a file of the folder, `name` being relative to it, if it is there.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.root.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Makes a file that only ever grows hold `bytes`, by adding what it lacks: who has it open goes on reading, which a
@@ -176,7 +175,7 @@ impl Store {
     /// The stored trial, or None if it has not finished.
     pub fn load(&self, id: &str) -> Result<Option<Finished>> {
         let folder = self.trial_dir(id);
-        if !folder.join(RESULT).exists() {
+        if !self.is_stored(id) {
             return Ok(None);
         }
         let read = |name: &str| {
@@ -223,7 +222,23 @@ impl Store {
         Ok(stored.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     }
 
-    /// Takes a stored trial away so that it runs again.
+    /// Whether the trial has ended.
+    pub fn is_stored(&self, id: &str) -> bool {
+        self.trial_dir(id).join(RESULT).exists()
+    }
+
+    /// Makes a stored trial one under way again, with its last checkpoint if it has one.
+    pub fn reopen(&self, id: &str) -> Result<()> {
+        let (stored, work) = (self.trial_dir(id), self.work_dir(id));
+        match fs::rename(&stored, &work) {
+            Ok(()) => Ok(fs::remove_file(work.join(RESULT))?),
+            // Another sweep has begun it afresh.
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => self.forget(id),
+            Err(error) => Err(error).with_context(|| format!("cannot move {} to work/", stored.display())),
+        }
+    }
+
+    /// Takes a stored trial away so that it runs again from the start.
     pub fn forget(&self, id: &str) -> Result<()> {
         remove_folder(&self.trial_dir(id))
     }
@@ -244,7 +259,7 @@ impl Store {
         let folder = self.work_dir(&identity.id);
         let Some(lock) = lock_folder(&folder)? else { return Ok(None) };
         // The holder before us may have finished between our look and our lock.
-        if self.trial_dir(&identity.id).join(RESULT).exists() {
+        if self.is_stored(&identity.id) {
             remove_folder(&folder)?;
             return Ok(None);
         }
@@ -555,6 +570,8 @@ mod tests {
             libtorch: String::new(),
             device: String::new(),
             threads: 1,
+            processor: String::new(),
+            git: String::new(),
         }
     }
 
@@ -587,6 +604,35 @@ mod tests {
             assert_eq!(finished, 1);
             store.forget(&identity().id).unwrap();
         }
+    }
+
+    #[test]
+    fn a_reopened_trial_has_its_checkpoint_and_no_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let claim = store.claim(&identity()).unwrap().unwrap();
+        claim.write_checkpoint(b"epoch 35", &[]).unwrap();
+        claim.finish(&outcome(), &[], None).unwrap();
+        store.reopen(&identity().id).unwrap();
+        assert!(store.load(&identity().id).unwrap().is_none());
+        let claim = store.claim(&identity()).unwrap().unwrap();
+        assert_eq!(claim.read_checkpoint().unwrap().unwrap(), b"epoch 35");
+        assert!(!store.work_dir(&identity().id).join(RESULT).exists());
+    }
+
+    #[test]
+    fn a_trial_that_another_sweep_has_begun_is_not_reopened() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        store.claim(&identity()).unwrap().unwrap().finish(&outcome(), &[], None).unwrap();
+        let result = store.trial_dir(&identity().id).join(RESULT);
+        let aside = folder.path().join("aside");
+        fs::rename(&result, &aside).unwrap();
+        let claim = store.claim(&identity()).unwrap().unwrap();
+        fs::rename(&aside, &result).unwrap();
+        store.reopen(&identity().id).unwrap();
+        assert!(!store.is_stored(&identity().id));
+        claim.write_checkpoint(b"theirs", &[]).unwrap();
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tch::Device;
 
 use super::channel::{self, send};
 use super::device;
-use super::manifest::Manifest;
+use super::manifest::{self, Manifest};
 use super::message::{Event, Job};
 use super::reporter::Reporter;
 use super::store::{Identity, Store};
@@ -187,6 +187,8 @@ impl Worker {
             libtorch: native::libtorch_version().to_owned(),
             device: device::name(self.device),
             threads: self.threads,
+            processor: manifest::processor(),
+            git: env!("RUNNER_GIT").to_owned(),
         };
         reporter.say(&format!("{status:?} after {} epochs", outcome.epochs));
         let kept = kept.as_ref().map(|(best, showcase)| (best.as_slice(), showcase));

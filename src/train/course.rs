@@ -109,6 +109,11 @@ impl Partial {
         self.seconds += seconds;
     }
 
+    /// Books `seconds` of something else, such as a checkpoint.
+    pub fn pause(&mut self, seconds: f64) {
+        self.seconds += seconds;
+    }
+
     pub fn is_finite(&self) -> bool {
         self.loss_sum.is_finite() && self.penalty_sum.is_finite()
     }
@@ -116,8 +121,8 @@ impl Partial {
 
 impl<'a> Course<'a> {
     /// `steps_per_epoch` counts the last, smaller batch.
-    pub fn new(config: &'a Config, seed: u64, steps_per_epoch: usize, device: Device) -> Result<Course<'a>> {
-        let rate = LearningRate::new(config, steps_per_epoch)?;
+    pub fn new(config: &'a Config, seed: u64, steps_per_epoch: usize, device: Device) -> Course<'a> {
+        let rate = LearningRate::new(config, steps_per_epoch);
         let progress = Progress {
             format: CHECKPOINT_FORMAT,
             config: config.clone(),
@@ -131,7 +136,7 @@ impl<'a> Course<'a> {
             history: vec![],
             partial: None,
         };
-        Ok(Course { config, device, rate, best_state: vec![], partial: None, progress })
+        Course { config, device, rate, best_state: vec![], partial: None, progress }
     }
 
     /// All epochs are done, or as many as early stopping allows.

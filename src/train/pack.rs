@@ -139,10 +139,13 @@ impl<'a> Pack<'a> {
         untrained(&Config { init: Init::Pytorch, ..config.clone() }, seed);
         let network = PackedNetwork::new(&networks.iter().collect::<Vec<_>>(), device);
         let steps = (split.train.size()[0] as usize).div_ceil(config.batch_size);
-        let members = configs.iter().map(|config| {
-            Ok(Member { config, course: Course::new(config, seed, steps, device)?, diverged: None, closed: false })
-        });
-        let members = members.collect::<Result<Vec<_>>>()?;
+        let member = |&config| Member {
+            config,
+            course: Course::new(config, seed, steps, device),
+            diverged: None,
+            closed: false,
+        };
+        let members: Vec<Member> = configs.iter().map(member).collect();
         let (optimizer, penalties) = (optimizer(&members, &network), Penalties::new(&members, &network));
         let recorder = Recorder::default();
         Ok(Pack { config, sets, split, scaling, network, optimizer, penalties, recorder, members })
@@ -188,14 +191,15 @@ impl<'a> Pack<'a> {
                 return Ok(Flow::Continue);
             }
             if batch + 1 < batches.len() && self.wants_checkpoint(observers) {
-                book(&mut partials, &mut clock);
+                book(&mut partials, &mut clock, Partial::train);
                 self.store(Some(&partials), observers)?;
                 if observers.iter().any(|observer| observer.wants_stop()) {
                     return Ok(Flow::Stop);
                 }
+                book(&mut partials, &mut clock, Partial::pause);
             }
         }
-        book(&mut partials, &mut clock);
+        book(&mut partials, &mut clock, Partial::train);
         self.close_epoch(&partials, clock, observers)
     }
 
@@ -406,8 +410,8 @@ fn optimizer(members: &[Member], network: &PackedNetwork) -> PackedOptimizer {
 }
 
 /// Books each member's share of the time since the last reading as training.
-fn book(partials: &mut [Partial], clock: &mut Instant) {
+fn book(partials: &mut [Partial], clock: &mut Instant, as_what: fn(&mut Partial, f64)) {
     let share = clock.elapsed().as_secs_f64() / partials.len() as f64;
-    partials.iter_mut().for_each(|partial| partial.train(share));
+    partials.iter_mut().for_each(|partial| as_what(partial, share));
     *clock = Instant::now();
 }

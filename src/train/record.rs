@@ -24,7 +24,7 @@ pub struct Epoch {
     pub val_accuracy: f64,
     /// Training alone, without validation or checkpoints.
     pub train_seconds: f64,
-    /// Training, validation and checkpoint.
+    /// Training, validation and the checkpoints before it.
     pub seconds: f64,
 }
 
@@ -90,7 +90,7 @@ pub struct Showcase {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     pub status: Status,
-    /// How often the trial was started, the last time included.
+    /// How often the sweep that ended it had started the trial.
     pub attempts: usize,
     /// Why it failed or where it diverged.
     pub error: Option<String>,
@@ -98,17 +98,23 @@ pub struct Outcome {
     pub epochs: usize,
     /// None unless `status` is `Done`.
     pub scores: Option<Scores>,
-    /// Training, validation and checkpoints of all epochs.
+    /// Training, validation and checkpoints of all epochs, but for those at their ends.
     pub seconds: f64,
     /// Training images over training seconds, all epochs.
     pub images_per_second: f64,
-    /// Largest resident memory of the worker process.
+    /// Largest resident memory so far of the worker process, whatever else it ran before.
     pub peak_bytes: u64,
     /// Trainable parameters and running statistics.
     pub parameters: u64,
     pub libtorch: String,
     pub device: String,
     pub threads: usize,
+    /// The processor's name; empty in results of older versions, as the next.
+    #[serde(default)]
+    pub processor: String,
+    /// The commit that the program was built from.
+    #[serde(default)]
+    pub git: String,
 }
 
 /// JSON has no NaN and no infinity, so they are stored as texts: `"NaN"`, `"inf"`, `"-inf"`.

@@ -5,7 +5,6 @@
 
 use std::f64::consts::PI;
 
-use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::optimizer::learning_rate;
@@ -40,7 +39,7 @@ pub struct Position {
 
 impl LearningRate {
     /// `steps_per_epoch` counts the last, smaller batch.
-    pub fn new(config: &Config, steps_per_epoch: usize) -> Result<LearningRate> {
+    pub fn new(config: &Config, steps_per_epoch: usize) -> LearningRate {
         let base = learning_rate(config.optimizer);
         let position = Position { lr: base, epoch: 0, step: 0, best: None, bad_epochs: 0 };
         let total_steps = config.epochs * steps_per_epoch;
@@ -49,17 +48,10 @@ impl LearningRate {
         rate.position.lr = match (&rate.schedule, rate.warmup) {
             (_, Some(warmup)) => base * warmup.start_factor,
             (Schedule::Staged { stages }, _) => stages[0].lr,
-            (Schedule::OneCycle { pct_start, .. }, _) => {
-                ensure!(
-                    pct_start * total_steps as f64 > 1.0,
-                    "one_cycle needs more than one step before its peak, but {pct_start} of {total_steps} steps is {}",
-                    pct_start * total_steps as f64
-                );
-                rate.one_cycle(0)
-            }
+            (Schedule::OneCycle { .. }, _) => rate.one_cycle(0),
             _ => base,
         };
-        Ok(rate)
+        rate
     }
 
     /// After each batch.

@@ -132,7 +132,7 @@ impl<'a> Trainer<'a> {
         let mut network = untrained(config, seed);
         network.move_to(device);
         let mut optimizer = Optimizer::new(config.optimizer, &network.parameters());
-        let course = Course::new(config, seed, (split.train.size()[0] as usize).div_ceil(config.batch_size), device)?;
+        let course = Course::new(config, seed, (split.train.size()[0] as usize).div_ceil(config.batch_size), device);
         optimizer.lr = course.rate.position.lr;
         Ok(Trainer { config, sets, split, scaling, network, optimizer, course })
     }
@@ -159,6 +159,7 @@ impl<'a> Trainer<'a> {
                 if observer.wants_stop() {
                     return Ok(Flow::Stop);
                 }
+                partial.pause(clock.lap());
             }
         }
         partial.train(clock.lap());

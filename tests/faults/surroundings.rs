@@ -133,7 +133,7 @@ fn row_29_ten_thousand_trials_are_planned() {
     let mut command = lab.command("sweep tiny.yaml --plan");
     limit(&mut command, libc::RLIMIT_AS, 8 << 30);
     let ended = lab.start_command(command).end().expect(DONE);
-    assert!(ended.out.ends_with("10000 trials, 10000 new; results in results/tiny\n"));
+    assert!(ended.out.ends_with("10000 trials, 10000 to run; results in results/tiny\n"));
     assert_eq!(ended.out.lines().count(), 10_001);
 }
 
