@@ -36,9 +36,11 @@ def render(systems):
         "held. `scripts/claims.py` writes this page from the tables beside it.",
         "**The images were JPEG-compressed once**, so no number here is one on the official pixels, and a claim may be missed or "
         "met for that alone. The test images never chose anything: not an epoch, not a setting.",
-        "Of a comparison of accuracies, *held* and *contradicted* need a paired t-test below 0.05 after Holm's adjustment within its block; "
-        "anything else is *inconclusive*, which is not the same as equal. An accuracy is *held* if its 95 % interval reaches the "
-        "claimed one.",
+        "Of a comparison of accuracies, *held* and *contradicted*, or *better* and *worse* where nothing is claimed, need a paired "
+        "t-test below 0.05 after Holm's adjustment within its block; anything else is *inconclusive*, which is not the same as "
+        "equal. Differences are in points, paired by seed; the reports have their intervals. A claimed number is *held* if the 95 % "
+        "interval of ours reaches it, *exceeded* or *lower* if ours is surely better, else *not reached*. *Run* means that no "
+        "number is claimed.",
     ]
     parts += [section(system) for system in systems]
     parts.append(runs([system["experiment"] for system in systems]))
@@ -54,7 +56,9 @@ def section(system):
     trials = ended(name)
     if not trials:
         return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
-    return f"{title}\n\n[Report]({name}/report.md) · [tables]({name}/summary.md) · {modes(trials)} mode\n\n{markdown(table)}"
+    links = f"[Report]({name}/report.md) · [tables]({name}/summary.md)"
+    count = f"{len(trials)} of {len(read(name, 'plan.csv'))} trials"
+    return f"{title}\n\n{links} · {modes(trials)} mode · {count}\n\n{markdown(table)}"
 
 
 def judge(claim, rows):
@@ -75,11 +79,13 @@ def accuracy(claim, _base, settings):
     """Whether the claimed accuracy lies within what the seeds allow."""
     row = settings[0]
     low, high = row["test_accuracy_ci_low"], row["test_accuracy_ci_high"]
+    selected = (f"; validation accuracy {percent(row['val_accuracy_mean'])} % at the selected epoch, "
+                f"{percent(row['val_accuracy_peak_mean'])} % at its highest")
     if not low:
         side = "reached" if float(row["test_accuracy_mean"]) >= claim["value"] else "not reached"
-        return mean(row), f"{side} with one seed: no interval"
+        return mean(row) + selected, f"{side} with one seed: no interval"
     outcome = "not reached" if float(high) < claim["value"] else "exceeded" if float(low) > claim["value"] else "held"
-    return f"{mean(row)}, 95 % interval {percent(low)}–{percent(high)} %", outcome
+    return f"{mean(row)}, 95 % interval {percent(low)}–{percent(high)} %{selected}", outcome
 
 
 def loss(claim, _base, settings):
@@ -120,13 +126,14 @@ def shown(_claim, _base, settings):
 
 
 def less_overfitting(_claim, base, settings):
-    """Whether the interval of any setting's rise of the validation loss lies below the base's."""
+    """Whether the interval of any setting's rise of the validation loss, or the one value of all its seeds, lies below the base's."""
     rise = "val_loss_rise"
     texts = [f"{row['label']}: {float(row[rise + '_mean']):.2f} (gap {percent(row['accuracy_gap_mean'])})" for row in [base, *settings]]
     measured = "rise of the validation loss (gap in points): " + "; ".join(texts)
     if not base[rise + "_ci_low"]:
         return measured, "one seed: no interval"
-    below = [row["label"] for row in settings if row[rise + "_ci_high"] and float(row[rise + "_ci_high"]) < float(base[rise + "_ci_low"])]
+    high = {row["label"]: row[rise + "_ci_high"] or (row[rise + "_mean"] if row[rise + "_std"] else "inf") for row in settings}
+    below = [label for label, end in high.items() if float(end) < float(base[rise + "_ci_low"])]
     return measured, f"held: {'; '.join(below)}" if below else "inconclusive"
 
 
@@ -172,7 +179,8 @@ def runs(experiments):
         f"{markdown(table)}\n\n"
         "The hours were measured beside other work on the same machine, or while it was suspended, and say nothing about speed; `benchmarks/` has measurements. "
         "`runner report results/NAME` makes all tables and plots anew from the stored trials. The weights are not stored: "
-        "`runner sweep experiments/NAME.yaml --rerun all` trains them again, in exact mode to the same bits.")
+        "`runner sweep experiments/NAME.yaml --rerun all` trains them again if it has the same images (`manifest.json` has their "
+        "SHA-256; with others use `--out`), in exact mode and on such a processor to the same bits.")
 
 
 def ended(experiment):

@@ -97,7 +97,7 @@ class Trial:
                 "accuracy_gap": train["accuracy"] - test["accuracy"], "loss_gap": test["loss"] - train["loss"],
                 **{f"macro_{name}": np.mean(scores) for name, scores in self.class_scores.items()},
                 "val_loss_rise": self.history[-1]["val_loss"] - min(epoch["val_loss"] for epoch in self.history),
-                "val_curve_area": np.mean(accuracies), "epochs_run": self.result["epochs"],
+                "val_accuracy_peak": max(accuracies), "val_curve_area": np.mean(accuracies), "epochs_run": self.result["epochs"],
                 "seconds": self.result["seconds"], "images_per_second": self.result["images_per_second"],
             }
         return found

@@ -105,7 +105,7 @@ def contender_table(rows, main, quantities):
     for name in values:
         all_values = [row.value for row in of[main] if row.contender == name]
         ratios = [ratio(values[name], values.get("runner exact")), ratio(values[name], values.get("runner fast"))]
-        line = [name, figure(values[name], unit), f"{min(all_values):.3g}–{max(all_values):.3g}", str(len(all_values))]
+        line = [name, figure(values[name], unit), f"{digits(min(all_values))}–{digits(max(all_values))}", str(len(all_values))]
         table.append(line + (ratios if compared else []) + [extra(of[quantity], name) for quantity in rest])
     return table
 
@@ -142,8 +142,11 @@ def ordered(items):
 def figure(value, unit):
     if value is None or value == "":
         return unit if value == "" else ""
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{text} {unit}".strip()
+    return f"{digits(value)} {unit}".strip()
+
+
+def digits(value):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def ratio(value, base):

@@ -26,6 +26,8 @@ pub enum Measure {
     LossGap,
     /// Validation loss after the last epoch minus the lowest of all epochs: what training on has cost.
     LossRise,
+    /// The highest validation accuracy of any epoch, which need not be the selected one's.
+    PeakValAccuracy,
     /// Mean validation accuracy over the epochs: the area under its curve, divided by its length.
     CurveArea,
     /// First epoch whose validation accuracy reaches the target; trials that never do have none.
@@ -68,6 +70,7 @@ impl Measure {
                 let lowest = history.iter().map(|epoch| epoch.val_loss).fold(f64::INFINITY, f64::min);
                 history.last()?.val_loss - lowest
             }
+            Measure::PeakValAccuracy => history.iter().map(|epoch| epoch.val_accuracy).fold(0.0, f64::max),
             Measure::Epochs => outcome.epochs as f64,
             Measure::Seconds => outcome.seconds,
             Measure::ImagesPerSecond => outcome.images_per_second,
@@ -90,6 +93,7 @@ impl Measure {
             Measure::AccuracyGap => "accuracy_gap".into(),
             Measure::LossGap => "loss_gap".into(),
             Measure::LossRise => "val_loss_rise".into(),
+            Measure::PeakValAccuracy => "val_accuracy_peak".into(),
             Measure::CurveArea => "val_curve_area".into(),
             Measure::EpochsTo(target) => format!("epochs_to_val_{target}"),
             Measure::SecondsTo(target) => format!("seconds_to_val_{target}"),

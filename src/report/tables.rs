@@ -39,10 +39,9 @@ pub fn trials_csv(trials: &[StoredTrial], targets: &[f64]) -> Result<Vec<u8>> {
 /// The columns of `trials.csv` with one row for each of `trials`; a cell is empty where there is no value yet.
 pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> Grid {
     let keys = key_columns(trials);
-    let measures: Vec<Measure> = [Measure::AccuracyGap, Measure::LossGap, Measure::LossRise, Measure::CurveArea]
-        .into_iter()
-        .chain(target_measures(targets))
-        .collect();
+    let whole =
+        [Measure::AccuracyGap, Measure::LossGap, Measure::LossRise, Measure::PeakValAccuracy, Measure::CurveArea];
+    let measures: Vec<Measure> = whole.into_iter().chain(target_measures(targets)).collect();
     let header = ["id", "blocks", "seed"].into_iter().chain(keys.iter().copied()).chain(ENDING).chain(SCORES);
     let header = header.map(str::to_owned).chain(measures.iter().map(|measure| measure.column()));
     let row = |trial: &StoredTrial| {
@@ -187,6 +186,7 @@ pub fn summary_csv(blocks: &[BlockSummary], targets: &[f64]) -> Result<Vec<u8>> 
         Measure::AccuracyGap,
         Measure::LossGap,
         Measure::LossRise,
+        Measure::PeakValAccuracy,
         Measure::CurveArea,
         Measure::Epochs,
         Measure::Seconds,

@@ -1,4 +1,4 @@
-//! Precision, recall, specificity and F1 of each class on the test set: the base beside the block's best setting.
+//! Precision, recall, specificity and F1 of each class on the test set: the base beside the best of the block's other settings.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::frame::{Frame, ticks};
@@ -8,7 +8,7 @@ use crate::data::CLASSES;
 use crate::report::Study;
 use crate::report::metrics::{ClassScores, per_class};
 use crate::report::statistics::spread;
-use crate::report::summary::{BlockSummary, Row};
+use crate::report::summary::{BlockSummary, Row, best};
 use anyhow::Result;
 use plotters::style::RGBColor;
 
@@ -47,7 +47,7 @@ impl Bars {
 
 pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let base = block.base().filter(|row| row.n() > 0);
-    let best = block.best().filter(|row| !base.is_some_and(|base| std::ptr::eq(base, *row)));
+    let best = best(block.rows.iter().skip(1));
     let seeds = seeds_label(base.into_iter().chain(best));
     let base = base.map(|row| Bars::of_row(row, mix(BASE, PAPER, 0.65)));
     let bars: Vec<Bars> = base.into_iter().chain(best.map(|row| Bars::of_row(row, BLUE))).collect();
