@@ -29,6 +29,20 @@ unsafe extern "C" {
         denominator: *const C_tensor,
         value: f64,
     ) -> *mut c_char;
+    fn runner_fused_adam_(
+        parameters: *mut C_tensor,
+        gradient: *const C_tensor,
+        mean: *mut C_tensor,
+        square: *mut C_tensor,
+        largest: *mut C_tensor,
+        step: f64,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        weight_decay: f64,
+        eps: f64,
+        decoupled: c_int,
+    ) -> *mut c_char;
 }
 
 /// The version of the headers this program was built against, such as `2.11.0`.
@@ -170,6 +184,42 @@ pub fn add_product(target: &mut Tensor, left: &Tensor, right: &Tensor, value: f6
 /// `target.addcdiv_(numerator, denominator, value=value)`
 pub fn add_quotient(target: &mut Tensor, numerator: &Tensor, denominator: &Tensor, value: f64) {
     succeed(unsafe { runner_addcdiv_(target.as_mut_ptr(), numerator.as_ptr(), denominator.as_ptr(), value) });
+}
+
+/// The numbers of one step of Adam.
+pub struct Adam {
+    /// Counted from 1.
+    pub step: u64,
+    pub lr: f64,
+    pub betas: [f64; 2],
+    pub eps: f64,
+    pub weight_decay: f64,
+    /// AdamW's weight decay, apart from the gradient.
+    pub decoupled: bool,
+}
+
+/// Moves contiguous `parameters` by `gradient` in one pass over all numbers. `memory` is the averages of the gradient and of its
+/// square and, with amsgrad, the largest of the latter; all tensors have one shape. `torch.optim.Adam(fused=True)`
+pub fn fused_adam(parameters: &mut Tensor, gradient: &Tensor, memory: &mut [Tensor], adam: &Adam) {
+    let Adam { step, lr, betas: [beta1, beta2], eps, weight_decay, decoupled } = *adam;
+    let [mean, square, largest @ ..] = memory else { panic!("Adam remembers two averages") };
+    let largest = largest.first_mut().map_or(std::ptr::null_mut(), Tensor::as_mut_ptr);
+    succeed(unsafe {
+        runner_fused_adam_(
+            parameters.as_mut_ptr(),
+            gradient.as_ptr(),
+            mean.as_mut_ptr(),
+            square.as_mut_ptr(),
+            largest,
+            step as f64,
+            lr,
+            beta1,
+            beta2,
+            weight_decay,
+            eps,
+            decoupled.into(),
+        )
+    });
 }
 
 fn returned(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Tensor {

@@ -180,6 +180,22 @@ char *runner_addcdiv_(tensor self, tensor numerator, tensor denominator, double 
   return guarded([&] { self->addcdiv_(*numerator, *denominator, value); });
 }
 
+// `parameters`, `gradient`, `mean`, `square` and, for amsgrad, `largest` have one shape; `largest` is null without it.
+char *runner_fused_adam_(tensor parameters, tensor gradient, tensor mean, tensor square, tensor largest, double step,
+                         double lr, double beta1, double beta2, double weight_decay, double eps, int decoupled) {
+  return guarded([&] {
+    at::Tensor steps = at::scalar_tensor(step, at::kFloat);
+    at::TensorList largests = largest ? at::TensorList(*largest) : at::TensorList();
+    if (decoupled) {
+      at::_fused_adamw_(*parameters, *gradient, *mean, *square, largests, steps, lr, beta1, beta2, weight_decay, eps,
+                        largest != nullptr, false);
+    } else {
+      at::_fused_adam_(*parameters, *gradient, *mean, *square, largests, steps, lr, beta1, beta2, weight_decay, eps,
+                       largest != nullptr, false);
+    }
+  });
+}
+
 char *runner_graph_begin(int gpu, void **graph) {
   return guarded([&] {
     auto *begun = new Graph(gpu);

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::optimizer::memory_names;
 use crate::models::State;
-use crate::native::{add_product, add_scaled, no_grad};
+use crate::native::{Adam, add_product, add_scaled, fused_adam, no_grad};
 use crate::spec::config::Optimizer as Settings;
 
 /// Numbers updated at a time: so many of each kind stay in a processor's cache from one operation to the next.
@@ -18,6 +18,8 @@ pub struct PackedOptimizer {
     pace: Pace,
     momentum: Column,
     weight_decay: Column,
+    /// Each member's learning rate of this step.
+    rates: Vec<f64>,
     steps: u64,
     /// [K, P] for each of the optimizer's kinds of memory.
     memory: Vec<Tensor>,
@@ -92,6 +94,7 @@ impl PackedOptimizer {
             pace: Pace::new(settings.len() as i64, device),
             momentum: Column::new(momenta, device),
             weight_decay: Column::new(decays, device),
+            rates: vec![],
             steps: 0,
             memory,
         }
@@ -100,6 +103,7 @@ impl PackedOptimizer {
     /// Begins the next step, with a learning rate for each member.
     pub fn begin_step(&mut self, rates: &[f64]) {
         self.steps += 1;
+        self.rates = rates.to_vec();
         let steps = self.steps as f64;
         let numbers = |(lr, weight_decay): (&f64, &f64)| {
             let (rate, correction) = match self.settings {
@@ -119,12 +123,31 @@ impl PackedOptimizer {
     /// step on.
     pub fn end_step(&self, parameters: &Tensor, gradient: &Tensor) {
         no_grad(|| {
+            if parameters.device() == Device::Cpu && self.is_adam() {
+                return self.update_in_one_pass(parameters, gradient);
+            }
             for (start, width) in blocks(parameters) {
                 let block = |tensor: &Tensor| tensor.narrow(1, start, width);
                 let mut memory: Vec<Tensor> = self.memory.iter().map(block).collect();
                 self.update(&mut block(parameters), block(gradient), &mut memory);
             }
         });
+    }
+
+    fn is_adam(&self) -> bool {
+        matches!(self.settings, Settings::Adam { .. } | Settings::Adamw { .. })
+    }
+
+    /// Adam member by member, in libtorch's own loop: a third of the time that one operation after the other takes on a CPU.
+    /// A GPU's recorded steps need the learning rates in a tensor.
+    fn update_in_one_pass(&self, parameters: &Tensor, gradient: &Tensor) {
+        let (Settings::Adam { betas, eps, .. } | Settings::Adamw { betas, eps, .. }) = self.settings else { return };
+        let decoupled = matches!(self.settings, Settings::Adamw { .. });
+        for (member, (&lr, &weight_decay)) in (0..).zip(self.rates.iter().zip(&self.weight_decay.values)) {
+            let mut memory: Vec<Tensor> = self.memory.iter().map(|memory| memory.get(member)).collect();
+            let adam = Adam { step: self.steps, lr, betas, eps, weight_decay, decoupled };
+            fused_adam(&mut parameters.get(member), &gradient.get(member).contiguous(), &mut memory, &adam);
+        }
     }
 
     pub fn steps(&self) -> u64 {
