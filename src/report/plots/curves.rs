@@ -1,4 +1,5 @@
-//! Accuracy, loss or learning rate over the epochs: the mean over a configuration's seeds, with a band of one standard deviation.
+//! Accuracy, loss or learning rate over the epochs: the mean over a configuration's seeds, with a band of one standard deviation,
+//! or with the seeds where the mean is of learning rates, which move in steps.
 //!
 //! A mean whose members change would jump for no reason of training. So it ends with the shortest of its trials, and what early
 //! stopping let the others go on for is drawn seed by seed. Diverged trials are in no mean; each is a dotted line that ends in ×.
@@ -167,7 +168,8 @@ pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
 fn caption(study: &Study, content: &Page) -> String {
     let seeds = seeds_label(content.rows.iter().map(|(_, row)| *row));
     let several = content.rows.iter().any(|(_, row)| row.n() > 1);
-    let mean = if content.quantity.is_measured() { "mean ± std" } else { "geometric mean, and std of the logarithm," };
+    let mean =
+        if content.quantity.is_measured() { "mean ± std" } else { "thin lines: seeds · thick: geometric mean" };
     let what = if several { format!("{mean} over {seeds}") } else { seeds };
     let diverged = content.rows.iter().any(|(_, row)| row.diverged().count() > 0);
     let lengths = |row: &Row| row.done().map(|trial| trial.history.len()).collect::<HashSet<_>>().len();
@@ -192,10 +194,14 @@ fn epoch_ticks(range: (f64, f64)) -> Vec<(f64, String)> {
     if range == ALONE { vec![(1.0, "1".to_owned())] } else { whole_ticks(range, 10) }
 }
 
-/// Of the means and bands of the whole block; single wild values do not stretch it.
+/// Of the means and bands, or the seeds, of the whole block; single wild values do not stretch it.
 fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
     let mut values: Vec<f64> = Vec::new();
     for row in &block.rows {
+        if !quantity.is_measured() {
+            values.extend(row.done().flat_map(|trial| &trial.history).map(|epoch| quantity.validation(epoch)));
+            continue;
+        }
         for value in [Quantity::validation, Quantity::training] {
             let mean = Mean::of(&row.done().collect::<Vec<_>>(), |epoch| value(quantity, epoch));
             values.extend(mean.upper().into_iter().chain(mean.lower()).map(|(_, y)| y));
@@ -253,7 +259,7 @@ fn draw_row(canvas: &Canvas, frame: &Frame, quantity: Quantity, number: usize, r
     let done: Vec<&StoredTrial> = row.done().collect();
     let training = Mean::of(&done, |epoch| quantity.training(epoch));
     let validation = Mean::of(&done, |epoch| quantity.validation(epoch));
-    if done.len() > 1 {
+    if done.len() > 1 && quantity.is_measured() {
         draw_band(canvas, frame, &validation, color)?;
     }
     if quantity.is_measured() {
@@ -265,8 +271,9 @@ fn draw_row(canvas: &Canvas, frame: &Frame, quantity: Quantity, number: usize, r
         canvas.circle(frame.at(only), MARKER_RADIUS * 0.6, pale, 1.0)?;
     }
     for trial in &done {
-        // From the last epoch of the mean on.
-        let rest = trial.history.iter().skip(validation.points.len().saturating_sub(1));
+        // From the last epoch of the mean on, or the whole trial where there is no band.
+        let start = if quantity.is_measured() { validation.points.len().saturating_sub(1) } else { 0 };
+        let rest = trial.history.iter().skip(start);
         let tail: Vec<Point> = rest.map(|epoch| (epoch.epoch as f64, quantity.validation(epoch))).collect();
         for piece in frame.clip(&tail) {
             canvas.line(&piece, pale, THIN)?;

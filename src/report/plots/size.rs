@@ -53,7 +53,7 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
 /// With a margin of a tenth of the width.
 fn across(marks: &[Mark]) -> (f64, f64) {
     let (low, high) = marks.iter().fold((f64::MAX, f64::MIN), |(low, high), mark| (low.min(mark.x), high.max(mark.x)));
-    let pad = ((high - low) * 0.1).max(0.05);
+    let pad = ((high - low) * 0.1).max(0.005);
     (low - pad, high + pad)
 }
 
