@@ -157,7 +157,7 @@ struct RunArguments {
     /// Also store every step's learning rate and loss in steps.csv
     #[arg(long)]
     trace: bool,
-    /// Run stored trials again: those that failed or diverged, or all
+    /// Run stored trials again: those that failed, from their last checkpoint, and those that diverged; or all
     #[arg(long, value_enum, value_name = "failed|all")]
     rerun: Option<Rerun>,
     /// Kill and retry a trial that takes longer, such as 90s, 30m or 2h
