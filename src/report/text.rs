@@ -56,7 +56,9 @@ fn in_short(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> Strin
         bases(study, blocks).into_iter().chain(tally(blocks)).chain(accidents(study)).collect::<Vec<_>>().join("\n"),
     );
     parts.extend(figures.iter().filter(|figure| figure.place == Place::Overview).map(image));
-    parts.push(format!("What the validation images would choose in each block:\n\n{}", chosen(study, blocks)));
+    if blocks.iter().any(|block| block.rows.len() > 1) {
+        parts.push(format!("What the validation images would choose in each block:\n\n{}", chosen(study, blocks)));
+    }
     parts.join("\n\n")
 }
 
