@@ -36,9 +36,9 @@ def render(systems):
         "held. `scripts/claims.py` writes this page from the tables beside it.",
         "**The images were JPEG-compressed once**, so no number here is one on the official pixels, and a claim may be missed or "
         "met for that alone. The test images never chose anything: not an epoch, not a setting.",
-        "Of a comparison of accuracies, *held* and *contradicted*, or *better* and *worse* where nothing is claimed, need a paired "
-        "t-test below 0.05 after Holm's adjustment within its block; anything else is *inconclusive*, which is not the same as "
-        "equal. Differences are in points, paired by seed; the reports have their intervals. A claimed number is *held* if the 95 % "
+        "A claim that something helps is *held* if any of its settings is surely better than the base, *contradicted* if all are "
+        "surely worse. Surely means a paired t-test below 0.05 after Holm's adjustment within the block; anything else is "
+        "*inconclusive*, which is not the same as equal. Differences are in points, paired by seed; the reports have their intervals. A claimed number is *held* if the 95 % "
         "interval of ours reaches it, *exceeded* or *lower* if ours is surely better, else *not reached*. *Run* means that no "
         "number is claimed.",
     ]
@@ -101,13 +101,14 @@ def loss(claim, _base, settings):
 
 
 def compared(claim, base, settings):
-    """Whether any setting differs from the base as claimed, and none in the other direction."""
-    verdicts = {row["verdict"] for row in settings}
+    """Whether any setting differs from the base as claimed; contradicted if all differ in the other direction."""
     opposite = "worse" if claim["expect"] == "better" else "better"
-    if claim["expect"] in verdicts:
-        outcome = "held" if opposite not in verdicts else "held for some, contradicted for others"
-    else:
-        outcome = "contradicted" if opposite in verdicts else "inconclusive"
+    as_claimed, against = ([row["label"] for row in settings if row["verdict"] == verdict] for verdict in (claim["expect"], opposite))
+    outcome = "held" if as_claimed else "contradicted" if len(against) == len(settings) else "inconclusive"
+    if as_claimed and len(settings) > 1:
+        outcome += f": {'; '.join(as_claimed)}"
+    if against and outcome != "contradicted":
+        outcome += f", but {opposite}: {'; '.join(against)}"
     return differences(base, settings), outcome
 
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 
-use super::store::Claim;
+use super::store::{Claim, Identity};
 use crate::train::checkpoint;
 use crate::train::course::{Reached, reached};
 
@@ -29,7 +29,7 @@ impl Start {
         let afresh = |note| Start { trace: traced.then(|| STEPS_HEADER.to_owned()), note, ..Start::default() };
         let Some(bytes) = claim.read_checkpoint()? else { return Ok(afresh(None)) };
         let steps = traced.then(|| steps.unwrap_or_default());
-        Start::at(bytes, steps.as_deref()).or_else(|error| {
+        Start::at(bytes, claim.identity(), steps.as_deref()).or_else(|error| {
             let note = format!("{error:#}; the trial starts afresh");
             claim.discard_checkpoint()?;
             Ok(afresh(Some(note)))
@@ -37,8 +37,9 @@ impl Start {
     }
 
     /// At the checkpoint in `bytes`, until which the stored `steps` must go.
-    fn at(bytes: Vec<u8>, steps: Option<&[u8]>) -> Result<Start> {
-        let reached = reached(&checkpoint::decode(&bytes).context("the checkpoint is damaged")?)?;
+    fn at(bytes: Vec<u8>, identity: &Identity, steps: Option<&[u8]>) -> Result<Start> {
+        let checkpoint = checkpoint::decode(&bytes).context("the checkpoint is damaged")?;
+        let reached = reached(&checkpoint, &identity.config, identity.seed)?;
         let trace = steps.map(|steps| steps_until(steps, reached.steps)).transpose()?;
         Ok(Start { resume: Some(bytes), reached, trace, note: None })
     }

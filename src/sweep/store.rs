@@ -265,7 +265,7 @@ impl Store {
         }
         // Whoever wrote here held the lock.
         remove_scratch(&folder, |_| false)?;
-        let claim = Claim { store: self.clone(), folder, id: identity.id.clone(), _lock: lock };
+        let claim = Claim { store: self.clone(), folder, identity: identity.clone(), _lock: lock };
         claim.write(CONFIG, &pretty(identity)?)?;
         Ok(Some(claim))
     }
@@ -275,11 +275,15 @@ impl Store {
 pub struct Claim {
     store: Store,
     folder: PathBuf,
-    id: String,
+    identity: Identity,
     _lock: File,
 }
 
 impl Claim {
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     pub fn write_checkpoint(&self, bytes: &[u8], history: &[Epoch]) -> Result<()> {
         self.write(HISTORY, &history_csv(history)?)?;
         self.write(LAST, bytes)
@@ -300,7 +304,7 @@ impl Claim {
 
     /// The finished epochs as far as they are stored.
     pub fn history(&self) -> Vec<Epoch> {
-        self.store.history_so_far(&self.id)
+        self.store.history_so_far(&self.identity.id)
     }
 
     pub fn write_steps(&self, bytes: &[u8]) -> Result<()> {
@@ -328,7 +332,7 @@ impl Claim {
         }
         self.write(HISTORY, &history_csv(history)?)?;
         self.write(RESULT, &pretty(outcome)?)?;
-        let target = self.store.trial_dir(&self.id);
+        let target = self.store.trial_dir(&self.identity.id);
         if !target.join(RESULT).exists() {
             // Without its result it is no stored trial, whoever made it.
             remove_folder(&target)?;

@@ -69,6 +69,14 @@ struct Progress {
     partial: Option<Partial>,
 }
 
+impl Progress {
+    fn is_of(&self, config: &Config, seed: u64) -> Result<()> {
+        let same = self.config == *config && self.seed == seed;
+        ensure!(same, "the checkpoint belongs to another configuration or seed");
+        Ok(())
+    }
+}
+
 /// An epoch under way.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Partial {
@@ -238,10 +246,7 @@ impl<'a> Course<'a> {
     pub fn restore(&mut self, bytes: &[u8]) -> Result<Restored> {
         let checkpoint = checkpoint::decode(bytes)?;
         let progress = progress(&checkpoint)?;
-        ensure!(
-            progress.config == self.progress.config && progress.seed == self.progress.seed,
-            "the checkpoint belongs to another configuration or seed"
-        );
+        progress.is_of(self.config, self.progress.seed)?;
         let state = checkpoint.state()?;
         let generator = |kind| state.iter().find(|(name, _)| name == kind).map(|(_, generator)| generator);
         native::set_generator_state(Device::Cpu, generator(GENERATOR).context("no generator state")?);
@@ -258,9 +263,10 @@ impl<'a> Course<'a> {
     }
 }
 
-/// How far `checkpoint` has come.
-pub fn reached(checkpoint: &Checkpoint) -> Result<Reached> {
+/// How far `checkpoint` of the trial of `config` and `seed` has come.
+pub fn reached(checkpoint: &Checkpoint, config: &Config, seed: u64) -> Result<Reached> {
     let progress = progress(checkpoint)?;
+    progress.is_of(config, seed)?;
     Ok(Reached {
         epochs: progress.history.len(),
         steps: progress.position.step,

@@ -2,7 +2,7 @@
 
 use super::canvas::{Align, Canvas, Ink, Point, paint_photographs};
 use super::theme::{MARGIN, QUIET, SMALL, TITLE, WIDTH};
-use super::{TrialView, headline, page};
+use super::{TrialView, page};
 use crate::report::Study;
 use crate::train::record::Filters;
 use anyhow::{Result, ensure};
@@ -26,7 +26,7 @@ pub fn render(study: &Study, view: &TrialView) -> Result<Vec<u8>> {
     let tile = ((WIDTH - 2.0 * MARGIN + GAP) / in_row as f64 - GAP).min(LARGEST_TILE);
     let line = tile + SMALL + GAP;
     let height = TOP + line * count.div_ceil(in_row) as f64 + MARGIN + SMALL * 2.0;
-    let title = headline(&format!("{count} kernels of the first convolution"), &view.label);
+    let title = format!("{count} kernels of the first convolution of {}", view.label);
     let caption = format!(
         "weights for red, green and blue as one colour; grey is 0, full colour ±{strongest:.3}; {rows}×{columns} pixels \
          · n = 1 trial, seed {} · {} · {}",

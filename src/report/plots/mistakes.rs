@@ -2,7 +2,7 @@
 
 use super::canvas::{Align, Canvas, Ink, Point, paint_photographs};
 use super::theme::{INK, MARGIN, QUIET, SMALL, TICK, TITLE, WIDTH};
-use super::{TrialView, headline, page};
+use super::{TrialView, page};
 use crate::data::{IMAGE_BYTES, Images};
 use crate::report::Study;
 use crate::train::record::Mistake;
@@ -19,7 +19,7 @@ const TOP: f64 = MARGIN + TITLE * 1.6;
 pub fn render(study: &Study, view: &TrialView, test: &Images) -> Result<Vec<u8>> {
     let mistakes = &view.showcase.mistakes;
     let height = TOP + ROW * mistakes.len().div_ceil(COLUMNS) as f64 + MARGIN + SMALL * 2.0;
-    let title = headline("Surest mistakes", &view.label);
+    let title = format!("Surest mistakes of {}", view.label);
     let caption = format!(
         "test images with their class, the class predicted and its probability; the {} mistakes of highest probability \
          · n = 1 trial, seed {} · {} · {}",
