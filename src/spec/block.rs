@@ -42,7 +42,11 @@ pub fn expand_blocks(slots: Vec<Slot>, root: &Node, dataset: DatasetName, mode: 
     let differs = |block: &Block| block.variants.iter().any(|variant| variant.config.data.dataset != dataset);
     match blocks.iter().zip(&slots).find(|(block, _)| differs(block)) {
         Some((block, slot)) => {
-            let problem = format!("block `{}` has another data set than the base: an experiment has one", block.id);
+            let problem = format!(
+                "block `{}` has another data set than the base, but an experiment has one (`data.train: N` changes one field of \
+                 data, `data: {{train: N}}` all)",
+                block.id
+            );
             Err(slot.error(problem))
         }
         None => Ok(blocks),
