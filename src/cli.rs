@@ -16,7 +16,7 @@ use crate::models;
 use crate::report::compare::caveats;
 use crate::report::show::{Choice, Listing, Request, View};
 use crate::report::summary::summarize;
-use crate::report::words::grouped;
+use crate::report::words::{count, grouped};
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial};
 use crate::sweep::manifest::Manifest;
@@ -423,7 +423,7 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun
         let names = if names.is_empty() { "base".to_owned() } else { names.join("; ") };
         lines.push(format!("{}  seed {:<4} {state:<6}  {names}", trial.id, trial.seed));
     }
-    lines.push(format!("{} trials, {new} to run; results in {}", trials.len(), out.display()));
+    lines.push(format!("{}, {new} to run; results in {}", count(trials.len(), "trial"), out.display()));
     say(&lines.join("\n"))?;
     Ok(exit::DONE)
 }

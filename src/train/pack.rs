@@ -409,7 +409,7 @@ fn optimizer(members: &[Member], network: &PackedNetwork) -> PackedOptimizer {
     PackedOptimizer::new(&settings, &network.parameters())
 }
 
-/// Books each member's share of the time since the last reading as training.
+/// Books each member's share of the time since the last reading.
 fn book(partials: &mut [Partial], clock: &mut Instant, as_what: fn(&mut Partial, f64)) {
     let share = clock.elapsed().as_secs_f64() / partials.len() as f64;
     partials.iter_mut().for_each(|partial| as_what(partial, share));
