@@ -34,7 +34,7 @@ def render(systems):
         "Each project's recipe was run with this program. A row says what was claimed, what was measured (mean ± standard "
         "deviation over n seeds, on the 10,000 test images, of the epoch with the best validation loss) and whether the claim "
         "held. `scripts/claims.py` writes this page from the tables beside it.",
-        "**The images were JPEG-compressed once**, so no number here is one on the official pixels, and a claim may be missed or "
+        "**The images were JPEG-compressed once** (about 30 dB PSNR against the originals), so no number here is one on the official pixels, and a claim may be missed or "
         "met for that alone. The test images never chose anything: not an epoch, not a setting.",
         "A claim that something helps is *held* if any of its settings is surely better than the base, *contradicted* if all are "
         "surely worse. Surely means a paired t-test below 0.05 after Holm's adjustment within the block; anything else is "
