@@ -34,13 +34,13 @@ def render(systems):
         "Each project's recipe was run with this program. A row says what was claimed, what was measured (mean ± standard "
         "deviation over n seeds, on the 10,000 test images, of the epoch with the best validation loss) and whether the claim "
         "held. `scripts/claims.py` writes this page from the tables beside it.",
-        "**The images were JPEG-compressed once** (about 30 dB PSNR against the originals), so no number here is one on the official pixels, and a claim may be missed or "
-        "met for that alone. The test images never chose anything: not an epoch, not a setting.",
+        "**The images were JPEG-compressed once** (about 30 dB PSNR against the originals), so no number here is one on the "
+        "official pixels, and a claim may be missed or met for that alone. The test images never chose anything: not an epoch, not a setting.",
         "A claim that something helps is *held* if any of its settings is surely better than the base, *contradicted* if all are "
         "surely worse. Surely means a paired t-test below 0.05 after Holm's adjustment within the block; anything else is "
-        "*inconclusive*, which is not the same as equal. Differences are in points, paired by seed; the reports have their intervals. A claimed number is *held* if the 95 % "
-        "interval of ours reaches it, *exceeded* or *lower* if ours is surely better, else *not reached*. *Run* means that no "
-        "number is claimed.",
+        "*inconclusive*, which is not the same as equal. Differences are in points, paired by seed; the reports have their "
+        "intervals. A claimed number is *held* if the 95 % interval of ours reaches it, *exceeded* or *lower* if ours is surely "
+        "better, else *not reached*. *Run* means that no number is claimed.",
     ]
     parts += [section(system) for system in systems]
     parts.append(runs([system["experiment"] for system in systems]))
@@ -178,7 +178,8 @@ def runs(experiments):
     return (
         "## Commands, times and machine\n\n"
         f"{markdown(table)}\n\n"
-        "The hours were measured beside other work on the same machine, or while it was suspended, and say nothing about speed; `benchmarks/` has measurements. "
+        "The hours were measured beside other work on the same machine, or while it was suspended, and say nothing about speed; "
+        "`benchmarks/` has measurements. "
         "`runner report results/NAME` makes all tables and plots anew from the stored trials. The weights are not stored: "
         "`runner sweep experiments/NAME.yaml --rerun all` trains them again if it has the same images (`manifest.json` has their "
         "SHA-256; with others use `--out`), in exact mode and on such a processor to the same bits.")

@@ -99,10 +99,7 @@ impl Study {
 
     /// As every caption names the data.
     pub fn data_label(&self) -> &'static str {
-        match self.dataset {
-            DatasetName::Cifar10 if !self.official => "cifar10, but not the official pixels",
-            dataset => data_label(dataset),
-        }
+        pixels_label(self.dataset, self.official)
     }
 
     /// `exact mode`, `fast mode`, or several where trials of different ones meet.
@@ -120,6 +117,14 @@ pub fn data_label(dataset: DatasetName) -> &'static str {
     match dataset {
         DatasetName::Synthetic => "SYNTHETIC data",
         DatasetName::Cifar10 => "cifar10",
+    }
+}
+
+/// The same, where it is known whether the images are the published ones.
+pub fn pixels_label(dataset: DatasetName, official: bool) -> &'static str {
+    match dataset {
+        DatasetName::Cifar10 if !official => "cifar10, but not the official pixels",
+        dataset => data_label(dataset),
     }
 }
 

@@ -111,7 +111,7 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     let (results, data) = (options.out.clone(), options.data.clone());
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };
     let publisher =
-        publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, test_images));
+        publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, Some(test_images)));
     Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
 }
 
@@ -162,7 +162,7 @@ struct Data {
     /// By the data set's name.
     sources: BTreeMap<String, DataSource>,
     /// For the report.
-    test_images: Option<Arc<Images>>,
+    test_images: Arc<Images>,
     /// For the workers.
     images: Option<Arc<SharedDataset>>,
 }
@@ -182,7 +182,7 @@ fn read_data(experiment: &Experiment, folder: &Path) -> Result<Data> {
     };
     let source = DataSource { sha256, official, source: set.source, class_names };
     let sources = BTreeMap::from([(name.as_str().to_owned(), source)]);
-    Ok(Data { sources, test_images: Some(Arc::new(set.test)), images })
+    Ok(Data { sources, test_images: Arc::new(set.test), images })
 }
 
 /// The test images that the experiment in `manifest` was scored on, if `folder` has them.

@@ -14,8 +14,7 @@ use super::study::{DataNote, stored_trial, study};
 use super::test_images;
 use crate::data::Images;
 use crate::report::compare::compare;
-use crate::report::{Rendered, StoredTrial, Study, events, html, render_all};
-use crate::spec::config::DatasetName;
+use crate::report::{Rendered, StoredTrial, Study, events, html, pixels_label, render_all};
 use crate::spec::{Experiment, Trial};
 
 /// Rendering takes at most about one part in so many of a sweep's time.
@@ -120,11 +119,7 @@ pub fn note(manifest: &Manifest, experiment: &Experiment, test_images: Option<Ar
         source.map_or_else(|| (0..10).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
     let digest = source.map_or("unknown", |source| &source.sha256[..DIGEST_SHOWN.min(source.sha256.len())]);
     let official = source.is_some_and(|source| source.official);
-    let text = match name {
-        DatasetName::Cifar10 if official => format!("cifar10 (sha256 {digest}…)"),
-        DatasetName::Cifar10 => format!("cifar10, but not the official pixels (sha256 {digest}…)"),
-        DatasetName::Synthetic => format!("SYNTHETIC data (sha256 {digest}…)"),
-    };
+    let text = format!("{} (sha256 {digest}…)", pixels_label(name, official));
     DataNote { class_names, official, text, test_images }
 }
 

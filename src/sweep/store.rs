@@ -333,7 +333,7 @@ impl Claim {
         self.write(HISTORY, &history_csv(history)?)?;
         self.write(RESULT, &pretty(outcome)?)?;
         let target = self.store.trial_dir(&self.identity.id);
-        if !target.join(RESULT).exists() {
+        if !self.store.is_stored(&self.identity.id) {
             // Without its result it is no stored trial, whoever made it.
             remove_folder(&target)?;
         }

@@ -104,6 +104,9 @@ impl PackedOptimizer {
     pub fn begin_step(&mut self, rates: &[f64]) {
         self.steps += 1;
         self.rates = rates.to_vec();
+        if self.takes_one_pass() {
+            return;
+        }
         let steps = self.steps as f64;
         let numbers = |(lr, weight_decay): (&f64, &f64)| {
             let (rate, correction) = match self.settings {
@@ -123,7 +126,7 @@ impl PackedOptimizer {
     /// step on.
     pub fn end_step(&self, parameters: &Tensor, gradient: &Tensor) {
         no_grad(|| {
-            if parameters.device() == Device::Cpu && self.is_adam() {
+            if self.takes_one_pass() {
                 return self.update_in_one_pass(parameters, gradient);
             }
             for (start, width) in blocks(parameters) {
@@ -134,12 +137,14 @@ impl PackedOptimizer {
         });
     }
 
-    fn is_adam(&self) -> bool {
-        matches!(self.settings, Settings::Adam { .. } | Settings::Adamw { .. })
+    /// Whether the step is Adam's in libtorch's own loop, a third of the time that one operation after the other takes on a CPU.
+    /// A GPU's recorded steps need the learning rates in a tensor.
+    fn takes_one_pass(&self) -> bool {
+        let is_adam = matches!(self.settings, Settings::Adam { .. } | Settings::Adamw { .. });
+        is_adam && self.memory[0].device() == Device::Cpu
     }
 
-    /// Adam member by member, in libtorch's own loop: a third of the time that one operation after the other takes on a CPU.
-    /// A GPU's recorded steps need the learning rates in a tensor.
+    /// Adam, member by member.
     fn update_in_one_pass(&self, parameters: &Tensor, gradient: &Tensor) {
         let (Settings::Adam { betas, eps, .. } | Settings::Adamw { betas, eps, .. }) = self.settings else { return };
         let decoupled = matches!(self.settings, Settings::Adamw { .. });
