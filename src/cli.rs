@@ -513,13 +513,21 @@ fn run_evaluate(arguments: EvaluateArguments) -> Result<i32> {
     };
     say(&text)?;
     if let Some(folder) = &arguments.plots {
-        make_folder(folder)?;
-        for (name, bytes) in side_by_side::plots(&evaluations)? {
-            write_atomically(&folder.join(name), &bytes)?;
-        }
+        write_new(folder, &side_by_side::plots(&evaluations)?)?;
         sweep::print(&format!("plots in {}", folder.display()));
     }
     Ok(exit::DONE)
+}
+
+/// Writes files into a folder where none of these names is taken, unless by the same bytes.
+fn write_new(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+    make_folder(folder)?;
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        let free = !path.exists() || std::fs::read(&path).is_ok_and(|there| there == *bytes);
+        ensure!(free, "{}: is there already and differs; choose another --plots folder, or remove it", path.display());
+    }
+    files.iter().try_for_each(|(name, bytes)| write_atomically(&folder.join(name), bytes))
 }
 
 fn run_parity(arguments: ParityArguments) -> Result<i32> {

@@ -3,6 +3,7 @@
 mod channel;
 pub mod device;
 mod estimate;
+mod made;
 pub mod manifest;
 pub mod message;
 mod patience;
@@ -92,6 +93,7 @@ pub const THREADS_PER_WORKER: usize = 1;
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
     outlive_the_file_size_limit();
+    made::ensure_results(&options.out)?;
     let Data { sources, test_images, images } = read_data(experiment, &options.data)?;
     let store = Store::create(&options.out)?;
     let devices: Vec<String> = options.devices.iter().map(|device| device::name(*device)).collect();

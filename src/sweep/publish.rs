@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
+use super::made::{self, Wanted};
 use super::manifest::Manifest;
+use super::progress::print;
 use super::store::Store;
 use super::study::{DataNote, stored_trial, study};
 use super::test_images;
@@ -47,7 +49,7 @@ pub fn publish_stored(folder: &Path, data: &Path) -> Result<Study> {
 
 /// Makes the report in `out` that compares the experiments of several results folders, the first being the others' base.
 pub fn publish_comparison(folders: &[PathBuf], out: &Path, data: &Path) -> Result<Study> {
-    ensure!(!out.join("trials").exists(), "{}: holds trials of its own; choose another --out", out.display());
+    made::ensure_comparison(out)?;
     let mut experiments: Vec<(String, Study)> = vec![];
     for (place, folder) in folders.iter().enumerate() {
         ensure!(!folders[..place].contains(folder), "{}: named twice", folder.display());
@@ -75,29 +77,22 @@ fn open(folder: &Path) -> Result<(Store, Manifest)> {
     Ok((store, manifest.with_context(|| format!("{}: no manifest.json here", folder.display()))?))
 }
 
+/// What was in the way is said, and never lost.
 fn write(store: &Store, study: &Study) -> Result<()> {
     let files = render_all(study)?;
-    let before = store.read("report.md").unwrap_or_default();
-    for Rendered { path, bytes } in &files {
-        if let Some(bytes) = bytes {
-            store.write(path, bytes)?;
-        }
-    }
-    let names: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    // Of the earlier report and no other: someone may have put pictures of their own there.
-    for gone in pictures(&String::from_utf8_lossy(&before)).filter(|path| !names.contains(path)) {
-        store.remove(gone)?;
-    }
-    let report = store.read("report.md").context("report.md is gone")?;
-    // Pictures that cannot be made here may still lie there.
-    let picture = |path: &str| names.contains(&path).then(|| store.read(path))?;
-    store.write("report.html", html::page(&study.name, &String::from_utf8_lossy(&report), picture).as_bytes())
-}
-
-/// The plots that a report shows.
-fn pictures(report: &str) -> impl Iterator<Item = &str> {
-    let targets = report.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    targets.filter(|path| path.starts_with("plots/") && path.ends_with(".png") && !path.contains(".."))
+    let bytes_of = |path: &str| files.iter().find(|file| file.path == path)?.bytes.clone();
+    // A picture that cannot be made here may still lie there.
+    let picture = |path: &str| {
+        let shown = files.iter().any(|file| file.path == path);
+        shown.then(|| bytes_of(path).or_else(|| store.read(path)))?
+    };
+    let report = bytes_of("report.md").context("there is no report.md")?;
+    let page = html::page(&study.name, &String::from_utf8_lossy(&report), picture);
+    let mut wanted: Vec<Wanted> =
+        files.iter().map(|Rendered { path, bytes }| Wanted { name: path, bytes: bytes.as_deref() }).collect();
+    wanted.push(Wanted { name: "report.html", bytes: Some(page.as_bytes()) });
+    made::replace(store, &wanted)?.iter().for_each(|note| print(note));
+    Ok(())
 }
 
 /// Brings the event file of a trial up to date, whose stored epochs have just become more.

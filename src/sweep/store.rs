@@ -62,7 +62,7 @@ pub struct Finished {
 impl Store {
     /// Makes the folder if it is not there, proves that it can be written, and removes scratch files of killed programs.
     pub fn create(root: &Path) -> Result<Store> {
-        let store = Store { root: root.to_owned() };
+        let store = Store::at(root);
         for folder in [root.to_owned(), store.root.join("trials"), store.root.join("work"), store.root.join("plots")] {
             make_folder(&folder)?;
             remove_scratch(&folder, is_other_process)?;
@@ -84,14 +84,19 @@ impl Store {
     /// An existing results folder, to read.
     pub fn open(root: &Path) -> Result<Store> {
         ensure!(root.join("trials").is_dir(), "{}: not a results folder (it has no trials/)", root.display());
-        Ok(Store { root: root.to_owned() })
+        Ok(Store::at(root))
     }
 
     /// A folder for tables and plots alone, which is made.
     pub fn for_report(root: &Path) -> Result<Store> {
         let plots = root.join("plots");
         fs::create_dir_all(&plots).with_context(|| format!("cannot make the folder {}", plots.display()))?;
-        Ok(Store { root: root.to_owned() })
+        Ok(Store::at(root))
+    }
+
+    /// A folder that need not be there, to look into.
+    pub fn at(root: &Path) -> Store {
+        Store { root: root.to_owned() }
     }
 
     pub fn root(&self) -> &Path {
@@ -133,6 +138,16 @@ impl Store {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Renames a file of the folder to one that is not there yet, and returns its new name.
+    pub fn set_aside(&self, name: &str) -> Result<String> {
+        let numbered = |number: usize| if number == 1 { format!("{name}.kept") } else { format!("{name}.kept-{number}") };
+        let free = |kept: &String| self.root.join(kept).symlink_metadata().is_err();
+        let kept = (1..).map(numbered).find(free).expect("numbers do not end");
+        let (from, to) = (self.root.join(name), self.root.join(&kept));
+        fs::rename(&from, &to).with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
+        Ok(kept)
     }
 
     /// Makes a file that only ever grows hold `bytes`, by adding what it lacks: who has it open goes on reading, which a

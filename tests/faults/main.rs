@@ -14,6 +14,7 @@ mod data;
 mod images;
 mod input;
 mod kills;
+mod ownership;
 mod signals;
 mod storage;
 mod strace;
@@ -25,8 +26,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// Rows 1 to 30.
-const ROWS: [&str; 30] = [
+/// Rows 1 to 31.
+const ROWS: [&str; 31] = [
     "SIGKILL at a random moment: the sweep, a worker or both, many times",
     "a kill at the k-th rename, fsync or write",
     "fsync or rename fails",
@@ -57,6 +58,7 @@ const ROWS: [&str; 30] = [
     "locale, time zone, home, and terminals of any kind",
     "ten thousand trials",
     "random bytes in every file",
+    "a folder with files of the user's own",
 ];
 
 #[test]
