@@ -347,8 +347,7 @@ fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
 fn run_train(arguments: &TrainArguments) -> Result<i32> {
     let run = &arguments.run;
     let mut experiment = Experiment::load(&run.experiment, &overrides(run, arguments.seed))?;
-    experiment.seeds.truncate(1);
-    experiment.blocks.clear();
+    experiment = experiment.base_alone();
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(format!("{}-train", experiment.name)));
     let options = options(run, out, Some(1))?;
     finish(sweep::run(&experiment, &experiment.trials(), &options)?, &options)
@@ -434,7 +433,7 @@ fn run_show(arguments: ShowArguments) -> Result<i32> {
     let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
     let experiment = &manifest.experiment;
     let note = sweep::note(&manifest, experiment, None);
-    let mut study = sweep::study::study(experiment, &experiment.trials(), &note, &store, &mut Default::default())?;
+    let mut study = sweep::study::study(experiment, &note, vec![], &store, &mut Default::default())?;
     for trial in study.trials.iter_mut().filter(|trial| trial.outcome.is_none()) {
         trial.history = store.history_so_far(&trial.id);
     }

@@ -18,6 +18,7 @@ pub mod spec;
 pub mod sweep;
 pub mod train;
 pub mod usage;
+pub mod verdict;
 
 #[cfg(test)]
 #[path = "../tests/common/skip.rs"]

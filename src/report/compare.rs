@@ -5,8 +5,8 @@ use super::text::select_words;
 use super::words::grouped;
 use super::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::config::Config;
+use crate::verdict::looks::Replicates;
 use anyhow::{Result, ensure};
-use std::collections::BTreeSet;
 
 /// The id of the first block.
 const BASES: &str = "experiments";
@@ -32,11 +32,15 @@ pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
     let mut targets: Vec<f64> = experiments.iter().flat_map(|(_, study)| study.targets.clone()).collect();
     targets.sort_by(f64::total_cmp);
     targets.dedup();
+    // Each is a configuration of its own: runs of one experiment may be compared.
+    blocks.iter_mut().flat_map(|block| &mut block.variants).enumerate().for_each(|(place, v)| v.configuration = place);
     let names: Vec<&str> = experiments.iter().map(|(name, _)| name.as_str()).collect();
     Ok(Study {
         name: name.to_owned(),
         description: Some(format!("The experiments {} side by side.", names.join(", "))),
         targets,
+        replicates: Replicates::Fixed,
+        changed_plans: vec![],
         trials: trials(experiments, &blocks),
         blocks,
         ..first.clone()
@@ -57,7 +61,9 @@ fn block(
         Some(StudyVariant {
             label,
             settings,
+            configuration: 0,
             trial_ids: picked.trial_ids.iter().map(|trial| full_id(name, trial)).collect(),
+            tuning: None,
         })
     };
     StudyBlock { id: id.into(), title: Some(title.into()), variants: experiments.iter().filter_map(variant).collect() }
@@ -103,7 +109,7 @@ const ALIKE: [Property; 3] = [
     (
         "split the images differently",
         split,
-        "Trials of different splits are not paired, so there is no difference between them.",
+        "Part of a difference may be due to that.",
     ),
     ("select the epoch differently", select, "Part of a difference may be due to that."),
     ("compute in different modes", |config| config.mode.as_str().to_owned(), "They differ in how they round."),
@@ -118,10 +124,6 @@ pub fn caveats(blocks: &[BlockSummary]) -> Vec<String> {
         let of_row = |row: &Row| row.trials.first().map_or(String::new(), |trial| value(&trial.config));
         found.extend(different(block, of_row).map(|groups| format!("Some settings {what}: {groups}. {consequence}")));
     }
-    let groups = different(block, seeds);
-    found.extend(
-        groups.map(|groups| format!("Some settings have other seeds: {groups}. Only trials of one seed are paired.")),
-    );
     found
 }
 
@@ -147,11 +149,6 @@ fn split(config: &Config) -> String {
 
 fn select(config: &Config) -> String {
     select_words(config.select).to_owned()
-}
-
-fn seeds(row: &Row) -> String {
-    let seeds: BTreeSet<u64> = row.trials.iter().map(|trial| trial.seed).collect();
-    seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

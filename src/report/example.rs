@@ -4,6 +4,7 @@ use crate::data::{CLASSES, Images};
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::config::*;
 use crate::train::record::*;
+use crate::verdict::looks::Replicates;
 use std::sync::Arc;
 
 pub fn config() -> Config {
@@ -75,6 +76,7 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
         seed,
         label: format!("{block}: {label}"),
         blocks: vec![block.into()],
+        is_tuning: false,
         config: config(),
         keys: vec![
             ("model.name".into(), "lenet5".into()),
@@ -176,9 +178,13 @@ pub fn study(blocks: &[(&str, &[(&str, f64)])], seeds: u64, epochs: usize) -> St
         official: true,
         dataset_note: "cifar10 (sha256 6d958be0…)".into(),
         test_images: Some(Arc::new(test_images())),
+        margin: 1.0,
+        replicates: Replicates::Fixed,
+        changed_plans: Vec::new(),
         blocks: Vec::new(),
         trials: Vec::new(),
     };
+    let mut configurations = 0..;
     for (id, settings) in blocks {
         let mut variants = Vec::new();
         for (label, skill) in *settings {
@@ -186,7 +192,9 @@ pub fn study(blocks: &[(&str, &[(&str, f64)])], seeds: u64, epochs: usize) -> St
             variants.push(StudyVariant {
                 label: (*label).into(),
                 settings: vec![("init".into(), (*label).into())],
+                configuration: configurations.next().expect("numbers do not end"),
                 trial_ids: trials.iter().map(|trial| trial.id.clone()).collect(),
+                tuning: None,
             });
             study.trials.extend(trials);
         }

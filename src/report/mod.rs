@@ -16,6 +16,7 @@ pub mod summary;
 pub mod tables;
 pub mod terminal;
 pub mod text;
+pub mod verdicts;
 pub mod words;
 
 #[cfg(test)]
@@ -24,6 +25,8 @@ mod example;
 use crate::data::Images;
 use crate::spec::config::{Config, DatasetName};
 use crate::train::record::{Epoch, Outcome, Scores, Showcase, Status};
+use crate::verdict::asked::Taken;
+use crate::verdict::looks::Replicates;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +46,11 @@ pub struct Study {
     pub dataset_note: String,
     /// The test set where it is at hand, for the pictures that show some of it.
     pub test_images: Option<Arc<Images>>,
+    /// Points of test accuracy that matter.
+    pub margin: f64,
+    pub replicates: Replicates,
+    /// What was planned otherwise when earlier looks were taken, in words.
+    pub changed_plans: Vec<String>,
     pub blocks: Vec<StudyBlock>,
     pub trials: Vec<StoredTrial>,
 }
@@ -61,7 +69,32 @@ pub struct StudyVariant {
     pub label: String,
     /// What sets it apart from the base; in a grid every axis, also for the base where it lies in the grid.
     pub settings: Vec<(String, String)>,
+    /// Equal for variants that are the same configuration, in whatever block.
+    pub configuration: usize,
+    /// Of the comparison, in the order of the seeds; with seeds that are added, those that are needed by now.
     pub trial_ids: Vec<String>,
+    /// What it was tuned to, where the study tunes.
+    pub tuning: Option<StudyTuning>,
+}
+
+/// The values that a configuration has tried on the validation images.
+#[derive(Clone, Debug)]
+pub struct StudyTuning {
+    /// Label, trials, and mean of the selection metric where all trials are done.
+    pub tried: Vec<TriedValue>,
+    pub taken: Taken,
+    /// Whether the value taken is the first or last of one of the tuned keys' lists.
+    pub at_edge: bool,
+    /// How many seeds its comparison would have.
+    pub comparison_seeds: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct TriedValue {
+    /// `lr=0.01`
+    pub label: String,
+    pub trial_ids: Vec<String>,
+    pub mean: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,6 +105,8 @@ pub struct StoredTrial {
     pub label: String,
     /// Ids of the blocks that name it.
     pub blocks: Vec<String>,
+    /// Whether it only helped to choose its setting's values.
+    pub is_tuning: bool,
     pub config: Config,
     /// The resolved configuration as dotted keys, in order.
     pub keys: Vec<(String, String)>,
@@ -95,6 +130,11 @@ impl StoredTrial {
 impl Study {
     pub fn title<'a>(&self, block: &'a StudyBlock) -> &'a str {
         block.title.as_deref().unwrap_or(&block.id)
+    }
+
+    /// Whether seeds are added until the verdicts are settled.
+    pub fn settles(&self) -> bool {
+        self.replicates != Replicates::Fixed
     }
 
     /// As every caption names the data.

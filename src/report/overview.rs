@@ -1,10 +1,11 @@
 //! The summary as people read it: per block, one table of results, one of convergence and generalization, and one of costs
 //! where networks of different sizes are compared, in Markdown and in TeX.
 
-use super::statistics::{MAX_SEEDS, Spread};
-use super::summary::{BlockSummary, Difference, Measure, Row, Verdict};
-use super::words::{grouped, interval, mean_std, minus, p_value, percent, signed};
+use super::statistics::Spread;
+use super::summary::{BlockSummary, Measure, Row};
+use super::words::{grouped, interval, mean_std, minus, p_value, percent, points_of_margin, signed};
 use super::{Study, StudyBlock};
+use crate::verdict::asked::Taken;
 
 /// Rows of cells under a header, free of any markup.
 pub struct Grid {
@@ -23,20 +24,32 @@ impl Grid {
 }
 
 /// Test accuracy, loss, and the comparison with the base, which is the first row.
-pub fn results(block: &BlockSummary) -> Grid {
-    let header = [
+pub fn results(study: &Study, block: &BlockSummary) -> Grid {
+    let mut header = [
         "Setting",
         "n",
         "Test accuracy (%)",
         "Test loss",
         "Difference (points)",
-        "95 % interval",
-        "p (Holm)",
+        "Interval (points)",
+        "p",
         "Verdict",
-        "Seeds to settle",
-    ];
-    let rows = block.rows.iter().enumerate().map(|(index, row)| result_cells(index == 0, row)).collect();
-    Grid { header: header.map(str::to_owned).to_vec(), rows }
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    header.extend(is_tuned(block).then(|| "Taken".to_owned()));
+    header.extend(study.settles().then(|| "Look (seeds)".to_owned()));
+    let rows = block.rows.iter().enumerate().map(|(index, row)| {
+        let mut cells = result_cells(index == 0, row);
+        cells.extend(is_tuned(block).then(|| taken_cell(row)));
+        cells.extend(study.settles().then(|| look_cell(row)));
+        cells
+    });
+    Grid { header, rows: rows.collect() }
+}
+
+fn is_tuned(block: &BlockSummary) -> bool {
+    block.rows.iter().any(|row| row.variant.tuning.is_some())
 }
 
 fn result_cells(is_base: bool, row: &Row) -> Vec<String> {
@@ -46,32 +59,44 @@ fn result_cells(is_base: bool, row: &Row) -> Vec<String> {
         scaled(row.spread(Measure::TestAccuracy), 100.0, 2),
         scaled(row.spread(Measure::TestLoss), 1.0, 3),
     ];
-    cells.extend(match &row.difference {
-        _ if is_base => [MISSING, MISSING, MISSING, "base", MISSING].map(str::to_owned),
-        None => [MISSING, MISSING, MISSING, "no pairs", MISSING].map(str::to_owned),
+    let shift = row.shift.map_or(MISSING.to_owned(), |shift| signed(shift, 2));
+    cells.extend(match row.difference() {
+        _ if is_base => [MISSING, MISSING, MISSING, "base"].map(str::to_owned),
+        None => [shift, MISSING.to_owned(), MISSING.to_owned(), row.verdict().word().to_owned()],
         Some(difference) => [
-            signed(100.0 * difference.spread.mean, 2),
-            interval(&difference.spread).unwrap_or(MISSING.to_owned()),
-            difference.p_holm.map_or(MISSING.to_owned(), |p| p_value(p).trim_start_matches("= ").to_owned()),
-            difference.verdict.word().to_owned(),
-            seeds_to_settle(difference),
+            shift,
+            interval(difference),
+            p_value(difference.p).trim_start_matches("= ").to_owned(),
+            row.verdict().word().to_owned(),
         ],
     });
     cells
 }
 
+/// The values that a setting was tuned to, and whether the best lie at an end of what was tried.
+pub fn taken_cell(row: &Row) -> String {
+    let Some(tuning) = &row.variant.tuning else { return MISSING.to_owned() };
+    match tuning.taken {
+        Taken::Open => "still tried".to_owned(),
+        Taken::Nothing => "none".to_owned(),
+        Taken::Candidate(place) => {
+            let edge = if tuning.at_edge { " (at the edge)" } else { "" };
+            format!("{}{edge}", tuning.tried[place].label)
+        }
+    }
+}
+
+/// How many seeds of the setting and of the base its verdict is from: `4 against 8`.
+fn look_cell(row: &Row) -> String {
+    match &row.comparison {
+        Some(comparison) if comparison.seeds > 0 => format!("{} against {}", comparison.seeds, comparison.base_seeds),
+        _ => MISSING.to_owned(),
+    }
+}
+
 /// `3`, or `2, 1 of 3 diverged`
 fn n_cell(row: &Row) -> String {
     row.count_label().replacen("n = ", "", 1)
-}
-
-fn seeds_to_settle(difference: &Difference) -> String {
-    match difference.seeds_needed {
-        Some(seeds) => format!("{seeds}"),
-        None if difference.withheld => MISSING.to_owned(),
-        None if difference.verdict == Verdict::Inconclusive && difference.p.is_some() => format!("> {MAX_SEEDS}"),
-        None => MISSING.to_owned(),
-    }
 }
 
 /// Scores of the classes, each class counting alike.
@@ -164,18 +189,20 @@ fn reached(row: &Row, measure: Measure) -> String {
 fn note(study: &Study) -> String {
     format!(
         "{}, {}. Mean ± standard deviation over n seeds, of the weights of the selected epoch; failed and diverged trials are \
-         in no mean. Differences are paired by seed; p is of the paired t-test, adjusted after Holm within the block. Seeds to \
-         settle: with so many the test would likely find the measured difference, were it the true one. Macro: the mean over \
-         the classes, on the test images.",
+         in no mean. The intervals of a block's differences hold together with 95 % confidence{}; p is adjusted for the same. \
+         Better and worse: the interval lies above or below 0; equivalent: within ±{} of it. Macro: the mean over the classes, \
+         on the test images.",
         study.dataset_note,
-        study.mode_label()
+        study.mode_label(),
+        if study.settles() { ", over its settings and looks" } else { ", over its settings" },
+        points_of_margin(study.margin),
     )
 }
 
 pub fn summary_md(study: &Study, blocks: &[BlockSummary]) -> String {
     let mut text = format!("# {}\n\n{}\n", markdown(&study.name), markdown(&note(study)));
     for block in blocks {
-        text += &format!("\n## {}\n\n{}", markdown(study.title(block.block)), markdown_table(&results(block)));
+        text += &format!("\n## {}\n\n{}", markdown(study.title(block.block)), markdown_table(&results(study, block)));
         text += &format!("\n{}", markdown_table(&class_means(block)));
         text += &format!("\n{}", markdown_table(&convergence(block, &study.targets)));
         if block.compares_networks() {
@@ -219,7 +246,7 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
             let title = study.title(block.block);
             tex(&format!("{title}: {what}. Base: {}, {}.", percent(base), study.data_label()))
         };
-        text += &tex_table(block.block, "results", &caption("test results"), &results(block));
+        text += &tex_table(block.block, "results", &caption("test results"), &results(study, block));
         text += &tex_table(block.block, "classes", &caption("means over the classes"), &class_means(block));
         for (part, targets) in target_groups(&study.targets).into_iter().enumerate() {
             let (kind, what) = (format!("convergence-{}", part + 1), "convergence and generalization");

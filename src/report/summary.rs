@@ -1,10 +1,14 @@
 //! One row a configuration: its trials over the seeds, and how it differs from its block's base.
 
 use super::metrics::{macro_average, per_class};
-use super::statistics::{SIGNIFICANCE, Spread, holm, paired_p, seeds_to_settle, spread};
+use super::statistics::{Spread, spread};
 use super::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::models;
 use crate::train::record::Status;
+use crate::verdict::End;
+use crate::verdict::asked::{Ended, Taken};
+use crate::verdict::looks::{Comparison, Plan, Planned, Progress, Reason, judge};
+use crate::verdict::rule::{Difference, Verdict};
 use std::collections::{HashMap, HashSet};
 
 /// A number that a finished trial has; accuracies are shares in 0..=1.
@@ -104,47 +108,18 @@ impl Measure {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Better,
-    Worse,
-    Inconclusive,
-}
-
-impl Verdict {
-    pub fn word(self) -> &'static str {
-        match self {
-            Verdict::Better => "better",
-            Verdict::Worse => "worse",
-            Verdict::Inconclusive => "inconclusive",
-        }
-    }
-}
-
-/// A configuration's test accuracy minus the base's, paired by seed.
-#[derive(Clone, Debug)]
-pub struct Difference {
-    /// One a seed that both have finished on the same split of the images.
-    pub by_seed: Vec<f64>,
-    pub spread: Spread,
-    /// Of the paired t-test.
-    pub p: Option<f64>,
-    /// Adjusted for the other comparisons of the block.
-    pub p_holm: Option<f64>,
-    pub verdict: Verdict,
-    /// True where only the divergence of other seeds lets the numbers look as they do, so no verdict is given on them.
-    pub withheld: bool,
-    /// See [`seeds_to_settle`]; none where there is a verdict or it is withheld.
-    pub seeds_needed: Option<usize>,
-}
-
 /// One configuration of one block over its seeds.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
     pub variant: &'a StudyVariant,
     pub trials: Vec<&'a StoredTrial>,
-    /// None for the base, and where no seed is done on both sides.
-    pub difference: Option<Difference>,
+    /// None for the base.
+    pub comparison: Option<Comparison>,
+    /// Mean test accuracy minus the base's, in points: the comparison's where it has one, else of all that is done on both sides.
+    /// None for the base, and where the comparison is withheld.
+    pub shift: Option<f64>,
+    /// The trials' test accuracies minus the base's mean, in points.
+    pub dots: Vec<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +127,8 @@ pub struct BlockSummary<'a> {
     pub block: &'a StudyBlock,
     /// In the block's order; the first is the base.
     pub rows: Vec<Row<'a>>,
+    /// Of all settings that share the base, in this block and others.
+    pub progress: Progress,
 }
 
 impl<'a> Row<'a> {
@@ -250,68 +227,72 @@ pub fn best<'r, 'a: 'r>(rows: impl Iterator<Item = &'r Row<'a>>) -> Option<&'r R
 
 pub fn summarize(study: &Study) -> Vec<BlockSummary<'_>> {
     let by_id: HashMap<&str, &StoredTrial> = study.trials.iter().map(|trial| (trial.id.as_str(), trial)).collect();
-    let blocks = study.blocks.iter().filter(|block| !block.variants.is_empty());
-    blocks.map(|block| summarize_block(block, &by_id)).collect()
+    let judgement = judge(&plan(study), &ends(study, &by_id));
+    let blocks = blocks(study).zip(judgement.comparisons);
+    let progress = |base| judgement.groups.iter().find(|group| group.base == base).expect("each base has a group").clone();
+    blocks
+        .map(|(block, comparisons)| {
+            let mut rows: Vec<Row> = block.variants.iter().map(|variant| unjudged(variant, &by_id)).collect();
+            let (base, settings) = rows.split_first_mut().expect("a block has a base");
+            settings.iter_mut().zip(comparisons).for_each(|(row, comparison)| row.judge(base, comparison));
+            BlockSummary { block, rows, progress: progress(block.variants[0].configuration) }
+        })
+        .collect()
 }
 
-fn summarize_block<'a>(block: &'a StudyBlock, by_id: &HashMap<&str, &'a StoredTrial>) -> BlockSummary<'a> {
-    let row = |variant: &'a StudyVariant| Row {
-        variant,
-        trials: variant.trial_ids.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect(),
-        difference: None,
+fn blocks(study: &Study) -> impl Iterator<Item = &StudyBlock> {
+    study.blocks.iter().filter(|block| !block.variants.is_empty())
+}
+
+fn plan(study: &Study) -> Plan {
+    let planned = |block: &StudyBlock| Planned {
+        base: block.variants[0].configuration,
+        settings: block.variants[1..].iter().map(|variant| variant.configuration).collect(),
     };
-    let mut rows: Vec<Row> = block.variants.iter().map(row).collect();
-    let mut differences: Vec<Option<Difference>> = rows.iter().skip(1).map(|row| compare(row, &rows[0])).collect();
-    judge(&mut differences);
-    for (row, difference) in rows.iter_mut().skip(1).zip(differences) {
-        row.difference = difference;
-    }
-    BlockSummary { block, rows }
+    Plan { margin: study.margin, replicates: study.replicates, blocks: blocks(study).map(planned).collect() }
 }
 
-/// What two trials must share to be a pair: the seed, and the images they train on.
-fn pairing(trial: &StoredTrial) -> (u64, Option<usize>, usize, u64) {
-    let data = &trial.config.data;
-    (trial.seed, data.train, data.val, data.split_seed)
-}
-
-/// The paired differences, still without a verdict.
-fn compare(row: &Row, base: &Row) -> Option<Difference> {
-    let accuracy = |trial: &StoredTrial| Measure::TestAccuracy.of(trial);
-    let base_by_seed: HashMap<_, f64> =
-        base.done().filter_map(|trial| Some((pairing(trial), accuracy(trial)?))).collect();
-    let by_seed: Vec<f64> =
-        row.done().filter_map(|trial| Some(accuracy(trial)? - base_by_seed.get(&pairing(trial))?)).collect();
-    let spread = spread(&by_seed)?;
-    // The seeds that diverged are missing from the mean, which flatters the side that lost them.
-    let flattered = if spread.mean > 0.0 { row } else { base };
-    Some(Difference {
-        p: paired_p(&spread),
-        by_seed,
-        spread,
-        p_holm: None,
-        verdict: Verdict::Inconclusive,
-        withheld: flattered.diverged().count() > 0,
-        seeds_needed: None,
-    })
-}
-
-/// Holm's adjustment needs all comparisons of the block at once: every row but the base, also those without trials yet.
-fn judge(differences: &mut [Option<Difference>]) {
-    let p_values: Vec<Option<f64>> = differences.iter().map(|difference| difference.as_ref()?.p).collect();
-    let comparisons = p_values.len();
-    for (difference, p_holm) in differences.iter_mut().zip(holm(&p_values)) {
-        let Some(difference) = difference else { continue };
-        difference.p_holm = p_holm;
-        let clear = p_holm.is_some_and(|p| p < SIGNIFICANCE) && !difference.withheld;
-        difference.verdict = match clear {
-            true if difference.spread.mean > 0.0 => Verdict::Better,
-            true => Verdict::Worse,
-            false => Verdict::Inconclusive,
+/// By configuration and seed.
+fn ends(study: &Study, by_id: &HashMap<&str, &StoredTrial>) -> Vec<Vec<End>> {
+    let variants = || blocks(study).flat_map(|block| &block.variants);
+    let count = variants().map(|variant| variant.configuration + 1).max().unwrap_or_default();
+    let mut ends = vec![vec![]; count];
+    let end = |id: &String| {
+        let outcome = by_id.get(id.as_str()).and_then(|trial| trial.outcome.as_ref());
+        outcome.map_or(End::Pending, |outcome| Ended::new(outcome).end)
+    };
+    for variant in variants() {
+        ends[variant.configuration] = match &variant.tuning {
+            Some(tuning) if tuning.taken == Taken::Nothing => vec![End::Diverged; tuning.comparison_seeds],
+            _ => variant.trial_ids.iter().map(end).collect(),
         };
-        if !clear && !difference.withheld {
-            let more = difference.spread.n + 1;
-            difference.seeds_needed = seeds_to_settle(&difference.spread, comparisons).map(|seeds| seeds.max(more));
+    }
+    ends
+}
+
+fn unjudged<'a>(variant: &'a StudyVariant, by_id: &HashMap<&str, &'a StoredTrial>) -> Row<'a> {
+    let trials = variant.trial_ids.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
+    Row { variant, trials, comparison: None, shift: None, dots: vec![] }
+}
+
+impl Row<'_> {
+    fn judge(&mut self, base: &Row, comparison: Comparison) {
+        let withheld = matches!(comparison.reason, Some(Reason::Unstable | Reason::BaseUnstable));
+        if let Some(base) = base.spread(Measure::TestAccuracy).filter(|_| !withheld) {
+            let accuracies = self.done().filter_map(|trial| Measure::TestAccuracy.of(trial));
+            self.dots = accuracies.map(|accuracy| 100.0 * (accuracy - base.mean)).collect();
+            let own = self.spread(Measure::TestAccuracy).map(|own| 100.0 * (own.mean - base.mean));
+            self.shift = comparison.difference.map(|difference| difference.value).or(own);
         }
+        self.comparison = Some(comparison);
+    }
+
+    /// Inconclusive for the base.
+    pub fn verdict(&self) -> Verdict {
+        self.comparison.as_ref().map_or(Verdict::Inconclusive, |comparison| comparison.verdict)
+    }
+
+    pub fn difference(&self) -> Option<&Difference> {
+        self.comparison.as_ref()?.difference.as_ref()
     }
 }

@@ -1,11 +1,13 @@
 //! The CSV tables. Shares and losses are plain numbers in full precision, a missing value is an empty cell, so pandas reads
 //! every column with its right type.
 
-use super::overview::Grid;
+use super::overview::{Grid, taken_cell};
+use super::verdicts::reason_word;
 use super::summary::{BlockSummary, Measure, Row};
 use super::{StoredTrial, Study, metrics};
 use crate::train::record::{Epoch, Outcome, Status};
 use anyhow::{Context, Result};
+use std::array;
 use std::collections::{HashMap, HashSet};
 
 /// Between the blocks of a trial.
@@ -19,7 +21,7 @@ pub fn plan_csv(trials: &[StoredTrial]) -> Result<Vec<u8>> {
         values.len() > 1
     };
     let swept: Vec<&str> = keys.into_iter().filter(differs).collect();
-    let mut table = Table::new(["id", "blocks", "seed"].into_iter().chain(swept.iter().copied()))?;
+    let mut table = Table::new(IDENTITY.into_iter().chain(swept.iter().copied()))?;
     for trial in trials {
         table.row(identity(trial).into_iter().chain(key_cells(trial, &swept)))?;
     }
@@ -40,7 +42,7 @@ pub fn trials_csv(trials: &[StoredTrial], targets: &[f64]) -> Result<Vec<u8>> {
 pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> Grid {
     let keys = key_columns(trials);
     let measures: Vec<Measure> = COMPUTED.into_iter().chain(target_measures(targets)).collect();
-    let header = ["id", "blocks", "seed"].into_iter().chain(keys.iter().copied()).chain(ENDING).chain(SCORES);
+    let header = IDENTITY.into_iter().chain(keys.iter().copied()).chain(ENDING).chain(SCORES);
     let header = header.map(str::to_owned).chain(measures.iter().map(|measure| measure.column()));
     let row = |trial: &StoredTrial| {
         let outcome = trial.outcome.as_ref();
@@ -192,26 +194,27 @@ pub fn summary_csv(blocks: &[BlockSummary], targets: &[f64]) -> Result<Vec<u8>> 
     for measure in &measures {
         header.extend(["n", "mean", "std", "ci_low", "ci_high"].map(|part| format!("{}_{part}", measure.column())));
     }
-    header.extend(DIFFERENCE.map(str::to_owned));
+    header.extend(COMPARISON.map(str::to_owned));
     let mut table = Table::new(header)?;
     for block in blocks {
         for row in &block.rows {
             let spreads = measures.iter().flat_map(|measure| spread_cells(row, *measure));
-            table.row(count_cells(block, row).into_iter().chain(spreads).chain(difference_cells(row)))?;
+            table.row(count_cells(block, row).into_iter().chain(spreads).chain(comparison_cells(row)))?;
         }
     }
     table.finish()
 }
 
-const DIFFERENCE: [&str; 8] = [
-    "difference_pairs",
-    "difference_mean",
+const COMPARISON: [&str; 9] = [
+    "taken",
+    "difference",
     "difference_ci_low",
     "difference_ci_high",
     "p",
-    "p_holm",
     "verdict",
-    "seeds_needed",
+    "look",
+    "look_base",
+    "no_interval_because",
 ];
 
 const COUNTS: [&str; 9] =
@@ -242,18 +245,22 @@ fn spread_cells(row: &Row, measure: Measure) -> [String; 5] {
     [spread.n.to_string(), number(spread.mean), cell(spread.std), cell(low), cell(high)]
 }
 
-fn difference_cells(row: &Row) -> [String; 8] {
-    let Some(difference) = &row.difference else { return Default::default() };
-    let (low, high) = difference.spread.interval.unzip();
+/// `taken` is what the setting was tuned to; the two looks are the seeds that the verdict is from.
+fn comparison_cells(row: &Row) -> [String; 9] {
+    let taken = row.variant.tuning.as_ref().map(|_| taken_cell(row)).unwrap_or_default();
+    let Some(comparison) = &row.comparison else { return array::from_fn(|place| if place == 0 { taken.clone() } else { String::new() }) };
+    let difference = comparison.difference;
+    let seeds = |seeds: usize| if seeds == 0 { String::new() } else { seeds.to_string() };
     [
-        difference.spread.n.to_string(),
-        number(difference.spread.mean),
-        cell(low),
-        cell(high),
-        cell(difference.p),
-        cell(difference.p_holm),
-        difference.verdict.word().to_owned(),
-        difference.seeds_needed.map(|seeds| seeds.to_string()).unwrap_or_default(),
+        taken,
+        cell(row.shift),
+        cell(difference.map(|difference| difference.low)),
+        cell(difference.map(|difference| difference.high)),
+        cell(difference.map(|difference| difference.p)),
+        comparison.verdict.word().to_owned(),
+        seeds(comparison.seeds),
+        seeds(comparison.base_seeds),
+        comparison.reason.map(|reason| reason_word(reason).to_owned()).unwrap_or_default(),
     ]
 }
 
@@ -261,8 +268,12 @@ fn target_measures(targets: &[f64]) -> impl Iterator<Item = Measure> {
     targets.iter().flat_map(|&target| [Measure::EpochsTo(target), Measure::SecondsTo(target)])
 }
 
-fn identity(trial: &StoredTrial) -> [String; 3] {
-    [trial.id.clone(), trial.blocks.join(LIST_SEPARATOR), trial.seed.to_string()]
+/// A trial's role is `comparison`, or `tuning` where it only helps to choose its setting's values.
+const IDENTITY: [&str; 4] = ["id", "blocks", "role", "seed"];
+
+fn identity(trial: &StoredTrial) -> [String; 4] {
+    let role = if trial.is_tuning { "tuning" } else { "comparison" };
+    [trial.id.clone(), trial.blocks.join(LIST_SEPARATOR), role.to_owned(), trial.seed.to_string()]
 }
 
 /// All resolved keys in the order in which the trials name them first.

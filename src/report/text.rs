@@ -1,27 +1,25 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
 use super::compare::caveats;
-use super::overview::{Grid, class_means, convergence, costs, markdown, markdown_table, results};
+use super::overview::{Grid, MISSING, class_means, convergence, costs, markdown, markdown_table, results};
 use super::plots::{Figure, Place};
-use super::statistics::{MAX_SEEDS, POWER, SIGNIFICANCE};
-use super::summary::{BlockSummary, Difference, Measure, Row, Verdict};
+use super::summary::{BlockSummary, Measure, Row};
 use super::tables::status_word;
-use super::words::{count, duration, interval, mean_std, minus, p_value, percent, points, signed};
+use super::verdicts::{accuracy, how_to_read, name_of, tally, verdicts};
+use super::words::{count, duration, minus, percent, points, signed};
 use super::{StoredTrial, Study};
 use crate::spec::config::{DatasetName, Select};
 use crate::train::record::{Outcome, Status};
 use std::collections::{BTreeSet, HashSet};
 
-/// Inconclusive settings that the summary names.
-const NEAREST: usize = 5;
-
 pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> String {
     let mut parts = vec![format!("# {}", markdown(&study.name))];
     parts.extend(study.description.as_deref().map(|text| text.trim().to_owned()));
     parts.extend(data_warning(study));
+    parts.extend(study.changed_plans.iter().map(|change| format!("> {}", markdown(change))));
     parts.extend(caveats(blocks).iter().map(|caveat| format!("> {}", markdown(caveat))));
     parts.push(in_short(study, blocks, figures));
-    parts.push(how_to_read());
+    parts.push(how_to_read(study));
     parts.push(what_was_run(study));
     parts.extend(blocks.iter().map(|block| block_section(study, block, figures)));
     parts.extend(closer_look(figures));
@@ -53,7 +51,7 @@ fn in_short(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> Strin
         return parts.join("\n\n");
     }
     parts.push(
-        bases(study, blocks).into_iter().chain(tally(blocks)).chain(accidents(study)).collect::<Vec<_>>().join("\n"),
+        bases(study, blocks).into_iter().chain(tally(study, blocks)).chain(accidents(study)).collect::<Vec<_>>().join("\n"),
     );
     parts.extend(figures.iter().filter(|figure| figure.place == Place::Overview).map(image));
     if blocks.iter().any(|block| block.rows.len() > 1) {
@@ -66,87 +64,12 @@ fn in_short(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> Strin
 fn bases(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
     let mut seen = HashSet::new();
     let bases = blocks.iter().filter_map(|block| Some((block, block.base()?)));
-    let bases: Vec<_> = bases.filter(|(_, base)| seen.insert(&base.variant.trial_ids)).collect();
+    let bases: Vec<_> = bases.filter(|(_, base)| seen.insert(base.variant.configuration)).collect();
     let of = |block: &BlockSummary| match bases.len() {
         1 => String::new(),
         _ => format!(" of {}", markdown(study.title(block.block))),
     };
     bases.iter().map(|(block, base)| format!("- The base{}{}: {}.", of(block), name_of(base), accuracy(base))).collect()
-}
-
-fn name_of(base: &Row) -> String {
-    if base.base_name().is_empty() { String::new() } else { format!(", {}", markdown(base.base_name())) }
-}
-
-/// `56.2 ± 0.9 % test accuracy (n = 2, 1 of 3 diverged)`
-fn accuracy(row: &Row) -> String {
-    match row.spread(Measure::TestAccuracy) {
-        Some(spread) => format!("{} % test accuracy ({})", mean_std(&spread, 100.0, 1), row.count_label()),
-        None => format!("no result ({})", row.count_label()),
-    }
-}
-
-/// How many settings are better, worse and undecided; which, and what would decide.
-fn tally(blocks: &[BlockSummary]) -> Vec<String> {
-    let rows = || blocks.iter().flat_map(|block| block.rows.iter().skip(1));
-    let with = |verdict| {
-        let differences = rows().filter_map(|row| Some((row, row.difference.as_ref()?)));
-        differences.filter(|(_, difference)| difference.verdict == verdict).collect::<Vec<_>>()
-    };
-    let total = rows().count();
-    let mut lines = vec![];
-    for (verdict, heading) in [(Verdict::Better, "Better than the base"), (Verdict::Worse, "Worse than the base")] {
-        let names: Vec<String> = with(verdict).iter().map(|(row, difference)| settled(row, difference)).collect();
-        let names = if names.is_empty() { String::new() } else { format!(": {}", names.join("; ")) };
-        lines.push(format!("- **{heading}**: {} of {total}{names}.", with(verdict).len()));
-    }
-    let mut open = with(Verdict::Inconclusive);
-    let inconclusive = open.len();
-    open.retain(|(_, difference)| difference.seeds_needed.is_some());
-    open.sort_by_key(|(_, difference)| difference.seeds_needed);
-    let nearest: Vec<String> = open.iter().take(NEAREST).map(|(row, difference)| undecided(row, difference)).collect();
-    let nearest = if nearest.is_empty() {
-        String::new()
-    } else {
-        format!("; nearest to a verdict, with the number of seeds that would settle it: {}", nearest.join("; "))
-    };
-    lines.push(format!("- **Inconclusive**: {inconclusive} of {total}{nearest}."));
-    let without = rows().filter(|row| row.difference.is_none()).count();
-    if without > 0 {
-        lines.push(format!("- **Not compared**: {without} of {total}, for want of a pair of trials with the base."));
-    }
-    if total > 0 { lines } else { vec![] }
-}
-
-/// `sgd, lr 0.01 (−8.97 points, n = 3, 95 % interval −11.65 to −6.30, adjusted p = 0.019)`
-fn settled(row: &Row, difference: &Difference) -> String {
-    let interval = interval(&difference.spread).map_or(String::new(), |interval| format!(", 95 % interval {interval}"));
-    let p = difference.p_holm.map_or(String::new(), |p| format!(", adjusted p {}", p_value(p)));
-    format!("{} ({}{interval}{p})", markdown(&row.variant.label), measured(row, difference))
-}
-
-/// `relu (+1.53 points, n = 3; about 24)`: with the seeds that would settle it, or why none would.
-fn undecided(row: &Row, difference: &Difference) -> String {
-    let settle = what_would_settle(difference);
-    format!("{} ({}; {settle})", markdown(&row.variant.label), measured(row, difference))
-}
-
-/// `+1.53 points, n = 2, 1 of 3 diverged`
-fn measured(row: &Row, difference: &Difference) -> String {
-    let missing = row.missing_label().map_or(String::new(), |missing| format!(", {missing}"));
-    format!("{} points, n = {}{missing}", signed(100.0 * difference.spread.mean, 2), difference.spread.n)
-}
-
-fn what_would_settle(difference: &Difference) -> String {
-    match (difference.spread.n, difference.p, difference.seeds_needed) {
-        _ if difference.withheld => {
-            "no verdict while it is the divergence of other seeds that flatters one side".to_owned()
-        }
-        (1, ..) => "one pair of trials cannot tell a difference from chance".to_owned(),
-        (_, None, _) => "the pairs do not vary, so there is nothing to test against".to_owned(),
-        (.., Some(seeds)) => format!("about {seeds}"),
-        (.., None) => format!("more than {MAX_SEEDS}"),
-    }
 }
 
 fn accidents(study: &Study) -> Option<String> {
@@ -164,10 +87,10 @@ fn chosen(study: &Study, blocks: &[BlockSummary]) -> String {
         ["Block", "Choice", "Validation accuracy", "Test accuracy", "Difference to the base (points)", "Verdict"];
     let rows = blocks.iter().filter_map(|block| {
         let (base, best) = (block.base()?, block.best()?);
-        let (difference, verdict) = match &best.difference {
-            Some(difference) => (points(&difference.spread), difference.verdict.word()),
-            None => ("–".to_owned(), if std::ptr::eq(base, best) { "the base itself" } else { "no pairs" }),
-        };
+        let is_base = std::ptr::eq(base, best);
+        let shift = best.shift.map_or(MISSING.to_owned(), |shift| signed(shift, 2));
+        let difference = best.difference().map_or(shift, points);
+        let verdict = if is_base { "the base itself" } else { best.verdict().word() };
         Some(vec![
             study.title(block.block).to_owned(),
             best.variant.label.clone(),
@@ -178,26 +101,6 @@ fn chosen(study: &Study, blocks: &[BlockSummary]) -> String {
         ])
     });
     markdown_table(&Grid { header: header.map(str::to_owned).to_vec(), rows: rows.collect() }).trim_end().to_owned()
-}
-
-fn how_to_read() -> String {
-    format!(
-        "## How to read this\n\n\
-         Numbers are means ± standard deviations over n seeds, of the weights of the selected epoch; the test set is looked at \
-         once, with those. A choice among settings is made by validation accuracy, so its test accuracy is not the luckiest of \
-         many. A difference is paired by seed: two trials of one seed share the data split and the random draws that their \
-         settings leave alone. In exact mode, as in PyTorch, another network, start, dropout or augmentation also changes the \
-         order of the images.\n\n\
-         \"Better\" and \"worse\" need a paired t-test with p below {SIGNIFICANCE} after Holm's adjustment for all comparisons of \
-         the block; everything else is inconclusive, which is not the same as equal. Intervals are 95 % each and not adjusted. \
-         The t-test takes the differences as normally distributed, which a handful of seeds cannot show. The number of seeds \
-         that would settle a comparison, those it has included, lets the test find the measured difference with {} % \
-         probability, were it and its spread the true ones; measured on few seeds, that number is rough itself.\n\n\
-         The accuracy gap is training minus test accuracy, the loss gap test minus training loss, both of the selected epoch's \
-         weights. Seconds are wall-clock time: where the machine did other work or a worker was suspended, they say little, and \
-         epochs compare better.",
-        100.0 * POWER
-    )
 }
 
 fn what_was_run(study: &Study) -> String {
@@ -242,10 +145,10 @@ fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> Str
     if pending > 0 {
         parts.push(format!("*Unfinished: {} to come.*", count(pending, "trial")));
     }
-    parts.push(verdicts(block));
+    parts.push(verdicts(study, block));
     let mut images = figures.iter().filter(|figure| figure.place == Place::Block(&block.block.id));
     parts.extend(images.next().map(image));
-    parts.push(markdown_table(&results(block)).trim_end().to_owned());
+    parts.push(markdown_table(&results(study, block)).trim_end().to_owned());
     parts.extend(images.map(image));
     parts.push(markdown_table(&class_means(block)).trim_end().to_owned());
     parts.extend(convergence_words(study, block));
@@ -265,35 +168,6 @@ fn image(figure: &Figure) -> String {
 fn closer_look(figures: &[Figure]) -> Option<String> {
     let images: Vec<String> = figures.iter().filter(|figure| figure.place == Place::CloserLook).map(image).collect();
     (!images.is_empty()).then(|| format!("## A closer look\n\n{}", images.join("\n\n")))
-}
-
-/// Each setting of the block under its verdict.
-fn verdicts(block: &BlockSummary) -> String {
-    let mut lines: Vec<String> =
-        block.base().map(|base| format!("- Base{}: {}.", name_of(base), accuracy(base))).into_iter().collect();
-    let (mut better, mut worse, mut open, mut none) = (vec![], vec![], vec![], vec![]);
-    for row in block.rows.iter().skip(1) {
-        match &row.difference {
-            None => none.push(format!("{} ({})", markdown(&row.variant.label), row.count_label())),
-            Some(difference) => match difference.verdict {
-                Verdict::Better => better.push(settled(row, difference)),
-                Verdict::Worse => worse.push(settled(row, difference)),
-                Verdict::Inconclusive => open.push(undecided(row, difference)),
-            },
-        }
-    }
-    let headings = [
-        "**Better**",
-        "**Worse**",
-        "**Inconclusive**, with the number of seeds that would settle it",
-        "**Not compared**, for want of a pair of trials with the base",
-    ];
-    for (heading, settings) in headings.into_iter().zip([better, worse, open, none]) {
-        if !settings.is_empty() {
-            lines.push(format!("- {heading}: {}.", settings.join("; ")));
-        }
-    }
-    lines.join("\n")
 }
 
 /// Who reaches each target first, and how the base compares.

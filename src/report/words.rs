@@ -1,6 +1,7 @@
 //! Numbers as people read them: each mean with its spread and its n.
 
 use super::statistics::Spread;
+use crate::verdict::rule::Difference;
 
 /// Smaller p-values are not worth their digits.
 const SMALL_P: f64 = 0.001;
@@ -13,16 +14,19 @@ pub fn percent(spread: Option<Spread>) -> String {
     }
 }
 
-/// `+1.31 (0.45 to 2.17)`: a difference of shares in percentage points, and its interval.
-pub fn points(spread: &Spread) -> String {
-    let mean = signed(100.0 * spread.mean, 2);
-    interval(spread).map_or(mean.clone(), |interval| format!("{mean} ({interval})"))
+/// `+1.31 (0.45 to 2.17)`: a difference in points, and its interval.
+pub fn points(difference: &Difference) -> String {
+    format!("{} ({})", signed(difference.value, 2), interval(difference))
 }
 
-/// `0.45 to 2.17`, in percentage points.
-pub fn interval(spread: &Spread) -> Option<String> {
-    let (low, high) = spread.interval?;
-    Some(format!("{} to {}", minus(100.0 * low, 2), minus(100.0 * high, 2)))
+/// `0.45 to 2.17`
+pub fn interval(difference: &Difference) -> String {
+    format!("{} to {}", minus(difference.low, 2), minus(difference.high, 2))
+}
+
+/// `1 point`, `0.5 points`
+pub fn points_of_margin(margin: f64) -> String {
+    if margin == 1.0 { "1 point".to_owned() } else { format!("{margin} points") }
 }
 
 /// `63.1 ± 0.4`, or the mean alone where there is no spread.
@@ -96,8 +100,10 @@ mod tests {
 
     #[test]
     fn differences_show_their_sign() {
-        assert_eq!(points(&spread(&[-0.012]).unwrap()), "−1.20");
-        assert_eq!(points(&spread(&[-0.00001]).unwrap()), "+0.00");
-        assert_eq!(points(&spread(&[0.01, 0.012]).unwrap()), "+1.10 (−0.17 to 2.37)");
+        let difference = |value: f64, low: f64, high: f64| {
+            points(&Difference { value, standard_error: 1.0, freedom: 4, critical: 1.0, low, high, p: 0.5 })
+        };
+        assert_eq!(difference(-1.2, -2.0, -0.4), "−1.20 (−2.00 to −0.40)");
+        assert_eq!(difference(-0.001, -0.5, 0.5), "+0.00 (−0.50 to 0.50)");
     }
 }

@@ -15,6 +15,7 @@ use super::experiment::{Block, BlockMode, Variant, canonical};
 use super::fields::Slot;
 use super::label::{flatten, label, resolved};
 use super::settings::{BASE_KEYS, MAX_KEYS, Setting, alternatives, apply, look_up, matches, refuse_shared, settings};
+use super::tune::Tuning;
 use super::yaml::{Key, Node, shorten};
 
 /// Each is held against every combination.
@@ -22,7 +23,13 @@ const MAX_EXCLUDES: usize = 200;
 const BLOCK_MODES: [(&str, BlockMode); 2] = [("ablate", BlockMode::Ablate), ("grid", BlockMode::Grid)];
 
 /// The blocks of an experiment on `dataset` whose base is `root`.
-pub fn expand_blocks(slots: Vec<Slot>, root: &Node, dataset: DatasetName, mode: Mode) -> Result<Vec<Block>> {
+pub fn expand_blocks(
+    slots: Vec<Slot>,
+    root: &Node,
+    dataset: DatasetName,
+    mode: Mode,
+    tuning: Option<&Tuning>,
+) -> Result<Vec<Block>> {
     let mut ids = HashSet::new();
     let mut combinations = 0usize;
     let mut plans = Vec::new();
@@ -38,7 +45,7 @@ pub fn expand_blocks(slots: Vec<Slot>, root: &Node, dataset: DatasetName, mode: 
         }
         plans.push(plan);
     }
-    let blocks = plans.iter().map(|plan| plan.expand(mode)).collect::<Result<Vec<Block>>>()?;
+    let blocks = plans.iter().map(|plan| plan.expand(mode, tuning)).collect::<Result<Vec<Block>>>()?;
     let differs = |block: &Block| block.variants.iter().any(|variant| variant.config.data.dataset != dataset);
     match blocks.iter().zip(&slots).find(|(block, _)| differs(block)) {
         Some((block, slot)) => {
@@ -65,9 +72,9 @@ struct Plan<'a> {
 }
 
 /// One thing that a block varies: a zip, whose rows set several keys together, or an axis, which is a zip of one key.
-struct Factor<'a> {
-    keys: Vec<&'a Key>,
-    rows: Vec<Vec<Setting<'a>>>,
+pub struct Factor<'a> {
+    pub keys: Vec<&'a Key>,
+    pub rows: Vec<Vec<Setting<'a>>>,
 }
 
 fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
@@ -102,7 +109,7 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
 }
 
 /// The rows of lists that move together.
-fn factor<'a>(path: &str, columns: &[Setting<'a>]) -> Result<Factor<'a>> {
+pub fn factor<'a>(path: &str, columns: &[Setting<'a>]) -> Result<Factor<'a>> {
     let mut rows: Vec<Vec<Setting>> = Vec::new();
     for &(key, node) in columns {
         let slot = Slot::new(format!("{path}.{}", key.name), node);
@@ -156,8 +163,8 @@ impl<'a> Plan<'a> {
         rows.into_iter().rev().flatten().copied().collect()
     }
 
-    fn expand(&self, mode: Mode) -> Result<Block> {
-        let mut variants = Variants { plan: self, keys: self.keys(), mode, found: Vec::new(), places: HashMap::new() };
+    fn expand(&self, mode: Mode, tuning: Option<&Tuning>) -> Result<Block> {
+        let mut variants = Variants { plan: self, keys: self.keys(), mode, tuning, found: Vec::new(), places: HashMap::new() };
         variants.add(&[], &self.base)?;
         let mut used = vec![false; self.exclude.len()];
         for number in 0..self.combinations() {
@@ -205,6 +212,7 @@ struct Variants<'a> {
     plan: &'a Plan<'a>,
     keys: Vec<&'a Key>,
     mode: Mode,
+    tuning: Option<&'a Tuning<'a>>,
     found: Vec<Variant>,
     places: HashMap<String, usize>,
 }
@@ -226,7 +234,8 @@ impl Variants<'_> {
             Entry::Vacant(place) => {
                 place.insert(self.found.len());
                 let settings = settings.iter().map(|(key, value)| (key.name.clone(), value.to_string())).collect();
-                self.found.push(Variant { settings, values, label, config });
+                let candidates = self.tuning.map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(node, self.mode))?;
+                self.found.push(Variant { settings, values, label, config, candidates });
             }
         }
         Ok(())

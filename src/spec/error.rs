@@ -49,6 +49,10 @@ impl Mark {
         Mark { source: source.into(), line: 0, col: 0 }
     }
 
+    pub fn is_option(&self) -> bool {
+        self.line == 0
+    }
+
     pub fn error(&self, message: impl Into<String>) -> InputError {
         InputError { file: self.source.to_string(), line: self.line, col: self.col, message: message.into() }
     }

@@ -1,6 +1,6 @@
 //! An experiment file, as the command line changes it → an [`Experiment`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Bound::Excluded;
 use std::path::Path;
 
@@ -8,14 +8,17 @@ use super::block::expand_blocks;
 use super::check::{self, DATASETS, MAX_SEED};
 use super::config::{DatasetName, Mode};
 use super::error::{InputError, Mark, Result};
-use super::experiment::Experiment;
+use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical, default_margin};
 use super::fields::Slot;
 use super::settings::{BASE_KEYS, admit, apply, settings};
+use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
 
 /// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
 pub const MAX_TRIALS: usize = 10_000;
 const MAX_SEEDS: usize = 1000;
+const MIN_SETTLE_SEEDS: i64 = 3;
+const DEFAULT_SETTLE_SEEDS: usize = 20;
 const MAX_TARGETS: usize = 20;
 const MAX_NAME_CHARS: usize = 64;
 const DEFAULT_TARGETS: [f64; 3] = [0.4, 0.5, 0.6];
@@ -87,11 +90,19 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
     let name = name(fields.need("name")?)?;
     let description = fields.get("description").map(|slot| slot.text().map(str::to_string)).transpose()?;
     let (data, select) = (fields.get("data"), fields.get("select"));
-    let seeds_slot = fields.get("seeds");
+    let (seeds_slot, settle_slot) = (fields.get("seeds"), fields.get("settle"));
+    // On the command line, seeds take the place of the file's.
+    let is_option = seeds_slot.as_ref().is_some_and(|slot| slot.node.at.is_option());
+    let settle = settle_slot.as_ref().filter(|_| overrides.seed.is_none() && !is_option).map(settle).transpose()?;
+    if let (Some(_), Some(seeds)) = (&settle, &seeds_slot) {
+        return Err(seeds.error("`settle` finds out how many seeds are needed; leave one of the two out"));
+    }
     let seeds = match overrides.seed {
         Some(seed) => vec![only_seed(seed)?],
         None => seeds_slot.as_ref().map_or_else(|| Ok(vec![0]), seeds)?,
     };
+    let margin = fields.number("margin", default_margin(), (Excluded(0.0), Excluded(100.0)))?;
+    let tune_slot = fields.get("tune");
     let targets = fields.get("targets").map_or_else(|| Ok(DEFAULT_TARGETS.to_vec()), targets)?;
     let base = fields.need("base")?;
     let blocks = fields.get("blocks").map_or_else(|| Ok(Vec::new()), |slot| slot.list())?;
@@ -99,17 +110,64 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
 
     let root = root(&base, [("data", data), ("select", select)], options)?;
     let base = check::config(&root, overrides.mode)?;
-    let blocks = expand_blocks(blocks, &root, base.data.dataset, overrides.mode)?;
-    let experiment = Experiment { name, description, seeds, targets, base, blocks };
-    let configurations = experiment.configurations().len();
-    if configurations * experiment.seeds.len() > MAX_TRIALS {
-        let problem = format!(
-            "{configurations} configurations on {} seeds are more than {MAX_TRIALS} trials",
-            experiment.seeds.len()
-        );
-        return Err(seeds_slot.map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
+    let tuning = tune_slot.as_ref().map(Tuning::read).transpose()?;
+    let candidates = tuning.as_ref().map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(&root, overrides.mode))?;
+    let blocks = expand_blocks(blocks, &root, base.data.dataset, overrides.mode, tuning.as_ref())?;
+    if let Some(slot) = settle_slot.filter(|_| settle.is_some() && blocks.is_empty()) {
+        return Err(slot.error("there is nothing to settle without blocks; `seeds` says how often the base runs"));
+    }
+    let tune = tuning.as_ref().map(Tuning::summary);
+    let mut experiment =
+        Experiment { name, description, seeds, margin, settle, tune, targets, base, candidates, blocks };
+    if let Some(settle) = settle {
+        // More than any configuration needs, for a base that is in many comparisons has more than its settings.
+        experiment.seeds = (0..2 * settle.max_seeds as u64).collect();
+    }
+    if let (Some(slot), Some(first)) = (&tune_slot, experiment.seeds.iter().find(|seed| **seed >= FIRST_TUNING_SEED)) {
+        let problem = format!("tuning has seeds of its own from {FIRST_TUNING_SEED} on, but {first} is in `seeds`");
+        return Err(slot.error(problem));
+    }
+    if let Some(slot) = &tune_slot {
+        refuse_equal(&experiment, slot)?;
+    }
+    let count = most_trials(&experiment);
+    if count > MAX_TRIALS {
+        let problem = format!("{count} trials are more than the {MAX_TRIALS} that an experiment may have");
+        return Err(seeds_slot.or(tune_slot).map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
     }
     Ok(experiment)
+}
+
+/// How many trials there can be, without making them. Only one of a configuration's candidates is compared.
+fn most_trials(experiment: &Experiment) -> usize {
+    let tries = experiment.tune.as_ref().map_or(0, |tune| tune.seeds);
+    let of = |configuration: &Configuration| configuration.most_seeds + tries * configuration.candidates.len();
+    experiment.configurations().iter().map(of).sum()
+}
+
+/// Settings that differ only in what is tuned would be the same one.
+fn refuse_equal(experiment: &Experiment, slot: &Slot) -> Result<()> {
+    let mut owners: HashMap<String, (String, String)> = HashMap::new();
+    for block in &experiment.blocks {
+        for Variant { label, config, candidates, .. } in &block.variants {
+            for candidate in candidates {
+                let own = (canonical(config), format!("{}: {label}", block.id));
+                let (owner, name) = owners.entry(canonical(&candidate.config)).or_insert_with(|| own.clone());
+                if *owner != own.0 {
+                    let problem = format!("{name} and {} become the same setting by it, at {}", own.1, candidate.label);
+                    return Err(slot.error(problem));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settle(slot: &Slot) -> Result<Settle> {
+    let mut fields = slot.object()?;
+    let max_seeds = fields.integer("max_seeds", DEFAULT_SETTLE_SEEDS, MIN_SETTLE_SEEDS..=MAX_SEEDS as i64)?;
+    fields.finish()?;
+    Ok(Settle { max_seeds })
 }
 
 /// The base configuration as one object: `base`'s keys, `data` and `select`, changed by the command line.

@@ -1,6 +1,6 @@
 //! The checked experiment and the trials it asks for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,18 +12,75 @@ use super::error::{InputError, Result};
 const MIN_ID_PREFIX: usize = 4;
 const ID_DIGITS: usize = 12;
 
+/// Trials that only choose a setting's best values have seeds from here on; those of comparisons lie below.
+pub const FIRST_TUNING_SEED: u64 = 1 << 31;
+const DEFAULT_MARGIN: f64 = 1.0;
+/// From so many settings on, the base of a study that settles itself has twice the seeds of a setting.
+const SETTINGS_FOR_A_LARGER_BASE: usize = 3;
+
 /// One experiment file: what is compared, on which seeds.
+///
+/// Stored in manifests, so a field that comes later has a default and is left out where it has it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Experiment {
     /// 1 to 64 characters of `[a-z0-9_-]`; safe as a folder's name.
     pub name: String,
     pub description: Option<String>,
-    /// 1 to 1000 different replicates, in the order of the file.
+    /// 1 to 1000 different replicates, in the order of the file; with `settle` all that there may be, from 0.
     pub seeds: Vec<u64>,
+    /// Points of test accuracy that matter, in (0, 100).
+    #[serde(default = "default_margin", skip_serializing_if = "is_default_margin")]
+    pub margin: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle: Option<Settle>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<Tune>,
     /// Validation accuracies in (0, 1), ascending, whose first epoch is reported.
     pub targets: Vec<f64>,
     pub base: Config,
+    /// What the base may be tuned to, with [`Experiment::tune`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
     pub blocks: Vec<Block>,
+}
+
+pub fn default_margin() -> f64 {
+    DEFAULT_MARGIN
+}
+
+fn is_default_margin(margin: &f64) -> bool {
+    *margin == DEFAULT_MARGIN
+}
+
+/// Each setting gets as many seeds as its verdicts need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settle {
+    /// Of a setting, 3 to 1000.
+    pub max_seeds: usize,
+}
+
+/// Each configuration is compared at its own best values, chosen on the validation images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tune {
+    /// What is tried, as written: `optimizer.lr`.
+    pub keys: Vec<String>,
+    /// Trials of each value, 1 to 100.
+    pub seeds: usize,
+}
+
+/// Values that a configuration may be tuned to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// `lr=0.01`
+    pub label: String,
+    /// The value of each of [`Tune::keys`].
+    pub values: Vec<String>,
+    pub config: Config,
+}
+
+/// How many seeds the base of so many settings has where each setting has `seeds`: it is in every comparison.
+pub fn base_seeds(settings: usize, seeds: usize) -> usize {
+    if settings >= SETTINGS_FOR_A_LARGER_BASE { 2 * seeds } else { seeds }
 }
 
 /// One comparison.
@@ -57,6 +114,28 @@ pub struct Variant {
     /// A short name for plots: `base`, `init=xavier_uniform`, `adam, lr 0.001 · batch_size=4`.
     pub label: String,
     pub config: Config,
+    /// What it may be tuned to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+}
+
+/// A configuration as it is written, once, whichever blocks name it.
+pub struct Configuration<'a> {
+    pub config: &'a Config,
+    pub candidates: &'a [Candidate],
+    /// Ids of the blocks that name it; none where the experiment has no blocks.
+    pub blocks: Vec<String>,
+    /// The most trials that its comparisons can need.
+    pub most_seeds: usize,
+}
+
+impl Configuration<'_> {
+    /// The same for equal configurations that may be tuned to the same values.
+    pub fn id(&self) -> String {
+        let all: Vec<String> =
+            std::iter::once(self.config).chain(self.candidates.iter().map(|own| &own.config)).map(canonical).collect();
+        hashed(&all.join("\n"))
+    }
 }
 
 /// One configuration with one seed, whichever blocks ask for it.
@@ -67,16 +146,51 @@ pub struct Trial {
     pub config: Config,
     /// Ids of the blocks that name it; none where the experiment has no blocks.
     pub blocks: Vec<String>,
+    /// Whether it only helps to choose its configuration's values.
+    pub is_tuning: bool,
 }
 
 impl Experiment {
-    /// Every trial once, in the order of block, variant and seed; the base's alone where there are no blocks.
+    /// Every trial that the experiment could ask for, once, in the order of block, variant and seed. With fixed seeds and nothing
+    /// to tune it asks for all of them.
     pub fn trials(&self) -> Vec<Trial> {
         let mut trials = Vec::new();
-        for (config, blocks) in self.configurations() {
-            trials.extend(self.seeds.iter().map(|&seed| trial(config, seed, blocks.clone())));
+        for configuration in self.configurations() {
+            trials.extend(self.tuning_trials(&configuration).into_iter().flatten());
+            trials.extend(self.compared_trials(&configuration));
         }
         trials
+    }
+
+    /// One trial of the base, as it is written.
+    pub fn base_alone(mut self) -> Experiment {
+        self.seeds.truncate(1);
+        self.blocks.clear();
+        Experiment { settle: None, tune: None, candidates: vec![], ..self }
+    }
+
+    /// Those that choose a configuration's values, by candidate.
+    pub fn tuning_trials(&self, configuration: &Configuration) -> Vec<Vec<Trial>> {
+        let seeds = self.tune.as_ref().map_or(0, |tune| tune.seeds as u64);
+        let tried = |candidate: &Candidate| {
+            let seeds = (0..seeds).map(|seed| FIRST_TUNING_SEED + seed);
+            let blocks = &configuration.blocks;
+            seeds.map(|seed| Trial { is_tuning: true, ..trial(&candidate.config, seed, blocks.clone()) }).collect()
+        };
+        configuration.candidates.iter().map(tried).collect()
+    }
+
+    /// Those that its comparisons may need, whichever candidate is taken.
+    pub fn compared_trials(&self, configuration: &Configuration) -> Vec<Trial> {
+        let Configuration { config, candidates, blocks, most_seeds } = configuration;
+        let own = if candidates.is_empty() { vec![*config] } else { vec![] };
+        let configs = own.into_iter().chain(candidates.iter().map(|candidate| &candidate.config));
+        configs.flat_map(|config| self.comparison_trials(config, blocks, *most_seeds)).collect()
+    }
+
+    /// Those of the first `seeds` seeds.
+    pub fn comparison_trials(&self, config: &Config, blocks: &[String], seeds: usize) -> Vec<Trial> {
+        self.seeds.iter().take(seeds).map(|&seed| trial(config, seed, blocks.to_vec())).collect()
     }
 
     /// The trials that `selectors` name: block ids, trial ids or their beginnings. No selectors select every trial.
@@ -96,34 +210,58 @@ impl Experiment {
         Ok(trials)
     }
 
-    /// The different configurations and the blocks that name each.
-    pub(super) fn configurations(&self) -> Vec<(&Config, Vec<String>)> {
+    /// The different configurations, as they are written.
+    pub fn configurations(&self) -> Vec<Configuration<'_>> {
+        let all = self.seeds.len();
         if self.blocks.is_empty() {
-            return vec![(&self.base, Vec::new())];
+            let (config, candidates) = (&self.base, self.candidates.as_slice());
+            return vec![Configuration { config, candidates, blocks: Vec::new(), most_seeds: all }];
         }
-        let mut found: Vec<(&Config, Vec<String>)> = Vec::new();
+        let most_seeds = self.settle.map_or(all, |settle| settle.max_seeds);
+        let mut found: Vec<Configuration> = Vec::new();
         let mut places = HashMap::new();
         for block in &self.blocks {
-            for variant in &block.variants {
-                let place = *places.entry(canonical(&variant.config)).or_insert(found.len());
+            for Variant { config, candidates, .. } in &block.variants {
+                let place = *places.entry(canonical(config)).or_insert(found.len());
                 match found.get_mut(place) {
-                    Some((_, blocks)) => blocks.push(block.id.clone()),
-                    None => found.push((&variant.config, vec![block.id.clone()])),
+                    Some(configuration) => configuration.blocks.push(block.id.clone()),
+                    None => found.push(Configuration { config, candidates, blocks: vec![block.id.clone()], most_seeds }),
                 }
             }
         }
+        for (base, settings) in self.groups().into_iter().filter(|_| self.settle.is_some()) {
+            found[places[&base]].most_seeds = base_seeds(settings, most_seeds);
+        }
         found
+    }
+
+    /// Each different base with the number of different settings that are compared with it.
+    fn groups(&self) -> Vec<(String, usize)> {
+        let mut groups: Vec<(String, HashSet<String>)> = Vec::new();
+        for block in &self.blocks {
+            let mut variants = block.variants.iter().map(|variant| canonical(&variant.config));
+            let Some(base) = variants.next() else { continue };
+            match groups.iter_mut().find(|(known, _)| *known == base) {
+                Some((_, settings)) => settings.extend(variants),
+                None => groups.push((base, variants.collect())),
+            }
+        }
+        groups.into_iter().map(|(base, settings)| (base, settings.len())).collect()
     }
 }
 
 fn trial(config: &Config, seed: u64, blocks: Vec<String>) -> Trial {
-    Trial { id: trial_id(config, seed), seed, config: config.clone(), blocks }
+    Trial { id: trial_id(config, seed), seed, config: config.clone(), blocks, is_tuning: false }
 }
 
 /// The first 12 hex digits of the SHA-256 of `{"config":…,"seed":…}`, with [`Config`]'s own order of keys, that no reader of
 /// tables takes for a number.
 pub fn trial_id(config: &Config, seed: u64) -> String {
-    let digest = Sha256::digest(format!(r#"{{"config":{},"seed":{seed}}}"#, canonical(config)));
+    hashed(&format!(r#"{{"config":{},"seed":{seed}}}"#, canonical(config)))
+}
+
+fn hashed(text: &str) -> String {
+    let digest = Sha256::digest(text);
     id(&digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 

@@ -13,6 +13,7 @@ mod experiment;
 mod fields;
 mod label;
 mod settings;
+mod tune;
 mod yaml;
 
 #[cfg(test)]
@@ -21,7 +22,9 @@ mod tests;
 pub use check::MODELS;
 pub use error::{InputError, Result};
 pub use expand::{MAX_TRIALS, Overrides};
-pub use experiment::{Block, BlockMode, Experiment, Trial, Variant, trial_id};
+pub use experiment::{
+    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, Settle, Trial, Tune, Variant, base_seeds, trial_id,
+};
 pub use fields::choices;
 pub use label::flatten;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::Store;
 use crate::native;
-use crate::spec::Experiment;
+use crate::spec::{Experiment, Variant};
 
 const FILE: &str = "manifest.json";
 
@@ -24,6 +24,45 @@ pub struct Manifest {
     pub data: BTreeMap<String, DataSource>,
     /// With every default filled in.
     pub experiment: Experiment,
+    /// By which looks were taken, of studies that settle themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plans: Vec<JudgedPlan>,
+}
+
+/// A plan by which the settings that share a base were judged. Looks that were taken by another one had other intervals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedPlan {
+    /// See [`crate::spec::Configuration::id`].
+    pub base: String,
+    pub margin: f64,
+    pub max_seeds: usize,
+    /// By block.
+    pub settings: Vec<Vec<String>>,
+}
+
+impl JudgedPlan {
+    /// One for each base of an experiment that settles itself, by its place among the experiment's configurations.
+    pub fn of(experiment: &Experiment) -> BTreeMap<usize, JudgedPlan> {
+        let Some(settle) = experiment.settle else { return BTreeMap::new() };
+        let configurations = experiment.configurations();
+        let place = |variant: &Variant| {
+            configurations.iter().position(|own| *own.config == variant.config).expect("one of its own")
+        };
+        let mut plans: BTreeMap<usize, JudgedPlan> = BTreeMap::new();
+        for block in &experiment.blocks {
+            let mut ids = block.variants.iter().map(|variant| (place(variant), configurations[place(variant)].id()));
+            let Some((place, base)) = ids.next() else { continue };
+            let (margin, max_seeds) = (experiment.margin, settle.max_seeds);
+            let plan = plans.entry(place).or_insert(JudgedPlan { base, margin, max_seeds, settings: vec![] });
+            plan.settings.push(ids.map(|(_, id)| id).collect());
+        }
+        plans
+    }
+
+    fn in_words(&self) -> String {
+        let settings: usize = self.settings.iter().map(Vec::len).sum();
+        format!("margin {}, at most {} seeds, {settings} comparisons", self.margin, self.max_seeds)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +90,7 @@ impl Manifest {
             processor: processor(),
             data,
             experiment: experiment.clone(),
+            plans: vec![],
         }
     }
 
@@ -68,12 +108,13 @@ impl Manifest {
         for (name, source) in &earlier.data {
             self.data.entry(name.clone()).or_insert(source.clone());
         }
+        self.plans.clone_from(&earlier.plans);
         Ok(())
     }
 
     /// The same experiment and data, but the program and machine of `earlier`: nothing new was computed.
     pub fn computed_by(self, earlier: Manifest) -> Manifest {
-        Manifest { data: self.data, experiment: self.experiment, ..earlier }
+        Manifest { data: self.data, experiment: self.experiment, plans: self.plans, ..earlier }
     }
 
     /// Fails if data set `name`, read from `source`, is not the one this folder's trials were made from.
@@ -85,6 +126,29 @@ impl Manifest {
             store.root().display(),
             before.sha256,
         )
+    }
+
+    /// What earlier looks at this experiment's settings were judged by, where that was another plan.
+    pub fn changed_plans(&self, experiment: &Experiment) -> Vec<String> {
+        let now = JudgedPlan::of(experiment);
+        let changed = |earlier: &&JudgedPlan| now.values().any(|plan| plan.base == earlier.base && plan != *earlier);
+        let words = |earlier: &JudgedPlan| {
+            format!(
+                "Looks have been taken by another plan before ({}). All looks were computed anew by this one, and the intervals of \
+                 these settings no longer hold together with 95 % confidence.",
+                earlier.in_words()
+            )
+        };
+        self.plans.iter().filter(changed).map(words).collect()
+    }
+
+    /// Keeps the plans of `experiment` whose bases, by their places, have had a look. Whether there were new ones.
+    pub fn keep_plans(&mut self, experiment: &Experiment, looked_at: &[usize]) -> bool {
+        let plans = JudgedPlan::of(experiment).into_iter().filter(|(base, _)| looked_at.contains(base));
+        let new: Vec<JudgedPlan> = plans.map(|(_, plan)| plan).filter(|plan| !self.plans.contains(plan)).collect();
+        let any = !new.is_empty();
+        self.plans.extend(new);
+        any
     }
 
     pub fn write(&self, store: &Store) -> Result<()> {

@@ -16,6 +16,7 @@ use super::study::{DataNote, stored_trial, study};
 use super::test_images;
 use crate::data::Images;
 use crate::report::compare::compare;
+use crate::report::summary::summarize;
 use crate::report::{Rendered, StoredTrial, Study, events, html, pixels_label, render_all};
 use crate::spec::{Experiment, Trial};
 
@@ -31,13 +32,26 @@ pub fn publish(
     known: &mut HashMap<String, StoredTrial>,
 ) -> Result<Study> {
     let _turn = store.turn_to_publish()?;
-    let study = study(experiment, &experiment.trials(), note, store, known)?;
+    let mut manifest = Manifest::load(store)?;
+    let changed = manifest.as_ref().map_or_else(Vec::new, |manifest| manifest.changed_plans(experiment));
+    let study = study(experiment, note, changed, store, known)?;
+    if let Some(manifest) = &mut manifest
+        && manifest.keep_plans(experiment, &looked_at(&study))
+    {
+        manifest.write(store)?;
+    }
     write(store, &study)?;
     for trial in study.trials.iter().filter(|trial| trial.outcome.is_some()) {
         store.extend(&events::path(trial), &events::event_file(trial))?;
     }
     store.keep_only_runs(&study.trials.iter().map(events::run_name).collect())?;
     Ok(study)
+}
+
+/// The bases whose settings have had a look.
+fn looked_at(study: &Study) -> Vec<usize> {
+    let progress = summarize(study).into_iter().map(|block| block.progress);
+    progress.filter(|progress| progress.look > 0).map(|progress| progress.base).collect()
 }
 
 /// The same for a results folder, which knows its experiment; `data` may have its test images.
@@ -57,7 +71,7 @@ pub fn publish_comparison(folders: &[PathBuf], out: &Path, data: &Path) -> Resul
         let images = if place == 0 { test_images(&manifest, data) } else { None };
         let note = note(&manifest, &manifest.experiment, images);
         let experiment = &manifest.experiment;
-        let study = study(experiment, &experiment.trials(), &note, &store, &mut HashMap::new())?;
+        let study = study(experiment, &note, vec![], &store, &mut HashMap::new())?;
         experiments.push((experiment.name.clone(), study));
     }
     // Runs of one experiment are told apart by their folders.

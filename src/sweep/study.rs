@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use super::store::{Finished, Store};
 use crate::data::Images;
-use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
-use crate::spec::{BlockMode, Experiment, Trial, flatten, trial_id};
+use crate::report::{StoredTrial, Study, StudyBlock, StudyTuning, StudyVariant, TriedValue};
+use crate::spec::{BlockMode, Candidate, Configuration, Experiment, Trial, flatten};
+use crate::verdict::asked::{Asked, Ended, Setting, Taken, Tuning, ask};
 
 /// The data set as results name it.
 #[derive(Clone, Debug)]
@@ -22,27 +23,22 @@ pub struct DataNote {
     pub test_images: Option<Arc<Images>>,
 }
 
-/// Every trial of the experiment with its stored outcome, if it has one. `known` spares reading a trial twice.
+/// Every trial that the experiment needs by now, with its stored outcome if it has one. `known` spares reading a trial twice.
 pub fn study(
     experiment: &Experiment,
-    trials: &[Trial],
     note: &DataNote,
+    changed_plans: Vec<String>,
     store: &Store,
     known: &mut HashMap<String, StoredTrial>,
 ) -> Result<Study> {
     let labels = labels(experiment);
-    let mut stored = vec![];
-    for trial in trials {
-        if let Some(trial) = known.get(&trial.id) {
-            stored.push(trial.clone());
-            continue;
+    for trial in experiment.trials().iter().filter(|trial| store.is_stored(&trial.id)) {
+        if !known.contains_key(&trial.id) {
+            known.insert(trial.id.clone(), stored_trial(trial, &labels[&trial.id], store)?);
         }
-        let row = stored_trial(trial, &labels[&trial.id], store)?;
-        if row.outcome.is_some() {
-            known.insert(trial.id.clone(), row.clone());
-        }
-        stored.push(row);
     }
+    let asked = ask(experiment, &|id| Some(Ended::new(known.get(id)?.outcome.as_ref()?)));
+    let stored = |trial: &Trial| known.get(&trial.id).cloned().map_or_else(|| stored_trial(trial, &labels[&trial.id], store), Ok);
     Ok(Study {
         name: experiment.name.clone(),
         description: experiment.description.clone(),
@@ -52,8 +48,11 @@ pub fn study(
         official: note.official,
         dataset_note: note.text.clone(),
         test_images: note.test_images.clone(),
-        blocks: blocks(experiment),
-        trials: stored,
+        margin: experiment.margin,
+        replicates: asked.plan.replicates,
+        changed_plans,
+        blocks: blocks(experiment, &asked),
+        trials: asked.trials().map(stored).collect::<Result<_>>()?,
     })
 }
 
@@ -68,6 +67,7 @@ pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredT
         seed: trial.seed,
         label: label.to_owned(),
         blocks: trial.blocks.clone(),
+        is_tuning: trial.is_tuning,
         config: trial.config.clone(),
         keys: flatten(&trial.config),
         history,
@@ -76,47 +76,88 @@ pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredT
     })
 }
 
-/// Each trial's configuration in words, by trial id: `base` for the experiment's own, else `block: label` from the first
-/// block that names it.
+/// Each possible trial's configuration in words, by trial id: `base` for the experiment's own, else `block: label` from the
+/// first block that names it.
 pub fn labels(experiment: &Experiment) -> HashMap<String, String> {
-    let ids = |config| experiment.seeds.iter().map(move |&seed| trial_id(config, seed));
-    let mut labels: HashMap<String, String> = ids(&experiment.base).map(|id| (id, "base".to_owned())).collect();
-    for block in &experiment.blocks {
-        for variant in &block.variants {
-            for id in ids(&variant.config) {
-                labels.entry(id).or_insert_with(|| format!("{}: {}", block.id, variant.label));
-            }
+    let name = |configuration: &Configuration| {
+        let blocks = experiment.blocks.iter();
+        let mut named = blocks.flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
+        match named.find(|(_, variant)| variant.config == *configuration.config) {
+            Some((block, variant)) if variant.config != experiment.base => format!("{}: {}", block.id, variant.label),
+            _ => "base".to_owned(),
         }
+    };
+    let mut labels = HashMap::new();
+    for configuration in experiment.configurations() {
+        let name = name(&configuration);
+        for (candidate, trials) in configuration.candidates.iter().zip(experiment.tuning_trials(&configuration)) {
+            labels.extend(trials.into_iter().map(|trial| (trial.id, format!("{name}, tried {}", candidate.label))));
+        }
+        let compared = experiment.compared_trials(&configuration).into_iter();
+        labels.extend(compared.map(|trial| (trial.id, name.clone())));
     }
     labels
 }
 
 /// An experiment without blocks is one block with only its base.
-fn blocks(experiment: &Experiment) -> Vec<StudyBlock> {
-    let ids = |config| experiment.seeds.iter().map(|&seed| trial_id(config, seed)).collect();
+fn blocks(experiment: &Experiment, asked: &Asked) -> Vec<StudyBlock> {
+    let variant = |label: &str, settings: Vec<(String, String)>, place: usize, candidates: &[Candidate]| {
+        let Setting { tuning, trials } = &asked.settings[place];
+        StudyVariant {
+            label: label.to_owned(),
+            settings,
+            configuration: place,
+            trial_ids: trials.iter().map(|trial| trial.id.clone()).collect(),
+            tuning: tuning.as_ref().map(|tuning| study_tuning(experiment, tuning, candidates)),
+        }
+    };
     if experiment.blocks.is_empty() {
-        let base = StudyVariant { label: "base".into(), settings: vec![], trial_ids: ids(&experiment.base) };
+        let base = variant("base", vec![], 0, &experiment.candidates);
         return vec![StudyBlock { id: "base".into(), title: experiment.description.clone(), variants: vec![base] }];
     }
-    experiment
-        .blocks
-        .iter()
-        .map(|block| StudyBlock {
+    let with_places = experiment.blocks.iter().zip(&asked.blocks);
+    with_places
+        .map(|(block, places)| StudyBlock {
             id: block.id.clone(),
             title: block.title.clone(),
             variants: block
                 .variants
                 .iter()
-                .map(|variant| StudyVariant {
-                    label: variant.label.clone(),
-                    settings: match block.mode {
-                        BlockMode::Ablate => variant.settings.clone(),
+                .zip(places)
+                .map(|(own, place)| {
+                    let settings = match block.mode {
+                        BlockMode::Ablate => own.settings.clone(),
                         // A grid's cells need both coordinates, the base's too.
-                        BlockMode::Grid => block.keys.iter().cloned().zip(variant.values.iter().cloned()).collect(),
-                    },
-                    trial_ids: ids(&variant.config),
+                        BlockMode::Grid => block.keys.iter().cloned().zip(own.values.iter().cloned()).collect(),
+                    };
+                    variant(&own.label, settings, *place, &own.candidates)
                 })
                 .collect(),
         })
         .collect()
+}
+
+fn study_tuning(experiment: &Experiment, tuning: &Tuning, candidates: &[Candidate]) -> StudyTuning {
+    let tried = candidates.iter().zip(&tuning.trials).zip(&tuning.means).map(|((candidate, trials), mean)| TriedValue {
+        label: candidate.label.clone(),
+        trial_ids: trials.iter().map(|trial| trial.id.clone()).collect(),
+        mean: *mean,
+    });
+    let taken = match tuning.taken {
+        Taken::Candidate(place) => Some(&candidates[place]),
+        _ => None,
+    };
+    let (tried, at_edge) = (tried.collect(), taken.is_some_and(|taken| at_edge(taken, candidates)));
+    StudyTuning { tried, taken: tuning.taken, at_edge, comparison_seeds: experiment.seeds.len() }
+}
+
+/// Whether one of its values is the first or the last that was tried, among at least two.
+fn at_edge(taken: &Candidate, candidates: &[Candidate]) -> bool {
+    let is_end = |key: usize| {
+        let mut values: Vec<&String> = candidates.iter().map(|candidate| &candidate.values[key]).collect();
+        values.dedup();
+        let (first, last) = (values.first(), values.last());
+        first != last && (first == Some(&&taken.values[key]) || last == Some(&&taken.values[key]))
+    };
+    (0..taken.values.len()).any(is_end)
 }

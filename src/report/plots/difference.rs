@@ -1,11 +1,12 @@
-//! What each setting of a block adds to the base's test accuracy: seeds as dots, their mean, and its 95 % interval.
+//! What each setting of a block adds to the base's test accuracy: seeds as dots, their mean, and its interval.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::frame::{Frame, ticks};
-use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
+use super::theme::{BASE, BLUE, GREEN, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
 use super::{MAX_SETTINGS, curves, headline, leading, page, seeds_label};
-use crate::report::summary::{BlockSummary, Difference, Measure, Row, Verdict};
+use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};
+use crate::verdict::rule::Verdict;
 use anyhow::Result;
 use plotters::style::RGBColor;
 
@@ -30,10 +31,11 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let height = bottom + 200.0;
     let names = rows.iter().flat_map(|row| name(row)).map(|line| NAME.width(&line)).fold(0.0, f64::max);
     let (left, right) = (MARGIN + names + GAP, WIDTH - MARGIN - RESULT_WIDTH);
-    let frame = Frame { left, right, top, bottom, x: range(&rows), y: (rows.len() as f64, 0.0) };
+    let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (rows.len() as f64, 0.0) };
     let Some(base) = block.base() else { anyhow::bail!("a block without a base") };
     let caption = format!(
-        "{KEY} · p: paired t-test, adjusted after Holm · {} · {} · {}",
+        "{} · {} · {} · {}",
+        key(study),
         seeds_label(block.rows.iter()),
         study.data_label(),
         study.mode_label()
@@ -44,6 +46,7 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption)?;
         draw_base(canvas, base)?;
+        draw_margin(canvas, &frame, study.margin)?;
         frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, 6))?;
         canvas.line(&[frame.at((0.0, 0.0)), frame.at((0.0, rows.len() as f64))], BASE, 3.0)?;
         rows.iter().enumerate().try_for_each(|(index, row)| draw_row(canvas, &frame, index as f64 + 0.5, row))
@@ -51,8 +54,19 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
 }
 
 /// What the marks mean.
-pub const KEY: &str =
-    "dots: seeds · diamonds and bars: mean and 95 % interval · blue: better, orange: worse, grey: inconclusive";
+pub fn key(study: &Study) -> String {
+    format!(
+        "dots: seeds, less the base's mean · diamonds and bars: mean and interval; a block's hold together with 95 % confidence · \
+         blue: better, orange: worse, green: equivalent (all within the band of ±{}), grey: inconclusive",
+        words::points_of_margin(study.margin)
+    )
+}
+
+/// A band behind the marks, where a difference does not matter.
+pub fn draw_margin(canvas: &Canvas, frame: &Frame, margin: f64) -> Result<()> {
+    let [left, right] = [-margin, margin].map(|end| frame.across(end.clamp(frame.x.0, frame.x.1)));
+    canvas.rectangle((left, frame.top), (right, frame.bottom), mix(GREEN, PAPER, 0.12))
+}
 
 /// A line below the title: the base, and in orange what it misses.
 pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
@@ -71,35 +85,38 @@ pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
 pub fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
     let rows = block.rows.iter().skip(1).filter(|row| curves::shown(row)).collect();
     let mut rows = leading(rows, MAX_SETTINGS);
-    let mean = |row: &Row| row.difference.as_ref().map_or(f64::NEG_INFINITY, |difference| difference.spread.mean);
+    let mean = |row: &Row| row.shift.unwrap_or(f64::NEG_INFINITY);
     rows.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
     rows
 }
 
-/// In percentage points, for all rows but those that alone would squeeze the others into less than two fifths of the width.
-pub fn range(rows: &[&Row]) -> (f64, f64) {
-    let mut differences: Vec<&Difference> = rows.iter().filter_map(|row| row.difference.as_ref()).collect();
-    differences.sort_by(|a, b| b.spread.mean.abs().total_cmp(&a.spread.mean.abs()));
-    let width = |differences: &[&Difference]| {
-        let (low, high) = extent(differences);
+/// In percentage points, for all rows but those that alone would squeeze the others into less than two fifths of the width, and
+/// at least the margin.
+pub fn range(rows: &[&Row], margin: f64) -> (f64, f64) {
+    let mut rows: Vec<(f64, &Row)> = rows.iter().filter_map(|row| Some((row.shift?, *row))).collect();
+    rows.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+    let width = |rows: &[(f64, &Row)]| {
+        let (low, high) = extent(rows);
         high - low
     };
-    let mut kept = differences.as_slice();
+    let mut kept = rows.as_slice();
     while kept.len() > FEWEST_KEPT && SQUEEZE * width(&kept[1..]) < width(kept) {
         kept = &kept[1..];
     }
     let (low, high) = extent(kept);
-    let pad = (high - low).max(1e-3) * 0.04;
-    (100.0 * (low - pad), 100.0 * (high + pad))
+    let (low, high) = (low.min(-margin), high.max(margin));
+    let pad = (high - low) * 0.04;
+    (low - pad, high + pad)
 }
 
 /// All dots and zero, and the intervals as far as they do not dwarf those.
-fn extent(differences: &[&Difference]) -> (f64, f64) {
-    let dots = differences.iter().flat_map(|difference| &difference.by_seed);
+fn extent(rows: &[(f64, &Row)]) -> (f64, f64) {
+    let dots = rows.iter().flat_map(|(shift, row)| row.dots.iter().chain([shift]));
     let (low, high) = dots.fold((0.0_f64, 0.0_f64), |(low, high), dot| (low.min(*dot), high.max(*dot)));
-    let slack = (high - low).max(1e-3) * (REACH - 1.0);
-    let ends = differences.iter().filter_map(|difference| difference.spread.interval);
-    let (least, most) = ends.fold((low, high), |(least, most), (from, to)| (least.min(from), most.max(to)));
+    let slack = (high - low).max(0.1) * (REACH - 1.0);
+    let ends = rows.iter().filter_map(|(_, row)| row.difference());
+    let (least, most) =
+        ends.fold((low, high), |(least, most), difference| (least.min(difference.low), most.max(difference.high)));
     (least.max(low - slack), most.min(high + slack))
 }
 
@@ -114,13 +131,8 @@ fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<
     let first_of = |lines: usize| y - TICK * LEADING * (lines - 1) as f64 / 2.0;
     let name = name(row);
     canvas.paragraph(&name, (frame.left - GAP, first_of(name.len())), NAME)?;
-    if let Some(difference) = &row.difference {
-        draw_difference(canvas, frame, y, difference, 1.0)?;
-    }
-    let (color, numbers, verdict) = match &row.difference {
-        Some(difference) => (verdict_color(difference.verdict), words::points(&difference.spread), verdict(difference)),
-        None => (QUIET, no_difference(row).to_owned(), format!("n = {}", row.n())),
-    };
+    draw_difference(canvas, frame, y, row, 1.0)?;
+    let (color, numbers, verdict) = (verdict_color(row.verdict()), difference_words(row), verdict(row));
     let missing = row.missing_label();
     let x = frame.right + GAP;
     let mut line = first_of(if missing.is_some() { 3 } else { 2 });
@@ -133,17 +145,17 @@ fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<
 }
 
 /// `size` is 1 for rows as high as here. What lies outside the frame is an arrow at its edge.
-pub fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, difference: &Difference, size: f64) -> Result<()> {
-    let color = verdict_color(difference.verdict);
-    let mean = 100.0 * difference.spread.mean;
+pub fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, row: &Row, size: f64) -> Result<()> {
+    let color = verdict_color(row.verdict());
+    let Some(mean) = row.shift else { return Ok(()) };
     if mean < frame.x.0 || mean > frame.x.1 {
         return draw_beyond(canvas, frame, y, mean, color);
     }
-    if let Some((low, high)) = difference.spread.interval {
-        draw_interval(canvas, frame, y, (100.0 * low, 100.0 * high), color, size)?;
+    if let Some(difference) = row.difference() {
+        draw_interval(canvas, frame, y, (difference.low, difference.high), color, size)?;
     }
-    for dot in difference.by_seed.iter().map(|dot| 100.0 * dot).filter(|dot| (frame.x.0..=frame.x.1).contains(dot)) {
-        let at = (frame.across(dot), y);
+    for dot in row.dots.iter().filter(|dot| (frame.x.0..=frame.x.1).contains(*dot)) {
+        let at = (frame.across(*dot), y);
         canvas.circle(at, 11.0 * size, PAPER, 1.0)?;
         canvas.circle(at, 8.5 * size, mix(color, PAPER, 0.55), 1.0)?;
     }
@@ -182,17 +194,24 @@ fn draw_interval(canvas: &Canvas, frame: &Frame, y: f64, ends: (f64, f64), color
 pub fn verdict_color(verdict: Verdict) -> RGBColor {
     match verdict {
         Verdict::Better => BLUE,
-        Verdict::Worse => VERMILION,
+        Verdict::Worse | Verdict::Unstable => VERMILION,
+        Verdict::Equivalent => GREEN,
         Verdict::Inconclusive => QUIET,
     }
 }
 
-pub fn no_difference(row: &Row) -> &'static str {
-    if row.n() == 0 { "no result" } else { "no pair with the base" }
+/// `+1.31 (0.45 to 2.17)`, the mean alone, or why there is none.
+pub fn difference_words(row: &Row) -> String {
+    match (row.difference(), row.shift) {
+        (Some(difference), _) => words::points(difference),
+        (None, Some(shift)) => words::signed(shift, 2),
+        (None, None) if row.verdict() == Verdict::Unstable => "unstable".to_owned(),
+        (None, None) => "no result".to_owned(),
+    }
 }
 
 /// `better, p = 0.012, n = 3`
-fn verdict(difference: &Difference) -> String {
-    let p = difference.p_holm.map_or(String::new(), |p| format!(", p {}", words::p_value(p)));
-    format!("{}{p}, n = {}", difference.verdict.word(), difference.spread.n)
+fn verdict(row: &Row) -> String {
+    let p = row.difference().map_or(String::new(), |difference| format!(", p {}", words::p_value(difference.p)));
+    format!("{}{p}, n = {}", row.verdict().word(), row.n())
 }

@@ -95,8 +95,8 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
             description,
             content,
         };
-        if block.rows.iter().any(|row| row.difference.is_some()) {
-            let description = format!("{title}: difference in test accuracy to the base, with 95 % intervals");
+        if block.rows.iter().any(|row| row.shift.is_some()) {
+            let description = format!("{title}: difference in test accuracy to the base, with intervals");
             figures.push(figure("difference".into(), description, Content::Difference(block)));
         }
         if block.compares_networks() && block.finished() {
@@ -130,7 +130,7 @@ fn overview_figure((suffix, group): (String, overview::Group)) -> Figure {
     Figure {
         path: format!("plots/overview{suffix}.png"),
         place: Place::Overview,
-        description: "Every setting's difference in test accuracy to the base, with 95 % intervals".to_owned(),
+        description: "Every setting's difference in test accuracy to the base, with intervals".to_owned(),
         content: Content::Overview(group),
     }
 }

@@ -1,12 +1,12 @@
 //! The study at a glance: what each setting of all blocks that share a base adds to its test accuracy.
 
 use super::canvas::{Align, Canvas, Ink, paint};
-use super::difference::{KEY, draw_base, draw_difference, no_difference, range, sorted, verdict_color};
+use super::difference::{difference_words, draw_base, draw_difference, draw_margin, key, range, sorted, verdict_color};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, GRID, INK, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH};
 use super::{headline, page, seeds_label};
 use crate::report::summary::{BlockSummary, Row};
-use crate::report::{Study, words};
+use crate::report::Study;
 use anyhow::Result;
 
 const LINE: f64 = 46.0;
@@ -32,9 +32,9 @@ enum Line<'a> {
 /// A picture for each base that several blocks share, with a suffix for its name.
 pub fn groups<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<(String, Group<'a>)> {
     let mut groups: Vec<Group> = vec![];
-    for block in blocks.iter().filter(|block| block.rows.iter().any(|row| row.difference.is_some())) {
+    for block in blocks.iter().filter(|block| block.rows.iter().any(|row| row.shift.is_some())) {
         let base = &block.rows[0];
-        match groups.iter_mut().find(|group| group.base.variant.trial_ids == base.variant.trial_ids) {
+        match groups.iter_mut().find(|group| group.base.variant.configuration == base.variant.configuration) {
             Some(group) => group.blocks.push(block),
             None => groups.push(Group { base, blocks: vec![block] }),
         }
@@ -60,9 +60,10 @@ pub fn render(study: &Study, group: &Group) -> Result<Vec<u8>> {
     let bottom = top + LINE * lines.len() as f64;
     let height = bottom + 200.0;
     let (left, right) = (MARGIN + INDENT + names + GAP, WIDTH - MARGIN - results);
-    let frame = Frame { left, right, top, bottom, x: range(&rows), y: (lines.len() as f64, 0.0) };
+    let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (lines.len() as f64, 0.0) };
     let caption = format!(
-        "{KEY} (p < 0.05 after Holm's adjustment in the block) · {} · {} · {}",
+        "{} · {} · {} · {}",
+        key(study),
         seeds_label(rows.iter().copied().chain([group.base])),
         study.data_label(),
         study.mode_label()
@@ -70,6 +71,7 @@ pub fn render(study: &Study, group: &Group) -> Result<Vec<u8>> {
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &headline(&study.name, "every setting against the base"), &caption)?;
         draw_base(canvas, group.base)?;
+        draw_margin(canvas, &frame, study.margin)?;
         frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, 8))?;
         canvas.line(&[(frame.across(0.0), top), (frame.across(0.0), bottom)], BASE, 3.0)?;
         lines.iter().enumerate().try_for_each(|(index, line)| draw_line(canvas, &frame, index as f64, line))
@@ -106,14 +108,8 @@ fn draw_line(canvas: &Canvas, frame: &Frame, index: f64, line: &Line) -> Result<
 fn draw_setting(canvas: &Canvas, frame: &Frame, y: f64, row: &Row) -> Result<()> {
     canvas.text(&name(row), (MARGIN + INDENT, y), NAME)?;
     let x = frame.right + GAP;
-    match &row.difference {
-        Some(difference) => {
-            draw_difference(canvas, frame, y, difference, MARK_SIZE)?;
-            let ink = Ink::new(verdict_color(difference.verdict), TICK);
-            canvas.text(&words::points(&difference.spread), (x, y), ink)?;
-        }
-        None => canvas.text(no_difference(row), (x, y), Ink::new(QUIET, TICK))?,
-    }
+    draw_difference(canvas, frame, y, row, MARK_SIZE)?;
+    canvas.text(&difference_words(row), (x, y), Ink::new(verdict_color(row.verdict()), TICK))?;
     let Some(missing) = row.missing_label() else { return Ok(()) };
     let ink = Ink::new(if row.troubled() { VERMILION } else { QUIET }, SMALL);
     canvas.text(&ink.wrap(&missing, MISSING_WIDTH - GAP, 1).concat(), (frame.right + RESULT_WIDTH, y), ink)

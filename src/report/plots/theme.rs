@@ -29,7 +29,7 @@ pub const BASE: RGBColor = RGBColor(0, 0, 0);
 pub const SERIES: [RGBColor; 9] = [
     BLUE,
     VERMILION,
-    RGBColor(0, 158, 115),
+    GREEN,
     RGBColor(204, 121, 167),
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
@@ -39,6 +39,7 @@ pub const SERIES: [RGBColor; 9] = [
 ];
 pub const BLUE: RGBColor = RGBColor(0, 114, 178);
 pub const VERMILION: RGBColor = RGBColor(213, 94, 0);
+pub const GREEN: RGBColor = RGBColor(0, 158, 115);
 
 /// White to the blue of `SERIES`, for shares in 0..=1.
 pub fn shade(share: f64) -> RGBColor {

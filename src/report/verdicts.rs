@@ -1,0 +1,188 @@
+//! Verdicts in words: which settings are better, worse, equivalent or open, from how many seeds, and how that is to be read.
+
+use super::Study;
+use super::overview::{markdown, taken_cell};
+use super::summary::{BlockSummary, Measure, Row};
+use super::words::{count, mean_std, p_value, points_of_margin, signed};
+use crate::verdict::asked::Taken;
+use crate::verdict::looks::{Reason, Stage};
+use crate::verdict::rule::Verdict;
+
+/// Open settings that the summary names.
+const NEAREST: usize = 5;
+
+const VERDICTS: [Verdict; 5] =
+    [Verdict::Better, Verdict::Worse, Verdict::Equivalent, Verdict::Inconclusive, Verdict::Unstable];
+
+pub fn name_of(base: &Row) -> String {
+    if base.base_name().is_empty() { String::new() } else { format!(", {}", markdown(base.base_name())) }
+}
+
+/// `56.2 ± 0.9 % test accuracy (n = 2, 1 of 3 diverged)`
+pub fn accuracy(row: &Row) -> String {
+    match row.spread(Measure::TestAccuracy) {
+        Some(spread) => format!("{} % test accuracy ({})", mean_std(&spread, 100.0, 1), row.count_label()),
+        None => format!("no result ({})", row.count_label()),
+    }
+}
+
+/// `Equivalent (within ±1 point)`
+fn heading(study: &Study, verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Better => "Better than the base".to_owned(),
+        Verdict::Worse => "Worse than the base".to_owned(),
+        Verdict::Equivalent => format!("Equivalent (within ±{})", points_of_margin(study.margin)),
+        Verdict::Inconclusive => "Inconclusive".to_owned(),
+        Verdict::Unstable => "Unstable".to_owned(),
+    }
+}
+
+/// How many settings have each verdict, and which.
+pub fn tally(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
+    let rows = || blocks.iter().flat_map(|block| block.rows.iter().skip(1));
+    let total = rows().count();
+    if total == 0 {
+        return vec![];
+    }
+    let mut lines: Vec<String> = unstable_bases(study, blocks);
+    for verdict in VERDICTS {
+        let mut with: Vec<&Row> = rows().filter(|row| row.verdict() == verdict).collect();
+        let number = with.len();
+        if number == 0 && verdict == Verdict::Unstable {
+            continue;
+        }
+        // The largest differences first: where nothing is decided yet, those are nearest to it.
+        with.sort_by(|a, b| b.shift.unwrap_or_default().abs().total_cmp(&a.shift.unwrap_or_default().abs()));
+        let most = if verdict == Verdict::Inconclusive { NEAREST } else { total };
+        let mut names: Vec<String> = with.iter().take(most).map(|row| words(row)).collect();
+        names.extend((number > most).then(|| format!("and {} more", number - most)));
+        let names = if names.is_empty() { String::new() } else { format!(": {}", names.join("; ")) };
+        lines.push(format!("- **{}**: {number} of {total}{names}.", heading(study, verdict)));
+    }
+    lines.extend(standing(study, blocks));
+    if blocks.len() > 1 {
+        lines.push("- Each block's answers hold together with 95 % confidence; counts over several blocks do not.".to_owned());
+    }
+    lines
+}
+
+/// What ends a group of comparisons is said before them.
+fn unstable_bases(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
+    let ended = blocks.iter().filter(|block| block.progress.stage == Stage::Ended);
+    let line = |block: &BlockSummary| {
+        let title = markdown(study.title(block.block));
+        format!("- **The base of {title} is unstable** (trials diverged, or some are at chance and others not): nothing can be compared with it.")
+    };
+    ended.map(line).collect()
+}
+
+/// How far a study that settles itself has come.
+fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
+    if !study.settles() {
+        return None;
+    }
+    let mut groups: Vec<&BlockSummary> = vec![];
+    for block in blocks {
+        if groups.iter().all(|known| known.progress.base != block.progress.base) {
+            groups.push(block);
+        }
+    }
+    let said = groups.iter().map(|block| {
+        let settings = count(block.progress.settings.len(), "setting");
+        let look = match block.progress.look {
+            0 => "no look yet".to_owned(),
+            look => format!("last look at {look} seeds"),
+        };
+        let stage = match block.progress.stage {
+            Stage::Waiting(next) => format!("trials for the look at {next} seeds are under way"),
+            Stage::Settled => "all settled".to_owned(),
+            Stage::Exhausted => "the most seeds allowed are reached, and what is inconclusive stays so".to_owned(),
+            Stage::Held => "held by a failed trial of the base".to_owned(),
+            Stage::Ended => "ended by the unstable base".to_owned(),
+        };
+        format!("{settings}: {look}; {stage}")
+    });
+    Some(format!("- **Seeds**: {}.", said.collect::<Vec<_>>().join(" · ")))
+}
+
+/// `sgd, lr 0.01 (−8.97 points, −11.65 to −6.30, n = 3, p = 0.019)`
+fn words(row: &Row) -> String {
+    let mut parts: Vec<String> = row.shift.map(|shift| format!("{} points", signed(shift, 2))).into_iter().collect();
+    parts.extend(row.difference().map(super::words::interval));
+    parts.push(row.count_label());
+    parts.extend(row.difference().map(|difference| format!("p {}", p_value(difference.p))));
+    let reason = row.comparison.as_ref().and_then(|comparison| comparison.reason);
+    parts.extend(reason.map(|reason| reason_word(reason).to_owned()));
+    if let Some(Taken::Candidate(_)) = row.variant.tuning.as_ref().map(|tuning| tuning.taken) {
+        parts.push(format!("at {}", taken_cell(row)));
+    }
+    format!("{} ({})", markdown(&row.variant.label), parts.join(", "))
+}
+
+/// Why there is no interval.
+pub fn reason_word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::TooEarly => "its trials are not all there",
+        Reason::TooFew => "one trial cannot tell a difference from chance",
+        Reason::NothingVaries => "nothing varies, so there is nothing to judge by",
+        Reason::Failed => "a trial failed; --rerun failed",
+        Reason::BaseFailed => "a trial of the base failed; --rerun failed",
+        Reason::Unstable => "trials diverged, or some are at chance and others not",
+        Reason::BaseUnstable => "the base is unstable",
+    }
+}
+
+/// Each setting of the block under its verdict.
+pub fn verdicts(study: &Study, block: &BlockSummary) -> String {
+    let mut lines: Vec<String> =
+        block.base().map(|base| format!("- Base{}: {}{}.", name_of(base), accuracy(base), base_taken(base))).into_iter().collect();
+    for verdict in VERDICTS {
+        let settings: Vec<String> =
+            block.rows.iter().skip(1).filter(|row| row.verdict() == verdict).map(words).collect();
+        if !settings.is_empty() {
+            lines.push(format!("- **{}**: {}.", heading(study, verdict), settings.join("; ")));
+        }
+    }
+    lines.join("\n")
+}
+
+fn base_taken(base: &Row) -> String {
+    if base.variant.tuning.is_some() { format!(", at {}", taken_cell(base)) } else { String::new() }
+}
+
+pub fn how_to_read(study: &Study) -> String {
+    let looks = match study.settles() {
+        true => {
+            " and over the looks that were planned in advance: seeds are added until every comparison is decided or the most \
+             seeds allowed are reached, and a verdict that is reached keeps its interval"
+        }
+        false => "",
+    };
+    let held = match study.blocks.iter().flat_map(|block| &block.variants).any(|variant| variant.tuning.is_some()) {
+        true => {
+            "Each setting is compared at its own best values, chosen among those that were tried by the validation images on seeds \
+             of their own"
+        }
+        false => {
+            "Everything but the setting is held at this recipe: at another learning rate or length of training the answer may be \
+             another"
+        }
+    };
+    format!(
+        "## How to read this\n\n\
+         Numbers are means ± standard deviations over n seeds, of the weights of the selected epoch. The test set is looked at \
+         with those and with the last epoch's, and chooses neither. A choice among settings is made by validation accuracy, so \
+         its test accuracy is not the luckiest of many. {held}.\n\n\
+         Each interval of a difference uses the setting's own spread, drawn towards the study's median spread as if that came \
+         from three more seeds. A block's intervals hold together with 95 % confidence, over its settings{looks}. Wholly above \
+         zero is better, wholly below is worse, wholly within ±{} is equivalent; anything else is inconclusive, which is not the \
+         same as equal. A setting of which a trial diverged, or of which some trials are at chance and others not, is unstable and \
+         has no interval.\n\n\
+         There is one split and one test set: the intervals cover what training leaves to chance, not other images. For one \
+         accuracy 10,000 test images leave ±0.5 points open, whatever is done over seeds.\n\n\
+         The accuracy gap is training minus test accuracy, the loss gap test minus training loss, both of the selected epoch's \
+         weights. Seconds are wall-clock time: where the machine did other work or a worker was suspended, they say little, and \
+         epochs compare better.",
+        points_of_margin(study.margin)
+    )
+}
