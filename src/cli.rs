@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and one short function for each command.
 
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,9 +19,10 @@ use crate::report::show::{Choice, Listing, Request, View};
 use crate::report::summary::summarize;
 use crate::report::words::{count, grouped};
 use crate::spec::config::{DatasetName, Mode};
-use crate::spec::{self, Experiment, Overrides, Trial};
+use crate::spec::{self, Experiment, Overrides, Trial, most_trials};
 use crate::sweep::manifest::Manifest;
 use crate::sweep::store::{Store, make_folder, write_atomically};
+use crate::sweep::study::{ask_with, grows, stored_outcomes};
 use crate::sweep::worker::Worker;
 use crate::sweep::{self, Options, Report, Rerun, device};
 use crate::{data, exit, parity, report};
@@ -403,28 +405,44 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
 }
 
 fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun) -> Result<i32> {
-    let store = Store::open(out).ok();
-    let (mut lines, mut new) = (vec![], 0);
-    for trial in trials {
-        let outcome = store.as_ref().map_or(Ok(None), |store| store.load(&trial.id))?.map(|stored| stored.outcome);
-        let state = match outcome {
+    let stored = Store::open(out).map_or_else(|_| Ok(HashMap::new()), |store| stored_outcomes(experiment, &store))?;
+    let may_run: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let is_again = |id: &str, status| may_run.contains(id) && sweep::is_rerun(rerun, status);
+    let mut ended = stored.clone();
+    ended.retain(|id, outcome| !is_again(id, outcome.status));
+    let (mut lines, mut new, mut seen) = (vec![], 0, HashSet::new());
+    let asked = ask_with(experiment, &ended);
+    for trial in asked.trials().filter(|trial| may_run.contains(trial.id.as_str()) && seen.insert(trial.id.clone())) {
+        let state = match stored.get(&trial.id) {
             None => "new",
-            Some(outcome) if sweep::is_rerun(rerun, outcome.status) => "again",
+            Some(outcome) if is_again(&trial.id, outcome.status) => "again",
             Some(_) => "stored",
         };
         new += usize::from(state != "stored");
-        let variants =
-            experiment.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
-        let names: Vec<String> = variants
-            .filter(|(_, variant)| variant.config == trial.config)
-            .map(|(block, variant)| format!("{}: {}", block.id, variant.label))
-            .collect();
-        let names = if names.is_empty() { "base".to_owned() } else { names.join("; ") };
-        lines.push(format!("{}  seed {:<4} {state:<6}  {names}", trial.id, trial.seed));
+        lines.push(format!("{}  seed {:<4} {state:<6}  {}", trial.id, trial.seed, plan_names(experiment, trial)));
     }
-    lines.push(format!("{}, {new} to run; results in {}", count(trials.len(), "trial"), out.display()));
+    let most = if grows(experiment) { format!(", at most {} in the end", most_trials(experiment)) } else { String::new() };
+    lines.push(format!("{}, {new} to run{most}; results in {}", count(lines.len(), "trial"), out.display()));
     say(&lines.join("\n"))?;
     Ok(exit::DONE)
+}
+
+/// `init: orthogonal; start: orthogonal`
+fn plan_names(experiment: &Experiment, trial: &Trial) -> String {
+    let variants =
+        experiment.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
+    let names: Vec<String> = variants
+        .filter_map(|(block, variant)| {
+            let own = || Some(format!("{}: {}", block.id, variant.label));
+            if variant.candidates.is_empty() {
+                return if variant.config == trial.config { own() } else { None };
+            }
+            let tuned = variant.candidates.iter().find(|candidate| candidate.config == trial.config)?;
+            let tries = if trial.is_tuning { "tries" } else { "at" };
+            Some(format!("{} {tries} {}", own()?, tuned.label))
+        })
+        .collect();
+    if names.is_empty() { "base".to_owned() } else { names.join("; ") }
 }
 
 fn run_show(arguments: ShowArguments) -> Result<i32> {

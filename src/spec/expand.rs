@@ -139,7 +139,7 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
 }
 
 /// How many trials there can be, without making them. Only one of a configuration's candidates is compared.
-fn most_trials(experiment: &Experiment) -> usize {
+pub fn most_trials(experiment: &Experiment) -> usize {
     let tries = experiment.tune.as_ref().map_or(0, |tune| tune.seeds);
     let of = |configuration: &Configuration| configuration.most_seeds + tries * configuration.candidates.len();
     experiment.configurations().iter().map(of).sum()

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use crate::models;
-use crate::spec::Trial;
 use crate::spec::config::Config;
 
 /// What one optimizer step costs besides its arithmetic, in multiply-adds: about 1.5 ms at 10 G/s.
@@ -14,7 +13,10 @@ const TRAINING_FACTOR: f64 = 3.0;
 const FIRST_GUESS: f64 = 10e9;
 
 /// Seconds an epoch of each trial. Trials of one kind differ only in what hardly changes their speed.
+#[derive(Default)]
 pub struct Estimate {
+    /// By what trials of a kind have in common, its place in `kinds`.
+    places: HashMap<String, usize>,
     /// Each trial's place in `kinds`.
     kind_of: Vec<usize>,
     kinds: Vec<Kind>,
@@ -45,21 +47,17 @@ impl Mean {
 }
 
 impl Estimate {
-    pub fn new(trials: &[Trial]) -> Estimate {
-        let mut places = HashMap::new();
-        let mut kinds = vec![];
-        let mut kind_of = vec![];
-        for Trial { config, .. } in trials {
-            let place = *places.entry(describe(config)).or_insert_with(|| {
-                kinds.push(Kind { guess: guess(config), measured: Mean::default() });
-                kinds.len() - 1
-            });
-            kind_of.push(place);
+    /// One more trial, whose place is the number of those before it.
+    pub fn add(&mut self, config: &Config) {
+        let next = self.kinds.len();
+        let place = *self.places.entry(describe(config)).or_insert(next);
+        if place == next {
+            self.kinds.push(Kind { guess: guess(config), measured: Mean::default() });
         }
-        Estimate { kind_of, kinds, ratio: Mean::default() }
+        self.kind_of.push(place);
     }
 
-    /// One epoch of `trial` (its place in the list given to `new`) has been measured.
+    /// One epoch of `trial` (its place) has been measured.
     pub fn record(&mut self, trial: usize, epoch_seconds: f64) {
         let kind = &mut self.kinds[self.kind_of[trial]];
         kind.measured.add(epoch_seconds);
@@ -102,7 +100,8 @@ mod tests {
         let text = "schema: 1\nname: a\nbase: {model: lenet5, optimizer: sgd}\nseeds: [0]\n\
                     blocks: [{id: b, axes: {batch_size: [4], init: [orthogonal]}}]";
         let trials = Experiment::parse("a", text, &Overrides::default()).unwrap().trials();
-        let mut estimate = Estimate::new(&trials);
+        let mut estimate = Estimate::default();
+        trials.iter().for_each(|trial| estimate.add(&trial.config));
         let before = estimate.epoch_seconds(1);
         estimate.record(0, 2.0 * estimate.epoch_seconds(0));
         assert!(estimate.is_measured());
@@ -116,7 +115,8 @@ mod tests {
         let text = "schema: 1\nname: a\nbase: {model: lenet5, optimizer: sgd, epochs: 5}\nseeds: [0, 1]\n\
                     blocks: [{id: b, axes: {init: [orthogonal, keras, xavier_normal, kaiming_normal]}}]";
         let trials = Experiment::parse("a", text, &Overrides::default()).unwrap().trials();
-        let mut estimate = Estimate::new(&trials);
+        let mut estimate = Estimate::default();
+        trials.iter().for_each(|trial| estimate.add(&trial.config));
         // The first epoch of a worker is slow, and others come and go by a tenth.
         let seconds = [4.4, 2.8, 3.3, 3.0, 2.7];
         seconds.iter().for_each(|&seconds| estimate.record(0, seconds));

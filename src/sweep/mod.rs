@@ -3,6 +3,7 @@
 mod channel;
 pub mod device;
 mod estimate;
+mod looks;
 mod made;
 pub mod manifest;
 pub mod message;
@@ -105,7 +106,10 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     for trial in trials {
         run_again(&store, &trial.id, options.rerun)?;
     }
-    if let Some(earlier) = earlier.filter(|_| trials.iter().all(|trial| store.is_stored(&trial.id))) {
+    let asked = study::ask_with(experiment, &study::stored_outcomes(experiment, &store)?);
+    let may_run: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let mut wanted = asked.trials().filter(|trial| may_run.contains(trial.id.as_str()));
+    if let Some(earlier) = earlier.filter(|_| wanted.all(|trial| store.is_stored(&trial.id))) {
         manifest = manifest.computed_by(earlier);
     }
     manifest.write(&store)?;

@@ -12,7 +12,7 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(60);
 const BAR_STEPS: u64 = 1000;
 
 /// Where the whole sweep stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Standing {
     pub done: usize,
     pub failed: usize,
@@ -22,6 +22,8 @@ pub struct Standing {
     pub share: f64,
     /// None until an epoch has been measured.
     pub seconds_left: Option<f64>,
+    /// What the time is left to, where more may follow: `the look at 4 seeds`.
+    pub goal: Option<String>,
 }
 
 pub struct Display {
@@ -117,9 +119,11 @@ impl std::fmt::Display for Standing {
             write!(f, ", {} diverged", self.diverged)?;
         }
         write!(f, " · {:.0} % of the work", 100.0 * self.share)?;
-        match self.seconds_left {
-            Some(seconds) => write!(f, " · about {} left", duration(seconds)),
-            None => Ok(()),
+        match (self.seconds_left, &self.goal) {
+            (Some(seconds), None) => write!(f, " · about {} left", duration(seconds)),
+            (Some(seconds), Some(goal)) => write!(f, " · about {} to {goal}", duration(seconds)),
+            (None, Some(goal)) => write!(f, " · to {goal}"),
+            (None, None) => Ok(()),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Gives trials to workers, hears from them, tries failed trials again, and stops in good order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
 use super::estimate::Estimate;
+use super::looks;
 use super::manifest;
 use super::message::{Event, Job, Progress, Said};
 use super::patience::Patience;
@@ -14,7 +15,7 @@ use super::pool::{Content, Message, Process, Setup};
 use super::progress::{Display, Standing, duration, print};
 use super::publish::{Publisher, publish_epochs};
 use super::store::{Identity, Store};
-use super::study::labels;
+use super::study::{ask_with, grows, labels, stored_outcomes};
 use super::{Options, Report};
 use crate::native;
 use crate::spec::config::Mode;
@@ -22,6 +23,8 @@ use crate::spec::{Experiment, Trial};
 use crate::train::pack::fit_together;
 use crate::train::pack_size::most;
 use crate::train::record::{Epoch, Outcome, Status};
+use crate::verdict::asked::Asked;
+use crate::verdict::looks::Judgement;
 
 /// A trial that fails so often is given up.
 const MAX_ATTEMPTS: usize = 3;
@@ -41,7 +44,14 @@ pub enum Input {
 }
 
 pub struct Sweep<'a> {
-    trials: &'a [Trial],
+    experiment: &'a Experiment,
+    /// Which of the experiment's trials may run here.
+    may_run: HashSet<String>,
+    /// What is needed by now, ended or not; it grows where seeds are added or values tried first.
+    trials: Vec<Trial>,
+    /// Every trial that has ended, by id.
+    outcomes: HashMap<String, Outcome>,
+    judgement: Judgement,
     options: &'a Options,
     store: Store,
     setup: Setup,
@@ -99,48 +109,78 @@ struct Member {
 
 impl<'a> Sweep<'a> {
     pub fn new(
-        experiment: &Experiment,
-        trials: &'a [Trial],
+        experiment: &'a Experiment,
+        trials: &[Trial],
         options: &'a Options,
         store: Store,
         setup: Setup,
         publisher: Publisher,
     ) -> Result<Sweep<'a>> {
-        let (mut order, mut stored): (Vec<usize>, Vec<(usize, Outcome)>) = (vec![], vec![]);
-        for (index, trial) in trials.iter().enumerate() {
-            match store.load(&trial.id)? {
-                Some(finished) => stored.push((index, finished.outcome)),
-                None => order.push(index),
-            }
-        }
-        // Every configuration once before any a second time: the first tables then cover the whole study.
-        order.sort_by_key(|&index| experiment.seeds.iter().position(|&seed| seed == trials[index].seed));
-        let now = Instant::now();
-        let queue: VecDeque<_> =
-            order.into_iter().map(|trial| Pending { trial, attempt: 1, not_before: now }).collect();
-        let workers = options.jobs.min(queue.len());
+        let outcomes = stored_outcomes(experiment, &store)?;
+        let asked = ask_with(experiment, &outcomes);
         let (sender, inputs) = channel();
         let mut sweep = Sweep {
-            trials,
+            experiment,
+            may_run: trials.iter().map(|trial| trial.id.clone()).collect(),
+            trials: vec![],
+            outcomes,
+            judgement: asked.judgement.clone(),
             options,
             store,
             setup,
             publisher,
-            display: Display::new(workers, options.progress),
+            display: Display::new(0, false),
             labels: labels(experiment),
-            queue,
-            slots: (0..workers).map(|_| Slot::default()).collect(),
+            queue: VecDeque::new(),
+            slots: vec![],
             inputs,
             sender,
-            estimate: Estimate::new(trials),
-            last_tick: now,
+            estimate: Estimate::default(),
+            last_tick: Instant::now(),
             report: Report::default(),
             new_failures: 0,
             stopping: false,
             said_busy: false,
         };
-        stored.iter().for_each(|(trial, outcome)| sweep.count(*trial, outcome));
+        sweep.take_on(&asked);
+        let most = if grows(experiment) && !sweep.queue.is_empty() { trials.len() } else { sweep.queue.len() };
+        let workers = options.jobs.min(most);
+        sweep.slots = (0..workers).map(|_| Slot::default()).collect();
+        sweep.display = Display::new(workers, options.progress);
         Ok(sweep)
+    }
+
+    /// Queues those of the trials that are needed by now which are not known yet, and counts those that have ended.
+    fn take_on(&mut self, asked: &Asked) {
+        let known: HashSet<&str> = self.trials.iter().map(|trial| trial.id.as_str()).collect();
+        let wanted = |trial: &&Trial| self.may_run.contains(&trial.id) && !known.contains(trial.id.as_str());
+        let mut new: Vec<Trial> = asked.trials().filter(wanted).cloned().collect();
+        // Every configuration once before any a second time: the first tables then cover the whole study.
+        new.sort_by_key(|trial| self.experiment.seeds.iter().position(|&seed| seed == trial.seed));
+        let mut seen = HashSet::new();
+        for trial in new.into_iter().filter(|trial| seen.insert(trial.id.clone())) {
+            let place = self.trials.len();
+            self.estimate.add(&trial.config);
+            let outcome = self.outcomes.get(&trial.id).cloned();
+            self.trials.push(trial);
+            match outcome {
+                Some(outcome) => self.count(place, &outcome),
+                None => self.queue.push_back(Pending { trial: place, attempt: 1, not_before: Instant::now() }),
+            }
+        }
+    }
+
+    /// A trial has ended, here or elsewhere: what the study says now may need others.
+    fn learn(&mut self, trial: usize, outcome: &Outcome) {
+        self.outcomes.insert(self.trials[trial].id.clone(), outcome.clone());
+        if grows(self.experiment) {
+            let asked = ask_with(self.experiment, &self.outcomes);
+            for line in looks::describe(self.experiment, &self.judgement, &asked) {
+                self.display.say(&line);
+            }
+            self.judgement = asked.judgement.clone();
+            self.take_on(&asked);
+        }
     }
 
     pub fn run(mut self) -> Result<Report> {
@@ -387,6 +427,7 @@ impl<'a> Sweep<'a> {
             None => self.display.say(&format!("{name}: diverged: {}", outcome.error.as_deref().unwrap_or(""))),
         }
         self.count(trial, outcome);
+        self.learn(trial, outcome);
         self.publish();
     }
 
@@ -420,6 +461,7 @@ impl<'a> Sweep<'a> {
     fn busy(&mut self, trial: usize, attempt: usize) -> Result<()> {
         if let Some(finished) = self.store.load(&self.trials[trial].id)? {
             self.count(trial, &finished.outcome);
+            self.learn(trial, &finished.outcome);
             return Ok(());
         }
         if !self.said_busy {
@@ -449,8 +491,8 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    fn store_failure(&self, trial: usize, error: &str) -> Result<std::path::PathBuf> {
-        let trial = identity(&self.trials[trial]);
+    fn store_failure(&mut self, trial: usize, error: &str) -> Result<std::path::PathBuf> {
+        let identity = identity(&self.trials[trial]);
         let outcome = Outcome {
             status: Status::Failed,
             attempts: MAX_ATTEMPTS,
@@ -467,11 +509,12 @@ impl<'a> Sweep<'a> {
             processor: manifest::processor(),
             git: env!("RUNNER_GIT").to_owned(),
         };
-        if let Some(claim) = self.store.claim(&trial)? {
+        if let Some(claim) = self.store.claim(&identity)? {
             let history: Vec<Epoch> = claim.history();
-            claim.finish(&Outcome { epochs: history.len(), ..outcome }, &history, None)?;
+            claim.finish(&Outcome { epochs: history.len(), ..outcome.clone() }, &history, None)?;
         }
-        Ok(self.store.log_path(&trial.id))
+        self.learn(trial, &outcome);
+        Ok(self.store.log_path(&identity.id))
     }
 
     /// `passed` is the time since this was last done.
@@ -530,6 +573,7 @@ impl<'a> Sweep<'a> {
             total: self.trials.len(),
             share: 1.0 - left / all,
             seconds_left: self.estimate.is_measured().then(|| left / self.slots.len().max(1) as f64),
+            goal: looks::goal(&self.judgement),
         });
     }
 

@@ -9,6 +9,7 @@ use super::store::{Finished, Store};
 use crate::data::Images;
 use crate::report::{StoredTrial, Study, StudyBlock, StudyTuning, StudyVariant, TriedValue};
 use crate::spec::{BlockMode, Candidate, Configuration, Experiment, Trial, flatten};
+use crate::train::record::Outcome;
 use crate::verdict::asked::{Asked, Ended, Setting, Taken, Tuning, ask};
 
 /// The data set as results name it.
@@ -21,6 +22,24 @@ pub struct DataNote {
     pub text: String,
     /// The test set where it is at hand.
     pub test_images: Option<Arc<Images>>,
+}
+
+/// Whether what is needed depends on how trials end.
+pub fn grows(experiment: &Experiment) -> bool {
+    experiment.settle.is_some() || experiment.tune.is_some()
+}
+
+/// How every possible trial that is stored has ended, by id.
+pub fn stored_outcomes(experiment: &Experiment, store: &Store) -> Result<HashMap<String, Outcome>> {
+    let mut outcomes = HashMap::new();
+    for trial in experiment.trials() {
+        outcomes.extend(store.load(&trial.id)?.map(|finished| (trial.id, finished.outcome)));
+    }
+    Ok(outcomes)
+}
+
+pub fn ask_with(experiment: &Experiment, outcomes: &HashMap<String, Outcome>) -> Asked {
+    ask(experiment, &|id| outcomes.get(id).map(Ended::new))
 }
 
 /// Every trial that the experiment needs by now, with its stored outcome if it has one. `known` spares reading a trial twice.
