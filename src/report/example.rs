@@ -198,7 +198,7 @@ pub fn study(blocks: &[(&str, &[(&str, f64)])], seeds: u64, epochs: usize) -> St
             });
             study.trials.extend(trials);
         }
-        study.blocks.push(StudyBlock { id: (*id).into(), title: None, variants });
+        study.blocks.push(StudyBlock { id: (*id).into(), title: None, terms: vec![], variants });
     }
     study
 }

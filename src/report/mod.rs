@@ -15,6 +15,7 @@ pub mod statistics;
 pub mod summary;
 pub mod tables;
 pub mod terminal;
+pub mod setup;
 pub mod text;
 pub mod verdicts;
 pub mod words;
@@ -60,6 +61,8 @@ pub struct Study {
 pub struct StudyBlock {
     pub id: String,
     pub title: Option<String>,
+    /// The keys that it varies, with the base's values.
+    pub terms: Vec<(String, String)>,
     pub variants: Vec<StudyVariant>,
 }
 
@@ -202,6 +205,7 @@ pub fn render_all(study: &Study) -> Result<Vec<Rendered>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::rule::Verdict;
     use std::collections::HashMap;
 
     fn rendered(study: &Study) -> HashMap<String, Vec<u8>> {
@@ -291,19 +295,40 @@ mod tests {
     fn divergence_never_counts_for_a_setting() {
         let settings = [("base", 0.5), ("wild", 0.7)];
         let mut study = example::study(&[("rate", &settings)], 5, 3);
-        let verdict = |study: &Study| summary::summarize(study)[0].rows[1].difference.clone().unwrap().verdict;
-        assert_eq!(verdict(&study), summary::Verdict::Better);
+        let verdict = |study: &Study| summary::summarize(study)[0].rows[1].verdict();
+        assert_eq!(verdict(&study), Verdict::Better);
         example::diverge(&mut study.trials[9], 2);
-        assert_eq!(verdict(&study), summary::Verdict::Inconclusive);
+        assert_eq!(verdict(&study), Verdict::Unstable);
     }
 
     #[test]
-    fn divergence_gets_no_prize_for_speed_and_no_count_of_seeds() {
+    fn an_unstable_base_is_said_first_and_ends_its_comparisons() {
+        let mut study = example::study(&[("rate", &[("base", 0.5), ("wild", 0.7)])], 5, 3);
+        example::diverge(&mut study.trials[0], 2);
+        let blocks = summary::summarize(&study);
+        assert_eq!((blocks[0].rows[1].verdict(), blocks[0].rows[1].shift), (Verdict::Inconclusive, None));
+        let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+        let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is missing:\n{text}"));
+        assert!(place("The base of rate is unstable") < place("Better than the base"));
+    }
+
+    #[test]
+    fn settings_within_the_margin_are_equivalent_and_shown_so() {
+        let mut study = example::study(&[("init", &[("base", 0.5), ("same", 0.5), ("far", 0.6)])], 9, 3);
+        study.margin = 5.0;
+        let files = rendered(&study);
+        let verdicts: Vec<String> = table(&files, "summary.csv").iter().map(|row| row["verdict"].clone()).collect();
+        assert_eq!(verdicts, ["", "equivalent", "better"]);
+        let text = String::from_utf8(files["report.md"].clone()).unwrap();
+        assert!(text.contains("Equivalent (within ±5 points)**: 1 of 2: same"), "{text}");
+    }
+
+    #[test]
+    fn divergence_gets_no_prize_for_speed_and_no_interval() {
         let mut study = example::study(&[("rate", &[("base", 0.5), ("wild", 0.7)])], 3, 5);
         example::diverge(&mut study.trials[4], 2);
         let blocks = summary::summarize(&study);
-        let difference = blocks[0].rows[1].difference.as_ref().unwrap();
-        assert!(difference.withheld && difference.seeds_needed.is_none());
+        assert!(blocks[0].rows[1].difference().is_none());
         let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
         assert!(!text.contains("%: wild,"), "{text}");
     }

@@ -1,7 +1,7 @@
 //! `runner show`: trials sorted, filtered and cut to the columns that matter, as a table for people or as JSON.
 
 use super::overview::MISSING;
-use super::tables::{key_columns, trials_grid};
+use super::tables::{IDENTITY, key_columns, trials_grid};
 use super::terminal::{Column, Lines, lay_out};
 use super::words::{self, minus};
 use super::{StoredTrial, keys};
@@ -52,7 +52,7 @@ pub struct Listing {
     rows: Vec<Vec<String>>,
 }
 
-const FIRST_KEY: usize = 3;
+const FIRST_KEY: usize = IDENTITY.len();
 
 impl Listing {
     /// A trial that has not ended is running or waits its turn; its history is what it has stored so far.
@@ -486,7 +486,7 @@ mod tests {
         let listing = listing();
         let error = |request: &Request| format!("{:#}", listing.view(request).err().unwrap());
         let text = error(&request("test_acuracy", &[]));
-        assert!(text.starts_with("--sort: there is no column `test_acuracy`; valid: id, blocks, seed, model, init, "));
+        assert!(text.starts_with("--sort: there is no column `test_acuracy`; valid: id, blocks, seed, role, model, init, "));
         assert!(text.ends_with("did you mean `test_accuracy`?"), "{text}");
         assert!(error(&request("id", &["sed=1"])).contains("--filter sed=1: there is no column `sed`"));
         assert!(error(&request("id", &["seed"])).contains("quotes"));

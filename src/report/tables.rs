@@ -269,11 +269,11 @@ fn target_measures(targets: &[f64]) -> impl Iterator<Item = Measure> {
 }
 
 /// A trial's role is `comparison`, or `tuning` where it only helps to choose its setting's values.
-const IDENTITY: [&str; 4] = ["id", "blocks", "role", "seed"];
+pub const IDENTITY: [&str; 4] = ["id", "blocks", "seed", "role"];
 
 fn identity(trial: &StoredTrial) -> [String; 4] {
     let role = if trial.is_tuning { "tuning" } else { "comparison" };
-    [trial.id.clone(), trial.blocks.join(LIST_SEPARATOR), role.to_owned(), trial.seed.to_string()]
+    [trial.id.clone(), trial.blocks.join(LIST_SEPARATOR), trial.seed.to_string(), role.to_owned()]
 }
 
 /// All resolved keys in the order in which the trials name them first.

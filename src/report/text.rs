@@ -3,14 +3,15 @@
 use super::compare::caveats;
 use super::overview::{Grid, MISSING, class_means, convergence, costs, markdown, markdown_table, results};
 use super::plots::{Figure, Place};
+use super::setup::what_was_run;
 use super::summary::{BlockSummary, Measure, Row};
 use super::tables::status_word;
 use super::verdicts::{accuracy, how_to_read, name_of, tally, verdicts};
-use super::words::{count, duration, minus, percent, points, signed};
+use super::words::{count, minus, percent, points, signed};
 use super::{StoredTrial, Study};
 use crate::spec::config::{DatasetName, Select};
 use crate::train::record::{Outcome, Status};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> String {
     let mut parts = vec![format!("# {}", markdown(&study.name))];
@@ -20,7 +21,7 @@ pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> 
     parts.extend(caveats(blocks).iter().map(|caveat| format!("> {}", markdown(caveat))));
     parts.push(in_short(study, blocks, figures));
     parts.push(how_to_read(study));
-    parts.push(what_was_run(study));
+    parts.push(what_was_run(study, blocks));
     parts.extend(blocks.iter().map(|block| block_section(study, block, figures)));
     parts.extend(closer_look(figures));
     parts.extend(unfinished(study, blocks));
@@ -101,35 +102,6 @@ fn chosen(study: &Study, blocks: &[BlockSummary]) -> String {
         ])
     });
     markdown_table(&Grid { header: header.map(str::to_owned).to_vec(), rows: rows.collect() }).trim_end().to_owned()
-}
-
-fn what_was_run(study: &Study) -> String {
-    let outcomes: Vec<&Outcome> = study.trials.iter().filter_map(|trial| trial.outcome.as_ref()).collect();
-    let with = |status| outcomes.iter().filter(|outcome| outcome.status == status).count();
-    let seeds: BTreeSet<u64> = study.trials.iter().map(|trial| trial.seed).collect();
-    let selects: BTreeSet<&str> = study.trials.iter().map(|trial| select_words(trial.config.select)).collect();
-    let seconds = outcomes.iter().map(|outcome| outcome.seconds).sum::<f64>();
-    let machines = outcomes.iter().map(|outcome| {
-        let threads = count(outcome.threads, "thread");
-        format!("libtorch {} on {} with {threads}", outcome.libtorch, outcome.device)
-    });
-    let lines = [
-        format!(
-            "- {} in {}: {} done, {} failed, {} diverged, {} to come.",
-            count(study.trials.len(), "trial"),
-            count(study.blocks.len(), "block"),
-            with(Status::Done),
-            with(Status::Failed),
-            with(Status::Diverged),
-            study.trials.len() - outcomes.len()
-        ),
-        format!("- Seeds: {}.", list(seeds.iter().map(u64::to_string))),
-        format!("- Data: {}.", markdown(&study.dataset_note)),
-        format!("- The epoch that counts: {}.", list(selects.into_iter().map(str::to_owned))),
-        format!("- {}: {}.", study.mode_label(), list(machines.collect::<BTreeSet<_>>())),
-        format!("- Time over all trials: {}.", duration(seconds)),
-    ];
-    format!("## What was run\n\n{}", lines.join("\n"))
 }
 
 pub fn select_words(select: Select) -> &'static str {
@@ -256,6 +228,6 @@ fn setting(blocks: &[BlockSummary], trial: &StoredTrial) -> String {
     }))
 }
 
-fn list(items: impl IntoIterator<Item = String>) -> String {
+pub fn list(items: impl IntoIterator<Item = String>) -> String {
     items.into_iter().collect::<Vec<_>>().join(", ")
 }

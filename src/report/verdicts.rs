@@ -135,7 +135,7 @@ pub fn reason_word(reason: Reason) -> &'static str {
 /// Each setting of the block under its verdict.
 pub fn verdicts(study: &Study, block: &BlockSummary) -> String {
     let mut lines: Vec<String> =
-        block.base().map(|base| format!("- Base{}: {}{}.", name_of(base), accuracy(base), base_taken(base))).into_iter().collect();
+        block.base().map(|base| format!("- Base{}{}: {}{}.", name_of(base), terms(block), accuracy(base), base_taken(base))).into_iter().collect();
     for verdict in VERDICTS {
         let settings: Vec<String> =
             block.rows.iter().skip(1).filter(|row| row.verdict() == verdict).map(words).collect();
@@ -144,6 +144,12 @@ pub fn verdicts(study: &Study, block: &BlockSummary) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// What the base has where the block's settings differ: ` (init pytorch)`.
+fn terms(block: &BlockSummary) -> String {
+    let terms: Vec<String> = block.block.terms.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    if terms.is_empty() { String::new() } else { format!(" ({})", markdown(&terms.join(", "))) }
 }
 
 fn base_taken(base: &Row) -> String {

@@ -113,7 +113,7 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
     let tuning = tune_slot.as_ref().map(Tuning::read).transpose()?;
     let candidates = tuning.as_ref().map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(&root, overrides.mode))?;
     let blocks = expand_blocks(blocks, &root, base.data.dataset, overrides.mode, tuning.as_ref())?;
-    if let Some(slot) = settle_slot.filter(|_| settle.is_some() && blocks.is_empty()) {
+    if let Some(slot) = settle_slot.as_ref().filter(|_| settle.is_some() && blocks.is_empty()) {
         return Err(slot.error("there is nothing to settle without blocks; `seeds` says how often the base runs"));
     }
     let tune = tuning.as_ref().map(Tuning::summary);
@@ -132,8 +132,9 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
     }
     let count = most_trials(&experiment);
     if count > MAX_TRIALS {
-        let problem = format!("{count} trials are more than the {MAX_TRIALS} that an experiment may have");
-        return Err(seeds_slot.or(tune_slot).map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
+        let configurations = experiment.configurations().len();
+        let problem = format!("{configurations} configurations make {count} trials, more than {MAX_TRIALS}");
+        return Err(seeds_slot.or(settle_slot).or(tune_slot).map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
     }
     Ok(experiment)
 }

@@ -483,7 +483,7 @@ fn too_many_trials_are_refused_before_they_are_made() {
     let epochs: Vec<String> = (1..=11).map(|epochs| epochs.to_string()).collect();
     let text = format!("{HEAD}blocks:\n  - id: a\n    axes: {{epochs: [{}]}}\n", epochs.join(", "));
     let error = error_of(&text.replace("[0, 1]", &format!("[{}]", seeds.join(", "))));
-    assert_eq!(error, "x.yaml:3:8: seeds: 12 configurations on 1000 seeds are more than 10000 trials");
+    assert_eq!(error, "x.yaml:3:8: seeds: 12 configurations make 12000 trials, more than 10000");
     assert!(processor_time() - start < Duration::from_secs(1));
 }
 

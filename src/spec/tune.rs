@@ -66,3 +66,85 @@ impl<'a> Tuning<'a> {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::spec::{Experiment, FIRST_TUNING_SEED, Overrides, Settle};
+
+    const HEAD: &str = "schema: 1\nname: t\nbase: {model: lenet5, optimizer: {name: sgd, lr: 0.01}}\n";
+    const BLOCKS: &str = "blocks:\n- {id: a, axes: {init: [keras, orthogonal]}}\n- {id: b, axes: {activation: [relu]}}\n";
+    const TUNE: &str = "tune: {axes: {optimizer.lr: [0.01, 0.1]}, seeds: 2}\n";
+
+    fn parse(lines: &[&str]) -> Experiment {
+        Experiment::parse("x", &format!("{HEAD}{}", lines.concat()), &Overrides::default()).unwrap()
+    }
+
+    fn error(lines: &[&str]) -> String {
+        let text = format!("{HEAD}{}", lines.concat());
+        Experiment::parse("x", &text, &Overrides::default()).expect_err("should be refused").to_string()
+    }
+
+    #[test]
+    fn seeds_are_added_up_to_the_most_and_twice_as_many_of_a_base_of_three() {
+        let experiment = parse(&["settle: {max_seeds: 5}\n", BLOCKS]);
+        assert_eq!(experiment.settle, Some(Settle { max_seeds: 5 }));
+        assert_eq!(experiment.trials().len(), 10 + 3 * 5);
+        assert_eq!(crate::spec::most_trials(&experiment), 25);
+        let two = parse(&["settle: {max_seeds: 5}\n", "blocks: [{id: a, axes: {init: [keras, orthogonal]}}]\n"]);
+        assert_eq!(two.trials().len(), 3 * 5, "the base of two settings has as many seeds as they");
+        assert_eq!(parse(&["settle: {}\n", BLOCKS]).settle, Some(Settle { max_seeds: 20 }));
+    }
+
+    #[test]
+    fn settle_and_seeds_exclude_each_other_and_the_command_line_wins() {
+        assert!(error(&["settle: {max_seeds: 5}\nseeds: [0]\n", BLOCKS]).starts_with("x:5:8: seeds: `settle` finds out"));
+        assert!(error(&["settle: {max_seeds: 5}\n"]).contains("nothing to settle without blocks"));
+        assert!(error(&["settle: {max_seeds: 2}\n", BLOCKS]).contains("expected a whole number from 3 to 1000"));
+        assert!(error(&["margin: 0\n", BLOCKS]).contains("margin: expected a finite number"));
+        let text = format!("{HEAD}settle: {{max_seeds: 5}}\n{BLOCKS}");
+        let set = Overrides { set: vec!["seeds=[7, 8]".into()], ..Overrides::default() };
+        let experiment = Experiment::parse("x", &text, &set).unwrap();
+        assert_eq!((experiment.settle, experiment.seeds), (None, vec![7, 8]));
+        let one = Experiment::parse("x", &text, &Overrides { seed: Some(3), ..Overrides::default() }).unwrap();
+        assert_eq!((one.settle, one.seeds), (None, vec![3]));
+    }
+
+    #[test]
+    fn every_configuration_tries_all_values_on_seeds_of_its_own() {
+        let experiment = parse(&["seeds: [0, 1, 2]\n", TUNE, BLOCKS]);
+        let trials = experiment.trials();
+        let tries: Vec<_> = trials.iter().filter(|trial| trial.is_tuning).collect();
+        assert_eq!((tries.len(), trials.len()), (4 * 2 * 2, 4 * 2 * 2 + 4 * 2 * 3));
+        assert!(trials.iter().all(|trial| trial.is_tuning == (trial.seed >= FIRST_TUNING_SEED)));
+        assert_eq!(crate::spec::most_trials(&experiment), 4 * 2 * 2 + 4 * 3, "one of the values is compared");
+        assert!(error(&["seeds: [2147483648]\n", TUNE, BLOCKS]).contains("tuning has seeds of its own from 2147483648 on"));
+        let product = "tune: {axes: {optimizer.lr: [0.01, 0.1], batch_size: [32, 64, 128]}}\n";
+        assert_eq!(parse(&[product, BLOCKS]).candidates.len(), 6);
+    }
+
+    #[test]
+    fn settings_that_become_one_by_tuning_are_refused_with_both_names() {
+        let rates = "blocks:\n- {id: o, axes: {optimizer: [{name: sgd, lr: 0.1}, {name: sgd, lr: 0.5}]}}\n";
+        let said = error(&[TUNE, rates]);
+        assert!(said.starts_with("x:4:7: tune: o: base and o: sgd, lr 0.1 become the same setting"), "{said}");
+    }
+
+    #[test]
+    fn what_cannot_be_tuned_is_refused_where_it_is_written() {
+        let momentum = "tune: {axes: {optimizer.momentum: [0.5, 0.9]}}\n";
+        let adam = "blocks:\n- {id: o, axes: {optimizer: [adam]}}\n";
+        let said = error(&[momentum, adam]);
+        assert!(said.contains("adam has no such option") && said.contains("(tune, momentum=0.5)"), "{said}");
+        assert!(error(&["tune: {axes: {optimizer.lr: []}}\n", BLOCKS]).contains("optimizer.lr"));
+        assert!(error(&["tune: {seeds: 2}\n", BLOCKS]).contains("axes: this key is missing"));
+    }
+
+    #[test]
+    fn an_experiment_without_them_is_stored_as_before() {
+        let json = serde_json::to_value(parse(&["seeds: [0]\n", BLOCKS])).unwrap();
+        let keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["name", "description", "seeds", "targets", "base", "blocks"]);
+        let variant: Vec<&String> = json["blocks"][0]["variants"][0].as_object().unwrap().keys().collect();
+        assert_eq!(variant, ["settings", "values", "label", "config"]);
+    }
+}

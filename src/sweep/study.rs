@@ -132,13 +132,14 @@ fn blocks(experiment: &Experiment, asked: &Asked) -> Vec<StudyBlock> {
     };
     if experiment.blocks.is_empty() {
         let base = variant("base", vec![], 0, &experiment.candidates);
-        return vec![StudyBlock { id: "base".into(), title: experiment.description.clone(), variants: vec![base] }];
+        return vec![StudyBlock { id: "base".into(), title: experiment.description.clone(), terms: vec![], variants: vec![base] }];
     }
     let with_places = experiment.blocks.iter().zip(&asked.blocks);
     with_places
         .map(|(block, places)| StudyBlock {
             id: block.id.clone(),
             title: block.title.clone(),
+            terms: block.keys.iter().cloned().zip(block.variants[0].values.iter().cloned()).collect(),
             variants: block
                 .variants
                 .iter()

@@ -1,0 +1,116 @@
+//! What was run, so that a reader needs nothing but the report: data, network, every key of the base, seeds, mode, machine.
+
+use super::overview::{Grid, MISSING, markdown, markdown_table};
+use super::summary::{BlockSummary, Row};
+use super::text::{list, select_words};
+use super::words::{count, duration, grouped};
+use super::{StoredTrial, Study};
+use crate::train::record::{Outcome, Status};
+use std::collections::{BTreeSet, HashSet};
+
+/// More bases than this are not set beside each other.
+const MOST_BASES: usize = 6;
+
+pub fn what_was_run(study: &Study, blocks: &[BlockSummary]) -> String {
+    let outcomes: Vec<&Outcome> = study.trials.iter().filter_map(|trial| trial.outcome.as_ref()).collect();
+    let with = |status| outcomes.iter().filter(|outcome| outcome.status == status).count();
+    let trials = || study.trials.iter().filter(|trial| !trial.is_tuning);
+    let seeds: BTreeSet<u64> = trials().map(|trial| trial.seed).collect();
+    let selects: BTreeSet<&str> = study.trials.iter().map(|trial| select_words(trial.config.select)).collect();
+    let seconds = outcomes.iter().map(|outcome| outcome.seconds).fold(0.0, |sum, seconds| sum + seconds);
+    let machines = outcomes.iter().map(|outcome| {
+        let threads = count(outcome.threads, "thread");
+        format!("libtorch {} on {} with {threads}", outcome.libtorch, outcome.device)
+    });
+    let mut lines = vec![
+        format!(
+            "- {} in {}: {} done, {} failed, {} diverged, {} to come.",
+            count(study.trials.len(), "trial"),
+            count(study.blocks.len(), "block"),
+            with(Status::Done),
+            with(Status::Failed),
+            with(Status::Diverged),
+            study.trials.len() - outcomes.len()
+        ),
+        format!("- Seeds: {}.", list(seeds.iter().map(u64::to_string))),
+        format!("- Data: {}{}.", markdown(&study.dataset_note), images(study)),
+        format!("- The epoch that counts: {}.", list(selects.into_iter().map(str::to_owned))),
+        format!("- {}: {}.", study.mode_label(), list(machines.collect::<BTreeSet<_>>())),
+        format!("- Time over all trials: {}.", duration(seconds)),
+    ];
+    let tuning = study.trials.iter().filter(|trial| trial.is_tuning).count();
+    if tuning > 0 {
+        lines.insert(1, format!("- {} of them only tried values, on seeds that no comparison has.", count(tuning, "trial")));
+    }
+    let bases = bases(blocks);
+    lines.extend(bases.iter().filter_map(|base| network(base, bases.len() > 1)));
+    format!("## What was run\n\n{}\n\n{}", lines.join("\n"), configuration(&bases)).trim_end().to_owned()
+}
+
+/// The different bases, each once.
+fn bases<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<&'a Row<'a>> {
+    let mut seen = HashSet::new();
+    let first = blocks.first().map_or(0, |block| if is_comparison(block) { block.rows.len() } else { 1 });
+    let of = blocks.iter().enumerate().flat_map(|(place, block)| &block.rows[..if place == 0 { first } else { 1 }]);
+    of.filter(|row| !row.trials.is_empty() && seen.insert(row.variant.configuration)).collect()
+}
+
+/// Whether a block's rows are experiments, whose bases are its settings.
+fn is_comparison(block: &BlockSummary) -> bool {
+    block.rows.iter().all(|row| row.variant.settings.iter().any(|(key, _)| key == "experiment"))
+}
+
+/// `: 45,000 images to train on, 5,000 to validate, 10,000 to test`
+fn images(study: &Study) -> String {
+    let sizes: BTreeSet<(usize, usize)> =
+        study.trials.iter().map(|trial| (trial.config.data.training_images(), trial.config.data.val)).collect();
+    let test = study.trials.iter().find_map(StoredTrial::scores);
+    let test = test.map_or(String::new(), |scores| {
+        format!(", {} to test", grouped(scores.confusion.iter().flatten().sum::<u64>() as i64))
+    });
+    let words = sizes.iter().map(|(train, val)| {
+        format!("{} to train on and {} to validate", grouped(*train as i64), grouped(*val as i64))
+    });
+    if sizes.is_empty() { String::new() } else { format!(": {}{test}", words.collect::<Vec<_>>().join(" or ")) }
+}
+
+/// The base's network, and whose it is where there are several.
+fn network(base: &Row, several: bool) -> Option<String> {
+    let (table, trial) = (base.network()?, base.trials.first()?);
+    let whose = if several { format!(" of {}", markdown(&base.variant.label)) } else { String::new() };
+    Some(format!(
+        "- Network{whose}: {}, {} parameters, {} multiply-adds an image.",
+        markdown(trial.config.model.as_str()),
+        grouped(table.parameters()),
+        grouped(table.multiply_adds())
+    ))
+}
+
+/// Every key with its value, defaults too; where several bases differ, those keys first.
+fn configuration(bases: &[&Row]) -> String {
+    let shown: Vec<&&Row> = bases.iter().take(MOST_BASES).collect();
+    let Some(keys) = shown.iter().map(|row| &row.trials[0].keys).reduce(|a, b| if b.len() > a.len() { b } else { a }) else {
+        return String::new();
+    };
+    let mut names: Vec<&String> = keys.iter().map(|(key, _)| key).collect();
+    let others = shown.iter().flat_map(|row| row.trials[0].keys.iter().map(|(key, _)| key));
+    let others: Vec<&String> = others.filter(|key| !names.contains(key)).collect();
+    let mut seen = HashSet::new();
+    names.extend(others.into_iter().filter(|key| seen.insert(*key)));
+    let value = |row: &Row, name: &str| {
+        let found = row.trials[0].keys.iter().find(|(key, _)| key == name);
+        found.map_or(MISSING.to_owned(), |(_, value)| value.clone())
+    };
+    let differs = |name: &&String| shown.iter().any(|row| value(row, name) != value(shown[0], name));
+    let (first, rest): (Vec<&String>, Vec<&String>) = names.into_iter().partition(differs);
+    let rows = first.into_iter().chain(rest).map(|name| {
+        std::iter::once(name.clone()).chain(shown.iter().map(|row| value(row, name))).collect()
+    });
+    let labels = shown.iter().map(|row| row.variant.label.clone());
+    let header = std::iter::once("Key".to_owned()).chain(labels).collect();
+    let left_out = match bases.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" ({more} more bases are in trials.csv)"),
+    };
+    format!("Every key of the base{left_out}:\n\n{}", markdown_table(&Grid { header, rows: rows.collect() }))
+}
