@@ -29,9 +29,15 @@ pub struct Said {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// `finished_epochs` were found finished in a checkpoint; `note` says why a checkpoint was refused.
+    /// The worker cannot work for want of something that the system refuses. Nothing has become of any trial of the job.
+    NotUp {
+        error: String,
+    },
+    /// `finished_epochs` were found finished in a checkpoint, which is `midway` in another; `note` says why a checkpoint was
+    /// refused.
     Started {
         finished_epochs: usize,
+        midway: bool,
         note: Option<String>,
     },
     /// Some times a second.

@@ -3,6 +3,7 @@
 mod channel;
 pub mod device;
 mod estimate;
+mod limits;
 mod looks;
 mod made;
 pub mod manifest;
@@ -13,6 +14,7 @@ mod progress;
 mod publish;
 mod reporter;
 mod schedule;
+mod signals;
 mod start;
 pub mod store;
 pub mod study;
@@ -23,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::data::shared::SharedDataset;
 use crate::data::{self, Images};
@@ -75,7 +77,15 @@ pub struct Report {
     pub diverged: usize,
     /// Each failed trial: its label, its error and the path of its log.
     pub failures: Vec<(String, String, PathBuf)>,
+    /// A signal came before all trials had ended.
     pub interrupted: bool,
+}
+
+impl Report {
+    /// How many trials have ended.
+    pub fn ended(&self) -> usize {
+        self.done + self.diverged + self.failures.len()
+    }
 }
 
 /// The context of an error that ended a sweep after it had begun.
@@ -118,7 +128,7 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };
     let publisher =
         publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, Some(test_images)));
-    Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
+    Sweep::new(experiment, trials, options, store, setup, publisher)?.run()
 }
 
 /// Whether a stored trial with this outcome is to run again.

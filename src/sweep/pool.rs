@@ -1,13 +1,16 @@
 //! Worker processes: this same binary, told what to do over its standard input and heard over its standard output.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use anyhow::{Context, Result};
 
+use super::limits::{refused, spare_descriptors, start_thread};
 use super::message::{Job, Said};
 use crate::data::shared::SharedDataset;
 
@@ -48,37 +51,17 @@ pub struct Process {
 
 impl Process {
     pub fn start(setup: &Setup, slot: usize, generation: usize, messages: Sender<super::Input>) -> Result<Process> {
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let mut child = Command::new(&program)
-            .arg(WORKER_COMMAND)
-            .arg("--results")
-            .arg(&setup.results)
-            .arg("--data")
-            .arg(&setup.data)
-            .args(["--device", &setup.devices[slot % setup.devices.len()], "--threads", &setup.threads.to_string()])
-            .args(setup.images.iter().map(|images| format!("--images={}", images.ticket())))
-            // The thread pools that libtorch does not size itself.
-            .env("OMP_NUM_THREADS", setup.threads.to_string())
-            .env("MKL_NUM_THREADS", setup.threads.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start a worker ({})", program.display()))?;
-        let input = child.stdin.take();
-        let output = child.stdout.take().expect("its output is piped");
-        std::thread::spawn(move || {
-            let send = |content| messages.send(super::Input::Worker(Message { slot, generation, content })).is_ok();
-            for line in BufReader::new(output).lines() {
-                let said = line.ok().and_then(|line| serde_json::from_str(&line).ok());
-                // Half a line is what a dying worker leaves; its end is reported next.
-                let Some(said) = said else { continue };
-                if !send(Content::Said(said)) {
-                    return;
-                }
-            }
-            send(Content::Gone);
-        });
-        Ok(Process { child, input })
+        let _spare = spare_descriptors().map_err(refused)?;
+        let mut child = command(setup, slot)?.spawn().map_err(refused)?;
+        let (input, output) = (child.stdin.take(), child.stdout.take().expect("its output is piped"));
+        let mut process = Process { child, input };
+        let send = move |content| messages.send(super::Input::Worker(Message { slot, generation, content })).is_ok();
+        if let Err(error) = start_thread(move || pass_on(output, send)) {
+            process.kill();
+            process.wait()?;
+            return Err(error);
+        }
+        Ok(process)
     }
 
     /// A worker that cannot be written to is dying; its end is reported through the channel.
@@ -103,4 +86,53 @@ impl Process {
         self.input = None;
         self.child.wait()
     }
+}
+
+fn command(setup: &Setup, slot: usize) -> Result<Command> {
+    let mut command = Command::new(program()?);
+    command
+        .arg0(std::env::args_os().next().unwrap_or_default())
+        .arg(WORKER_COMMAND)
+        .arg(option("--results", &setup.results))
+        .arg(option("--data", &setup.data))
+        .args(["--device", &setup.devices[slot % setup.devices.len()], "--threads", &setup.threads.to_string()])
+        .args(setup.images.iter().map(|images| format!("--images={}", images.ticket())))
+        // The thread pools that libtorch does not size itself.
+        .env("OMP_NUM_THREADS", setup.threads.to_string())
+        .env("MKL_NUM_THREADS", setup.threads.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    Ok(command)
+}
+
+/// A value that begins with a dash is none of its own accord.
+fn option(name: &str, value: &Path) -> OsString {
+    [OsStr::new(name), value.as_os_str()].join(OsStr::new("="))
+}
+
+/// The file of the program that is running, whatever lies at its path by now: a rebuild must not end a sweep, or mix programs.
+fn program() -> Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Ok("/proc/self/exe".into());
+    }
+    std::env::current_exe().context("cannot find this program's own file")
+}
+
+/// Lists of processes call a program that was started as `/proc/self/exe` just `exe`.
+#[allow(clippy::disallowed_methods, reason = "no file of results")]
+pub fn restore_name() {
+    let _ = std::fs::write("/proc/self/comm", env!("CARGO_PKG_NAME"));
+}
+
+/// Passes on what a worker says, until it or the sweep has ended.
+fn pass_on(output: ChildStdout, send: impl Fn(Content) -> bool) {
+    for line in BufReader::new(output).lines() {
+        let said = line.ok().and_then(|line| serde_json::from_str(&line).ok());
+        // Half a line is what a dying worker leaves; its end is reported next.
+        let Some(said) = said else { continue };
+        if !send(Content::Said(said)) {
+            return;
+        }
+    }
+    send(Content::Gone);
 }

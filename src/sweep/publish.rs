@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::limits::start_thread;
 use super::made::{self, Wanted};
 use super::manifest::Manifest;
 use super::progress::print;
@@ -22,6 +23,8 @@ use crate::spec::{Experiment, Trial};
 
 /// Rendering takes at most about one part in so many of a sweep's time.
 const REST_FACTOR: u32 = 20;
+/// When there may be a thread for it again.
+const REST_AFTER_REFUSAL: Duration = Duration::from_secs(60);
 const DIGEST_SHOWN: usize = 12;
 
 /// Makes every table, plot and event file of `experiment` from the trials in `store`.
@@ -165,11 +168,13 @@ impl Publisher {
         }
         let (store, experiment, note) = (self.store.clone(), self.experiment.clone(), self.note.clone());
         let mut known = std::mem::take(&mut self.known);
-        self.running = Some(std::thread::spawn(move || {
+        self.rest_until = Instant::now() + REST_AFTER_REFUSAL;
+        let thread = start_thread(move || {
             let started = Instant::now();
             let result = publish(&store, &experiment, &note, &mut known).map(drop);
             Published { result, known, rest_until: Instant::now() + started.elapsed() * REST_FACTOR }
-        }));
+        });
+        self.running = Some(thread.context("the tables wait")?);
         Ok(())
     }
 

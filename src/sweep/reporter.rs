@@ -46,7 +46,8 @@ impl<'a> Reporter<'a> {
         self.say(about);
         let note = self.start.note.take();
         note.iter().for_each(|note| self.say(note));
-        send(self.of, Event::Started { finished_epochs: self.start.reached.epochs, note });
+        let reached = self.start.reached;
+        send(self.of, Event::Started { finished_epochs: reached.epochs, midway: reached.order_seed.is_some(), note });
     }
 
     /// A line in the trial's log, for which no trial is given up.

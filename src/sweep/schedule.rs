@@ -1,6 +1,9 @@
 //! Gives trials to workers, hears from them, tries failed trials again, and stops in good order.
 
+mod shortage;
+
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -12,11 +15,11 @@ use super::manifest;
 use super::message::{Event, Job, Progress, Said};
 use super::patience::Patience;
 use super::pool::{Content, Message, Process, Setup};
-use super::progress::{Display, Standing, duration, print};
+use super::progress::{Display, Standing, duration};
 use super::publish::{Publisher, publish_epochs};
 use super::store::{Identity, Store};
 use super::study::{ask_with, grows, labels, stored_outcomes};
-use super::{Options, Report};
+use super::{Options, Report, Stopped, signals};
 use crate::native;
 use crate::spec::config::Mode;
 use crate::spec::{Experiment, Trial};
@@ -32,14 +35,12 @@ const MAX_ATTEMPTS: usize = 3;
 const TICK: Duration = Duration::from_millis(250);
 /// How long to wait before asking again for a trial that another sweep runs.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
-/// How long the second signal may take to end a sweep in good order.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the scheduling loop waits for.
 #[derive(Debug)]
 pub enum Input {
     Worker(Message),
-    /// SIGINT or SIGTERM.
+    /// SIGINT, SIGTERM or SIGHUP.
     Signal,
 }
 
@@ -71,6 +72,8 @@ pub struct Sweep<'a> {
     stopping: bool,
     /// Whether it has been said that another sweep runs trials of this one.
     said_busy: bool,
+    /// Once a worker could not be started: when it was last tried.
+    last_try: Option<Instant>,
 }
 
 /// A trial that waits for a worker.
@@ -86,6 +89,8 @@ struct Pending {
 struct Slot {
     process: Option<Process>,
     generation: usize,
+    /// It was started while no other was, because there may be no room for two.
+    alone: bool,
     running: Option<Running>,
 }
 
@@ -119,6 +124,7 @@ impl<'a> Sweep<'a> {
         let outcomes = stored_outcomes(experiment, &store)?;
         let asked = ask_with(experiment, &outcomes);
         let (sender, inputs) = channel();
+        signals::listen(sender.clone())?;
         let mut sweep = Sweep {
             experiment,
             may_run: trials.iter().map(|trial| trial.id.clone()).collect(),
@@ -141,6 +147,7 @@ impl<'a> Sweep<'a> {
             new_failures: 0,
             stopping: false,
             said_busy: false,
+            last_try: None,
         };
         sweep.take_on(&asked);
         let most = if grows(experiment) && !sweep.queue.is_empty() { trials.len() } else { sweep.queue.len() };
@@ -184,22 +191,24 @@ impl<'a> Sweep<'a> {
     }
 
     pub fn run(mut self) -> Result<Report> {
-        listen_for_signals(self.sender.clone())?;
         self.say_stored();
         let result = self.work();
         if result.is_err() {
             self.stop();
         }
+        let began = self.slots.iter().any(|slot| slot.generation > 0);
         for mut process in self.slots.iter_mut().filter_map(|slot| slot.process.take()) {
             // Without a trial there is nothing to wait for, and a worker that hangs would hold up the end.
             if result.is_ok() {
                 process.kill();
             }
-            process.wait()?;
+            process.wait().context(Stopped)?;
         }
         self.display.finish();
-        result?;
-        self.publisher.finish()?;
+        result.map_err(|error| if began { error.context(Stopped) } else { error })?;
+        self.publisher.finish().context(Stopped)?;
+        // A signal that came when there was nothing left to stop has interrupted nothing.
+        self.report.interrupted &= self.report.ended() < self.trials.len();
         Ok(self.report)
     }
 
@@ -246,11 +255,14 @@ impl<'a> Sweep<'a> {
             }
             let now = Instant::now();
             let Some(place) = self.queue.iter().position(|pending| pending.not_before <= now) else { return Ok(()) };
+            if !self.has_worker(slot)? {
+                continue;
+            }
             let first = self.queue.remove(place).expect("just found");
             let devices = &self.options.devices;
             let most = share.min(most(devices[slot % devices.len()]));
             let others = self.take_fitting(&first, most - 1, now);
-            self.start(slot, first, others)?;
+            self.start(slot, first, others);
         }
         Ok(())
     }
@@ -276,16 +288,12 @@ impl<'a> Sweep<'a> {
         taken
     }
 
-    fn start(&mut self, slot: usize, first: Pending, others: Vec<usize>) -> Result<()> {
+    fn start(&mut self, slot: usize, first: Pending, others: Vec<usize>) {
         let place = &mut self.slots[slot];
-        if place.process.is_none() {
-            place.generation += 1;
-            place.process = Some(Process::start(&self.setup, slot, place.generation, self.sender.clone())?);
-        }
         let trials = [vec![first.trial], others].concat();
         let identities = trials.iter().map(|trial| identity(&self.trials[*trial])).collect();
         let job = Job { trials: identities, attempt: first.attempt, trace: self.options.trace };
-        place.process.as_mut().expect("just started").send(&job);
+        place.process.as_mut().expect("it has a worker").send(&job);
         let member = |(of, trial)| Member { of, trial, val_accuracy: None };
         place.running = Some(Running {
             members: trials.into_iter().enumerate().map(member).collect(),
@@ -294,7 +302,6 @@ impl<'a> Sweep<'a> {
             progress: None,
             killed: None,
         });
-        Ok(())
     }
 
     fn hear(&mut self, Message { slot, generation, content }: Message) -> Result<()> {
@@ -313,15 +320,13 @@ impl<'a> Sweep<'a> {
         let Some(place) = running.members.iter().position(|member| member.of == of) else { return Ok(()) };
         let (trial, attempt) = (running.members[place].trial, running.attempt);
         match event {
-            Event::Started { finished_epochs, note } => {
+            Event::Started { finished_epochs, midway, note } => {
                 running.patience.started();
-                let name = self.name(trial);
-                if let Some(note) = note {
-                    self.display.say(&format!("{name}: {note}"));
-                } else if finished_epochs > 0 {
-                    self.display.say(&format!("{name}: goes on after epoch {finished_epochs}"));
+                if let Some(words) = note.or_else(|| self.goes_on(trial, finished_epochs, midway)) {
+                    self.display.say(&format!("{}: {words}", self.name(trial)));
                 }
             }
+            Event::NotUp { error } => self.not_up(slot, error)?,
             Event::Progress(progress) => {
                 running.progress = Some(progress);
                 self.show_worker(slot);
@@ -354,6 +359,20 @@ impl<'a> Sweep<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Where a trial goes on; None for one that starts afresh.
+    fn goes_on(&self, trial: usize, finished_epochs: usize, midway: bool) -> Option<String> {
+        let next = finished_epochs + 1;
+        match (finished_epochs, midway) {
+            (0, false) => None,
+            (0, true) => Some("goes on in the middle of epoch 1".to_owned()),
+            (_, true) => Some(format!("goes on after epoch {finished_epochs}, in the middle of epoch {next}")),
+            _ if finished_epochs >= self.trials[trial].config.epochs => {
+                Some("all its epochs are trained; its scores are what is left".to_owned())
+            }
+            _ => Some(format!("goes on after epoch {finished_epochs}")),
+        }
     }
 
     fn show_worker(&self, slot: usize) {
@@ -479,8 +498,12 @@ impl<'a> Sweep<'a> {
             self.queue.push_front(Pending { trial, attempt: attempt + 1, not_before: Instant::now() });
             return Ok(());
         }
-        let log = self.store_failure(trial, &error)?;
-        self.display.say(&format!("{name}: failed after {attempt} attempts: {error} (log: {})", log.display()));
+        let words = format!("failed after {attempt} attempts: {error}");
+        if !self.store_failure(trial, &error, &words)? {
+            return self.busy(trial, attempt);
+        }
+        let log = self.store.log_path(&self.trials[trial].id);
+        self.display.say(&format!("{name}: {words} (log: {})", log.display()));
         self.new_failures += 1;
         self.report.failures.push((name, error, log));
         if self.options.max_failures.is_some_and(|most| self.new_failures >= most) {
@@ -491,7 +514,9 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    fn store_failure(&mut self, trial: usize, error: &str) -> Result<std::path::PathBuf> {
+    /// False where another sweep has taken the trial meanwhile. `last_words` end its log, which it has even if none of its
+    /// workers got so far.
+    fn store_failure(&mut self, trial: usize, error: &str, last_words: &str) -> Result<bool> {
         let identity = identity(&self.trials[trial]);
         let outcome = Outcome {
             status: Status::Failed,
@@ -509,12 +534,13 @@ impl<'a> Sweep<'a> {
             processor: manifest::processor(),
             git: env!("RUNNER_GIT").to_owned(),
         };
-        if let Some(claim) = self.store.claim(&identity)? {
-            let history: Vec<Epoch> = claim.history();
-            claim.finish(&Outcome { epochs: history.len(), ..outcome.clone() }, &history, None)?;
-        }
+        let Some(claim) = self.store.claim(&identity)? else { return Ok(false) };
+        // For its sake the failure itself is not given up.
+        let _ = claim.log().map(|mut log| writeln!(log, "{last_words}"));
+        let history: Vec<Epoch> = claim.history();
+        claim.finish(&Outcome { epochs: history.len(), ..outcome.clone() }, &history, None)?;
         self.learn(trial, &outcome);
-        Ok(self.store.log_path(&identity.id))
+        Ok(true)
     }
 
     /// `passed` is the time since this was last done.
@@ -536,16 +562,17 @@ impl<'a> Sweep<'a> {
         self.report.interrupted = true;
         if self.stopping {
             self.display.finish();
-            print("stopped at once; the last checkpoints stand");
             for process in self.slots.iter_mut().filter_map(|slot| slot.process.as_mut()) {
                 process.kill();
             }
             for process in self.slots.iter_mut().filter_map(|slot| slot.process.take()) {
                 let _ = process.wait();
             }
-            std::process::exit(crate::exit::INTERRUPTED);
+            signals::stopped_at_once();
         }
-        self.display.say("stopping after a checkpoint of each running trial; once more stops at once");
+        if self.slots.iter().any(|slot| slot.running.is_some()) {
+            self.display.say("stopping after a checkpoint of each running trial or its end; once more stops at once");
+        }
         self.stop();
     }
 
@@ -585,21 +612,4 @@ impl<'a> Sweep<'a> {
 
 fn identity(trial: &Trial) -> Identity {
     Identity { id: trial.id.clone(), seed: trial.seed, config: trial.config.clone() }
-}
-
-/// The first signal is for the loop. The second is too, but a loop that does not hear it, because it waits for a worker
-/// or makes the last tables, is not waited for.
-fn listen_for_signals(sender: Sender<Input>) -> Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    std::thread::spawn(move || {
-        for (earlier, _) in signals.forever().enumerate() {
-            let _ = sender.send(Input::Signal);
-            if earlier > 0 {
-                std::thread::sleep(LAST_WORDS);
-                std::process::exit(crate::exit::INTERRUPTED);
-            }
-        }
-    });
-    Ok(())
 }

@@ -12,8 +12,10 @@ use tch::Device;
 
 use super::channel::{self, send};
 use super::device;
+use super::limits::start_thread;
 use super::manifest::{self, Manifest};
 use super::message::{Event, Job};
+use super::pool;
 use super::reporter::Reporter;
 use super::store::{Identity, Store};
 use crate::data::batches::Resident;
@@ -41,13 +43,22 @@ impl Worker {
     /// Serves jobs from standard input until it ends, SIGTERM comes or a trial is interrupted.
     pub fn serve(&self) -> Result<()> {
         channel::take_standard_output()?;
+        pool::restore_name();
         keep_freed_memory();
         tch::set_num_threads(self.threads as i32);
         let stop = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGTERM, stop.clone())?;
-        // A terminal's Ctrl-C reaches the whole group; the sweep decides what becomes of it.
-        signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;
-        let jobs = read_jobs(stop.clone());
+        // A terminal's Ctrl-C and its end reach the whole group; the sweep decides what becomes of it.
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+            signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        }
+        let jobs = match read_jobs(stop.clone()) {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                send(0, Event::NotUp { error: format!("{error:#}") });
+                return Ok(());
+            }
+        };
         let mut learnt = Learnt::default();
         while let Ok(job) = jobs.recv() {
             self.run(&job, &mut learnt, &stop);
@@ -259,9 +270,9 @@ fn keep_freed_memory() {
 }
 
 /// Reads jobs in the background, so that the end of input (the sweep is gone) stops a trial under way.
-fn read_jobs(stop: Arc<AtomicBool>) -> Receiver<Job> {
+fn read_jobs(stop: Arc<AtomicBool>) -> Result<Receiver<Job>> {
     let (sender, jobs) = queue();
-    std::thread::spawn(move || {
+    start_thread(move || {
         for line in std::io::stdin().lock().lines() {
             let job = line.ok().and_then(|line| serde_json::from_str(&line).ok());
             if job.is_none_or(|job| sender.send(job).is_err()) {
@@ -269,8 +280,8 @@ fn read_jobs(stop: Arc<AtomicBool>) -> Receiver<Job> {
             }
         }
         stop.store(true, Ordering::Relaxed);
-    });
-    jobs
+    })?;
+    Ok(jobs)
 }
 
 fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {

@@ -1,6 +1,8 @@
 //! A folder with an experiment in it, the program run there, and what it leaves behind.
 
+pub mod clock;
 pub mod skip;
+pub mod terminal;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -92,6 +94,10 @@ pub struct Running {
 }
 
 impl Running {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: i32) {
         kill(self.child.id() as i32, signal);
     }

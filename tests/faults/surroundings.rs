@@ -1,12 +1,14 @@
 //! Rows 7, 8 and 27 to 30: what else is on the machine, and what the program is fed all the rest with.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs;
 use std::io::Read;
-use std::os::fd::FromRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
-use crate::common::skip::skip;
-use crate::common::{BAD_INPUT, DONE, Ended, Lab, Random, TINY, TINY_TRIALS, assert_same, limit, long, one, works};
+use crate::common::clock::{Steady, change_clocks};
+use crate::common::terminal::terminal;
+use crate::common::{BAD_INPUT, DONE, Ended, Lab, Random, TINY, TINY_TRIALS, assert_same, limit, long, one};
 
 #[test]
 fn row_07_several_sweeps_at_once_share_the_trials() {
@@ -22,27 +24,11 @@ fn row_07_several_sweeps_at_once_share_the_trials() {
     assert_same(&lab.essence(), &alone.essence());
 }
 
-/// Has `command` and all that it starts see the clocks of `clock.c`, which is compiled into the lab. False where no compiler is.
-pub fn change_clocks(lab: &Lab, command: &mut Command, speed: Option<u32>) -> bool {
-    if !works("cc --version") {
-        skip("no C compiler (cc)");
-        return false;
-    }
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/clock.c");
-    let library = lab.path("clock.so");
-    let compiled =
-        Command::new("cc").args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&library).arg(source).status();
-    assert!(compiled.unwrap().success());
-    command.env("LD_PRELOAD", library).env("CLOCK_READ", lab.path("clock.read"));
-    speed.map(|speed| command.env("CLOCK_SPEED", speed.to_string()));
-    true
-}
-
 #[test]
 fn row_08_a_clock_that_jumps_by_days_changes_nothing() {
     let lab = Lab::new(TINY);
     let mut command = lab.command("sweep tiny.yaml");
-    if !change_clocks(&lab, &mut command, None) {
+    if !change_clocks(&lab, &mut command, Steady::AsItIs) {
         return;
     }
     lab.start_command(command).end().expect(DONE);
@@ -87,14 +73,7 @@ fn row_28_surroundings_change_neither_results_nor_plain_output() {
 
 /// Runs `command` with its standard error on a terminal so many columns wide, and returns the exit code and what it drew there.
 fn on_a_terminal(mut command: Command, columns: u16) -> (i32, String) {
-    let (mut ours, mut theirs) = (0, 0);
-    let size = libc::winsize { ws_row: 30, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    let none = std::ptr::null_mut();
-    // SAFETY: openpty fills the two descriptors, which are owned from then on.
-    let (mut ours, theirs) = unsafe {
-        assert_eq!(libc::openpty(&mut ours, &mut theirs, none, none as _, &size), 0);
-        (File::from_raw_fd(ours), File::from_raw_fd(theirs))
-    };
+    let (mut ours, theirs) = terminal(columns);
     let mut child = command.env("TERM", "xterm").stdout(Stdio::null()).stderr(theirs).spawn().unwrap();
     drop(command);
     let mut drawn = vec![];
@@ -123,6 +102,23 @@ fn row_28_a_narrow_terminal_cuts_lines_off_and_not_results() {
     let plain = long();
     plain.sweep("").expect(DONE);
     assert_same(&lab.essence(), &plain.essence());
+}
+
+#[test]
+fn row_28_paths_of_any_bytes_reach_the_workers() {
+    let names: [&[u8]; 6] = [b"-mine", b"--data", b"-", b"a = b\n --results=c", b"not\xff\xfeutf8", b" "];
+    for name in names.map(OsStr::from_bytes) {
+        let lab = Lab::new(&one("epochs: 1"));
+        let value = |option: &str| [OsStr::new(option), name].join(OsStr::new("="));
+        let mut command = lab.command("sweep tiny.yaml");
+        command.arg(value("--out")).arg(value("--data"));
+        lab.start_command(command).end().expect(DONE);
+        assert_eq!(fs::read_dir(lab.path("").join(name).join("trials")).unwrap().count(), 1, "{name:?}");
+        let mut command = lab.command("sweep tiny.yaml");
+        command.env("RUNNER_DATA", name);
+        lab.start_command(command).end().expect(DONE);
+        assert_eq!(lab.column("attempts").into_values().collect::<Vec<_>>(), ["1"], "{name:?}");
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Row 22: a worker's end costs one attempt of its trial, three fail the trial, and no other trial notices.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use libc::{SIGABRT, SIGILL, SIGINT, SIGKILL, SIGSTOP, SIGTERM};
 
+use crate::common::clock::{Steady, change_clocks};
 use crate::common::{DONE, FAILED, INTERRUPTED, Lab, TINY, assert_same, kill, limit, long, names, one, wait_until};
-use crate::surroundings::change_clocks;
 
 /// TINY with one seed and, first in line, one trial that takes longer: four trials.
 fn with_a_slow_trial() -> Lab {
@@ -87,6 +88,50 @@ fn row_22_three_deaths_fail_the_trial_and_no_other_until_it_is_run_again() {
 }
 
 #[test]
+fn row_22_the_log_of_a_trial_that_never_began_says_why() {
+    let lab = Lab::new(&one("epochs: 1"));
+    let sweep = lab.start_sweep("");
+    let mut killed = BTreeSet::new();
+    wait_until("three workers were killed as soon as they were there", || {
+        lab.workers().into_iter().filter(|&worker| killed.insert(worker)).for_each(|worker| kill(worker, SIGKILL));
+        killed.len() >= 3
+    });
+    let ended = sweep.end().expect(FAILED).saying(&["failed after 3 attempts: its worker died: signal: 9"]);
+    let id = &lab.stored()[0];
+    let log = format!("results/tiny/trials/{id}/log.txt");
+    for words in [format!("(log: {log})"), format!("log: {log}\n")] {
+        assert!(ended.err.contains(&words), "{words}: {}", ended.err);
+    }
+    let said = fs::read_to_string(lab.path(&log)).unwrap();
+    assert!(said.contains("failed after 3 attempts: its worker died: signal: 9"), "{said}");
+}
+
+#[test]
+fn row_22_a_trial_that_another_sweep_has_taken_meanwhile_is_left_to_it() {
+    let lab = Lab::new(&one("epochs: 1"));
+    let sweep = lab.start_sweep("");
+    let mut killed = BTreeSet::new();
+    wait_until("two workers were killed", || {
+        lab.workers().into_iter().filter(|&worker| killed.insert(worker)).for_each(|worker| kill(worker, SIGKILL));
+        killed.len() >= 2
+    });
+    wait_until("a third one is there", || lab.workers().iter().any(|worker| !killed.contains(worker)));
+    let third = lab.workers().into_iter().find(|worker| !killed.contains(worker)).unwrap();
+    kill(third, SIGSTOP);
+    // As a worker on another machine would.
+    let id = lab.run("sweep tiny.yaml --plan").out.split_whitespace().next().unwrap().to_owned();
+    let folder = lab.result("work").join(id);
+    fs::create_dir_all(&folder).unwrap();
+    let lock = fs::File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    kill(third, SIGKILL);
+    wait_until("the trial is left alone", || sweep.said().contains("another sweep on this folder"));
+    drop(lock);
+    let ended = sweep.end().expect(DONE);
+    assert!(!ended.err.contains("failed after"), "{}", ended.err);
+}
+
+#[test]
 fn row_22_a_worker_told_to_stop_by_somebody_else_costs_one_attempt() {
     let lab = long();
     let sweep = lab.start_sweep("");
@@ -126,7 +171,7 @@ fn row_22_a_hanging_worker_is_killed_at_its_timeout() {
 fn row_22_a_silent_worker_is_killed_without_any_timeout() {
     let lab = Lab::new(&one("epochs: 10000").replace("seeds: [0]", "seeds: [0, 1]"));
     let mut command = lab.command("sweep tiny.yaml --jobs 2");
-    if !change_clocks(&lab, &mut command, Some(1000)) {
+    if !change_clocks(&lab, &mut command, Steady::TimesAsFast(1000)) {
         return;
     }
     let sweep = lab.start_command(command);

@@ -1,0 +1,31 @@
+//! What the system refuses at its limits: threads, processes, open files.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread::{Builder, JoinHandle};
+
+use anyhow::{Context, Result, anyhow};
+
+/// So many descriptors are left for the sweep's own files, whatever its workers take.
+const SPARE_DESCRIPTORS: usize = 8;
+
+/// Starts a thread, or says why there can be none: `std::thread::spawn` panics then.
+pub fn start_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    Builder::new().spawn(work).map_err(refused).context("cannot start a thread")
+}
+
+/// The error with the limit that is behind it.
+pub fn refused(error: io::Error) -> anyhow::Error {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => {
+            anyhow!("{error}; the limit of processes and threads is reached (ulimit -u, or the container's)")
+        }
+        Some(libc::EMFILE) => anyhow!("{error}; the limit of open files is reached (ulimit -n)"),
+        _ => error.into(),
+    }
+}
+
+/// Proves that there are descriptors to spare, which are so as soon as these are dropped.
+pub fn spare_descriptors() -> io::Result<Vec<OwnedFd>> {
+    (0..SPARE_DESCRIPTORS).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect()
+}
