@@ -9,7 +9,7 @@ use super::tables::status_word;
 use super::words::{count, duration, interval, mean_std, minus, p_value, percent, points, signed};
 use super::{StoredTrial, Study};
 use crate::spec::config::{DatasetName, Select};
-use crate::train::record::{Outcome, Status};
+use crate::train::record::{Outcome, Status, total};
 use std::collections::{BTreeSet, HashSet};
 
 /// Inconclusive settings that the summary names.
@@ -205,7 +205,7 @@ fn what_was_run(study: &Study) -> String {
     let with = |status| outcomes.iter().filter(|outcome| outcome.status == status).count();
     let seeds: BTreeSet<u64> = study.trials.iter().map(|trial| trial.seed).collect();
     let selects: BTreeSet<&str> = study.trials.iter().map(|trial| select_words(trial.config.select)).collect();
-    let seconds = outcomes.iter().map(|outcome| outcome.seconds).sum::<f64>();
+    let seconds = total(outcomes.iter().map(|outcome| outcome.seconds));
     let machines = outcomes.iter().map(|outcome| {
         let threads = count(outcome.threads, "thread");
         format!("libtorch {} on {} with {threads}", outcome.libtorch, outcome.device)
