@@ -2,6 +2,7 @@
 
 use crate::data::{CLASSES, Images};
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
+use crate::spec::Cell;
 use crate::spec::config::*;
 use crate::train::record::*;
 use std::sync::Arc;
@@ -77,9 +78,9 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
         blocks: vec![block.into()],
         config: config(),
         keys: vec![
-            ("model.name".into(), "lenet5".into()),
-            ("init".into(), label.into()),
-            ("epochs".into(), "20".into()),
+            ("model.name".into(), Cell::text("lenet5")),
+            ("init".into(), Cell::text(label)),
+            ("epochs".into(), Cell::number(20)),
         ],
         history,
         outcome: Some(outcome),

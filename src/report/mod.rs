@@ -22,6 +22,7 @@ pub mod words;
 mod example;
 
 use crate::data::Images;
+use crate::spec::Cell;
 use crate::spec::config::{Config, DatasetName};
 use crate::train::record::{Epoch, Outcome, Scores, Showcase, Status};
 use anyhow::Result;
@@ -74,7 +75,7 @@ pub struct StoredTrial {
     pub blocks: Vec<String>,
     pub config: Config,
     /// The resolved configuration as dotted keys, in order.
-    pub keys: Vec<(String, String)>,
+    pub keys: Vec<(String, Cell)>,
     pub history: Vec<Epoch>,
     /// None until the trial has ended.
     pub outcome: Option<Outcome>,

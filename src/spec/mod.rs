@@ -23,7 +23,7 @@ pub use error::{InputError, Result};
 pub use expand::{MAX_TRIALS, Overrides};
 pub use experiment::{Block, BlockMode, Experiment, Trial, Variant, trial_id};
 pub use fields::choices;
-pub use label::flatten;
+pub use label::{Cell, Kind, flatten};
 
 /// Fails unless an experiment file could have asked for `config`. A configuration that was stored has passed no other check.
 pub fn check_stored(config: &config::Config) -> Result<()> {
