@@ -1,10 +1,12 @@
 //! From a YAML file to the unique trials it asks for. Needs no libtorch.
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`expand.rs`, `block.rs`,
-//! `settings.rs`), and each combination becomes a [`config::Config`] in which nothing can be wrong (`check.rs`, `fields.rs`).
+//! `settings.rs`), and each combination becomes a [`config::Config`] in which nothing can be wrong (`check.rs`, `agree.rs`,
+//! `fields.rs`).
 
 pub mod config;
 
+mod agree;
 mod block;
 mod check;
 mod error;
