@@ -421,7 +421,8 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun
         new += usize::from(state != "stored");
         lines.push(format!("{}  seed {:<4} {state:<6}  {}", trial.id, trial.seed, plan_names(experiment, trial)));
     }
-    let most = if grows(experiment) { format!(", at most {} in the end", most_trials(experiment)) } else { String::new() };
+    let most =
+        if grows(experiment) { format!(", at most {} in the end", most_trials(experiment)) } else { String::new() };
     lines.push(format!("{}, {new} to run{most}; results in {}", count(lines.len(), "trial"), out.display()));
     say(&lines.join("\n"))?;
     Ok(exit::DONE)

@@ -122,6 +122,16 @@ fn show_lists_the_best_first_and_what_diverged_last() {
 }
 
 #[test]
+fn a_trial_that_diverges_in_its_first_epoch_took_0_seconds() {
+    let Trials { diverged, .. } = trials();
+    let text = fs::read_to_string(lab().result(&format!("trials/{diverged}/result.json"))).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let numbers = ["seconds", "images_per_second"].map(|name| result[name].as_f64().unwrap().to_bits());
+    assert_eq!(numbers, [0.0f64.to_bits(); 2], "{text}");
+    assert_eq!(lab().column("seconds")[&diverged], "0.0");
+}
+
+#[test]
 fn show_gives_scripts_the_numbers_of_the_tables() {
     let ended = lab().run("show results/tiny --json --filter status=done --filter lr<1").expect(DONE);
     let rows = json(&ended.out);

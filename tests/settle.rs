@@ -27,7 +27,9 @@ blocks:
 const KILLS: usize = 10;
 
 fn verdicts(lab: &Lab) -> Vec<(String, String, String)> {
-    let row = |row: std::collections::BTreeMap<String, String>| (row["label"].clone(), row["verdict"].clone(), row["look"].clone());
+    let row = |row: std::collections::BTreeMap<String, String>| {
+        (row["label"].clone(), row["verdict"].clone(), row["look"].clone())
+    };
     lab.table("summary.csv").into_iter().map(row).collect()
 }
 

@@ -130,6 +130,7 @@ fn odd_trial() -> StoredTrial {
         seed: u64::from(u32::MAX),
         label: "odd: λ = {name: \"x\"}".into(),
         blocks: vec![],
+        is_tuning: false,
         keys: flatten(&config),
         config,
         history: (1..).zip(numbers).map(|(index, number)| epoch(100 * index, number)).collect(),

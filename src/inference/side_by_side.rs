@@ -15,7 +15,7 @@ use crate::report::plots::classes::{self, Bars};
 use crate::report::plots::confusion;
 use crate::report::terminal::{Column, Lines, lay_out};
 use crate::report::words::{grouped, minus};
-use crate::spec::flatten;
+use crate::spec::{Cell, Kind, flatten};
 
 /// What sets the networks apart, one row of scores each, then their classes; the confusion matrix of a single one. Lines of
 /// at most `width`.
@@ -24,7 +24,7 @@ pub fn describe(evaluations: &[Evaluation], width: Option<usize>) -> String {
     let mut text = heading(evaluations) + "\n\n";
     let settings = settings(evaluations, &labels);
     if !settings.is_empty() {
-        let named = [vec![Column::new("checkpoint", labels.clone(), 0)], settings].concat();
+        let named = [vec![Column::new("checkpoint", labels.clone(), 0).of_words(true)], settings].concat();
         let lines = lay_out(&named, width);
         let left_out = lines.left_out.join(", ");
         text += &(block(lines) + "\n");
@@ -85,7 +85,7 @@ const SCORES: [Score; 4] = [
 fn overall(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     let column =
         |name: &str, cell: &dyn Fn(&Evaluation) -> String| Column::new(name, evaluations.iter().map(cell).collect(), 0);
-    let mut columns = vec![Column::new("checkpoint", labels.to_vec(), 0)];
+    let mut columns = vec![Column::new("checkpoint", labels.to_vec(), 0).of_words(true)];
     columns.push(column("loss", &|evaluation| minus(evaluation.loss, 4)));
     columns.push(column("accuracy", &|evaluation| percent(evaluation.accuracy)));
     columns.extend(SCORES.map(|(name, score)| column(name, &|evaluation| percent(score(&evaluation.macro_average)))));
@@ -98,26 +98,27 @@ fn settings(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     let row = |(evaluation, label): (&Evaluation, &String)| {
         let has_id = evaluation.trial.as_ref() == Some(label);
         let path = if has_id { String::new() } else { evaluation.checkpoint.clone() };
-        let seed = evaluation.seed.map(|seed| seed.to_string()).unwrap_or_default();
-        let first = [("path", path), ("seed", seed), ("images", evaluation.images.to_string())];
+        let seed = evaluation.seed.map(Cell::number).unwrap_or_default();
+        let first = [("path", Cell::text(path)), ("seed", seed), ("images", Cell::number(evaluation.images))];
         first.map(|(key, value)| (key.to_owned(), value)).into_iter().chain(flatten(&evaluation.config)).collect()
     };
-    let rows: Vec<Vec<(String, String)>> = evaluations.iter().zip(labels).map(row).collect();
+    let rows: Vec<Vec<(String, Cell)>> = evaluations.iter().zip(labels).map(row).collect();
     let mut names: Vec<String> = vec![];
     for (key, _) in rows.iter().flatten() {
         if !names.contains(key) {
             names.push(key.clone());
         }
     }
-    let value = |row: &[(String, String)], name: &String| {
+    let value = |row: &[(String, Cell)], name: &String| {
         row.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
     };
     let mut columns = vec![];
     for (name, short) in names.iter().zip(short_names(&names, &[])) {
-        let cells: Vec<String> = rows.iter().map(|row| value(row, name)).collect();
-        if differ(name, &names, cells.iter().map(String::as_str)) {
-            let shown = cells.into_iter().map(|cell| if cell.is_empty() { MISSING.to_owned() } else { cell });
-            columns.push(Column::new(&short, shown.collect(), columns.len() + 1));
+        let cells: Vec<Cell> = rows.iter().map(|row| value(row, name)).collect();
+        if differ(name, &names, cells.iter().map(|cell| cell.text.as_str())) {
+            let has_words = cells.iter().any(|cell| !cell.text.is_empty() && cell.kind != Kind::Number);
+            let shown = cells.into_iter().map(|cell| if cell.text.is_empty() { MISSING.to_owned() } else { cell.text });
+            columns.push(Column::new(&short, shown.collect(), columns.len() + 1).of_words(has_words));
         }
     }
     columns
@@ -138,7 +139,7 @@ fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     let mut columns = vec![Column::new("class", names.collect(), 0)];
     if evaluations.len() > 1 {
         let labels = (0..CLASSES).flat_map(|_| labels.iter().cloned()).collect();
-        columns.push(Column::new("checkpoint", labels, 0));
+        columns.push(Column::new("checkpoint", labels, 0).of_words(true));
     }
     let support = rows().map(|(class, evaluation)| evaluation.classes[class].support.to_string());
     columns.push(Column::new("images", support.collect(), 0));

@@ -36,7 +36,7 @@ pub enum Otherwise {
 
 /// Every option of every part, some steps each: what the tests run.
 pub fn short(dataset: DatasetName) -> Result<Vec<Case>> {
-    let files = [include_str!("cases/options.yaml"), include_str!("cases/seeds.yaml")];
+    let files = [include_str!("cases/options.yaml"), include_str!("cases/ends.yaml"), include_str!("cases/seeds.yaml")];
     let mut cases = vec![];
     for text in files {
         cases.extend(built_in(text, dataset)?);
@@ -90,4 +90,88 @@ pub fn of(experiment: &Experiment) -> Vec<Case> {
 fn built_in(text: &str, dataset: DatasetName) -> Result<Vec<Case>> {
     let overrides = Overrides { dataset: Some(dataset), ..Overrides::default() };
     Ok(of(&Experiment::parse("built-in cases", text, &overrides)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::check_stored;
+    use serde_json::Value as Json;
+    use std::collections::BTreeMap;
+
+    /// The parts of a configuration whose numbers are options.
+    const PARTS: [&str; 9] = [
+        "activation",
+        "optimizer",
+        "schedule",
+        "warmup",
+        "regularization",
+        "augment",
+        "label_smoothing",
+        "clip",
+        "early_stopping",
+    ];
+
+    /// Every number under `json`: what it is (`optimizer adam betas 0`) and where.
+    fn numbers(option: &str, place: &str, json: &Json, found: &mut Vec<(String, String)>) {
+        match json {
+            Json::Number(_) => found.push((option.to_owned(), place.to_owned())),
+            Json::Array(items) => items.iter().enumerate().for_each(|(index, item)| {
+                // All stages of a schedule are alike; the two betas are not.
+                let option = if item.is_object() { option.to_owned() } else { format!("{option} {index}") };
+                numbers(&option, &format!("{place}/{index}"), item, found);
+            }),
+            Json::Object(fields) => {
+                let name = fields.get("name").and_then(Json::as_str).map(|name| format!(" {name}")).unwrap_or_default();
+                for (field, json) in fields {
+                    numbers(&format!("{option}{name} {field}"), &format!("{place}/{field}"), json, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The next number below or above.
+    fn beyond(number: &Json, up: bool) -> Json {
+        match (number.as_i64(), number.as_f64().unwrap()) {
+            (Some(whole), _) => (whole + if up { 1 } else { -1 }).into(),
+            (None, float) => Json::from(if up { float.next_up() } else { float.next_down() }),
+        }
+    }
+
+    /// Whether `case` with another number at `place` is refused. Infinity, which JSON does not have, always is.
+    fn is_refused(case: &Case, place: &str, number: Json) -> bool {
+        let mut json = serde_json::to_value(&case.config).unwrap();
+        *json.pointer_mut(place).unwrap() = number;
+        serde_json::from_value(json).map_or(true, |config: Config| check_stored(&config).is_err())
+    }
+
+    #[test]
+    fn every_option_is_tried_at_both_ends_of_what_is_accepted() {
+        let cases = short(DatasetName::Synthetic).unwrap();
+        let mut options: BTreeMap<String, Vec<(f64, Json, String, &Case)>> = BTreeMap::new();
+        for case in &cases {
+            let json = serde_json::to_value(&case.config).unwrap();
+            let mut found = vec![];
+            PARTS.iter().for_each(|part| numbers(part, &format!("/{part}"), &json[part], &mut found));
+            for (option, place) in found {
+                let number = json.pointer(&place).unwrap().clone();
+                options.entry(option).or_default().push((number.as_f64().unwrap(), number, place, case));
+            }
+        }
+        assert!(options.len() > 50, "{:?}", options.keys());
+        for (option, tried) in &options {
+            let ends = [(false, f64::min as fn(f64, f64) -> f64), (true, f64::max)];
+            for (up, further) in ends {
+                let end = tried.iter().map(|tried| tried.0).reduce(further).unwrap();
+                let mut at_end = tried.iter().filter(|tried| tried.0 == end);
+                let is_end = at_end.any(|(_, number, place, case)| is_refused(case, place, beyond(number, up)));
+                assert!(
+                    is_end,
+                    "{option}: {} is not tried",
+                    if up { format!("more than {end:e}") } else { format!("less than {end:e}") }
+                );
+            }
+        }
+    }
 }

@@ -66,7 +66,12 @@ fn block(
             tuning: None,
         })
     };
-    StudyBlock { id: id.into(), title: Some(title.into()), terms: vec![], variants: experiments.iter().filter_map(variant).collect() }
+    StudyBlock {
+        id: id.into(),
+        title: Some(title.into()),
+        terms: vec![],
+        variants: experiments.iter().filter_map(variant).collect(),
+    }
 }
 
 /// That of the first block.
@@ -106,11 +111,7 @@ fn trials(experiments: &[(String, Study)], blocks: &[StudyBlock]) -> Vec<StoredT
 type Property = (&'static str, fn(&Config) -> String, &'static str);
 
 const ALIKE: [Property; 3] = [
-    (
-        "split the images differently",
-        split,
-        "Part of a difference may be due to that.",
-    ),
+    ("split the images differently", split, "Part of a difference may be due to that."),
     ("select the epoch differently", select, "Part of a difference may be due to that."),
     ("compute in different modes", |config| config.mode.as_str().to_owned(), "They differ in how they round."),
 ];

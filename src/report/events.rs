@@ -6,6 +6,7 @@
 //! that TensorBoard's relative axis needs.
 
 use super::StoredTrial;
+use crate::spec::Cell;
 use crate::train::record::{Epoch, Outcome, Status};
 use crc::{CRC_32_ISCSI, Crc};
 
@@ -80,12 +81,12 @@ fn hparams(kind: &str, (field, info): (u32, Message)) -> Message {
 
 /// The settings. Trials that differ in nothing but their seed are one group, whose mean the HParams tab shows.
 fn start_info(trial: &StoredTrial) -> (u32, Message) {
-    let entry = |(key, value): &(String, String)| Message::default().bytes(1, key).bytes(2, setting(value));
+    let entry = |(key, value): &(String, Cell)| Message::default().bytes(1, key).bytes(2, setting(&value.text));
     let info = trial.keys.iter().fold(Message::default(), |info, key| info.bytes(1, entry(key)));
     (3, info.bytes(4, &trial.label))
 }
 
-/// `google.protobuf.Value`
+/// `google.protobuf.Value`. A list of one is a number here: files that have been written must stay what they are.
 fn setting(text: &str) -> Message {
     match (text.parse::<f64>(), text.parse::<bool>()) {
         (Ok(number), _) => Message::default().double(2, number),

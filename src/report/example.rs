@@ -2,6 +2,7 @@
 
 use crate::data::{CLASSES, Images};
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
+use crate::spec::Cell;
 use crate::spec::config::*;
 use crate::train::record::*;
 use crate::verdict::looks::Replicates;
@@ -79,9 +80,9 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
         is_tuning: false,
         config: config(),
         keys: vec![
-            ("model.name".into(), "lenet5".into()),
-            ("init".into(), label.into()),
-            ("epochs".into(), "20".into()),
+            ("model.name".into(), Cell::text("lenet5")),
+            ("init".into(), Cell::text(label)),
+            ("epochs".into(), Cell::number(20)),
         ],
         history,
         outcome: Some(outcome),

@@ -10,12 +10,12 @@ pub mod keys;
 pub mod metrics;
 pub mod overview;
 pub mod plots;
+pub mod setup;
 pub mod show;
 pub mod statistics;
 pub mod summary;
 pub mod tables;
 pub mod terminal;
-pub mod setup;
 pub mod text;
 pub mod verdicts;
 pub mod words;
@@ -24,6 +24,7 @@ pub mod words;
 mod example;
 
 use crate::data::Images;
+use crate::spec::Cell;
 use crate::spec::config::{Config, DatasetName};
 use crate::train::record::{Epoch, Outcome, Scores, Showcase, Status};
 use crate::verdict::asked::Taken;
@@ -112,7 +113,7 @@ pub struct StoredTrial {
     pub is_tuning: bool,
     pub config: Config,
     /// The resolved configuration as dotted keys, in order.
-    pub keys: Vec<(String, String)>,
+    pub keys: Vec<(String, Cell)>,
     pub history: Vec<Epoch>,
     /// None until the trial has ended.
     pub outcome: Option<Outcome>,

@@ -25,18 +25,10 @@ impl Grid {
 
 /// Test accuracy, loss, and the comparison with the base, which is the first row.
 pub fn results(study: &Study, block: &BlockSummary) -> Grid {
-    let mut header = [
-        "Setting",
-        "n",
-        "Test accuracy (%)",
-        "Test loss",
-        "Difference (points)",
-        "Interval (points)",
-        "p",
-        "Verdict",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    let mut header =
+        ["Setting", "n", "Test accuracy (%)", "Test loss", "Difference (points)", "Interval (points)", "p", "Verdict"]
+            .map(str::to_owned)
+            .to_vec();
     header.extend(is_tuned(block).then(|| "Taken".to_owned()));
     header.extend(study.settles().then(|| "Look (seeds)".to_owned()));
     let rows = block.rows.iter().enumerate().map(|(index, row)| {

@@ -5,7 +5,7 @@ use super::summary::{BlockSummary, Row};
 use super::text::{list, select_words};
 use super::words::{count, duration, grouped};
 use super::{StoredTrial, Study};
-use crate::train::record::{Outcome, Status};
+use crate::train::record::{Outcome, Status, total};
 use std::collections::{BTreeSet, HashSet};
 
 /// More bases than this are not set beside each other.
@@ -17,7 +17,7 @@ pub fn what_was_run(study: &Study, blocks: &[BlockSummary]) -> String {
     let trials = || study.trials.iter().filter(|trial| !trial.is_tuning);
     let seeds: BTreeSet<u64> = trials().map(|trial| trial.seed).collect();
     let selects: BTreeSet<&str> = study.trials.iter().map(|trial| select_words(trial.config.select)).collect();
-    let seconds = outcomes.iter().map(|outcome| outcome.seconds).fold(0.0, |sum, seconds| sum + seconds);
+    let seconds = total(outcomes.iter().map(|outcome| outcome.seconds));
     let machines = outcomes.iter().map(|outcome| {
         let threads = count(outcome.threads, "thread");
         format!("libtorch {} on {} with {threads}", outcome.libtorch, outcome.device)
@@ -40,7 +40,10 @@ pub fn what_was_run(study: &Study, blocks: &[BlockSummary]) -> String {
     ];
     let tuning = study.trials.iter().filter(|trial| trial.is_tuning).count();
     if tuning > 0 {
-        lines.insert(1, format!("- {} of them only tried values, on seeds that no comparison has.", count(tuning, "trial")));
+        lines.insert(
+            1,
+            format!("- {} of them only tried values, on seeds that no comparison has.", count(tuning, "trial")),
+        );
     }
     let bases = bases(blocks);
     lines.extend(bases.iter().filter_map(|base| network(base, bases.len() > 1)));
@@ -68,9 +71,9 @@ fn images(study: &Study) -> String {
     let test = test.map_or(String::new(), |scores| {
         format!(", {} to test", grouped(scores.confusion.iter().flatten().sum::<u64>() as i64))
     });
-    let words = sizes.iter().map(|(train, val)| {
-        format!("{} to train on and {} to validate", grouped(*train as i64), grouped(*val as i64))
-    });
+    let words = sizes
+        .iter()
+        .map(|(train, val)| format!("{} to train on and {} to validate", grouped(*train as i64), grouped(*val as i64)));
     if sizes.is_empty() { String::new() } else { format!(": {}{test}", words.collect::<Vec<_>>().join(" or ")) }
 }
 
@@ -89,7 +92,8 @@ fn network(base: &Row, several: bool) -> Option<String> {
 /// Every key with its value, defaults too; where several bases differ, those keys first.
 fn configuration(bases: &[&Row]) -> String {
     let shown: Vec<&&Row> = bases.iter().take(MOST_BASES).collect();
-    let Some(keys) = shown.iter().map(|row| &row.trials[0].keys).reduce(|a, b| if b.len() > a.len() { b } else { a }) else {
+    let Some(keys) = shown.iter().map(|row| &row.trials[0].keys).reduce(|a, b| if b.len() > a.len() { b } else { a })
+    else {
         return String::new();
     };
     let mut names: Vec<&String> = keys.iter().map(|(key, _)| key).collect();
@@ -99,13 +103,14 @@ fn configuration(bases: &[&Row]) -> String {
     names.extend(others.into_iter().filter(|key| seen.insert(*key)));
     let value = |row: &Row, name: &str| {
         let found = row.trials[0].keys.iter().find(|(key, _)| key == name);
-        found.map_or(MISSING.to_owned(), |(_, value)| value.clone())
+        found.map_or(MISSING.to_owned(), |(_, value)| value.text.clone())
     };
     let differs = |name: &&String| shown.iter().any(|row| value(row, name) != value(shown[0], name));
     let (first, rest): (Vec<&String>, Vec<&String>) = names.into_iter().partition(differs);
-    let rows = first.into_iter().chain(rest).map(|name| {
-        std::iter::once(name.clone()).chain(shown.iter().map(|row| value(row, name))).collect()
-    });
+    let rows = first
+        .into_iter()
+        .chain(rest)
+        .map(|name| std::iter::once(name.clone()).chain(shown.iter().map(|row| value(row, name))).collect());
     let labels = shown.iter().map(|row| row.variant.label.clone());
     let header = std::iter::once("Key".to_owned()).chain(labels).collect();
     let left_out = match bases.len() - shown.len() {

@@ -5,7 +5,7 @@ use super::tables::{IDENTITY, key_columns, trials_grid};
 use super::terminal::{Column, Lines, lay_out};
 use super::words::{self, minus};
 use super::{StoredTrial, keys};
-use crate::spec::choices;
+use crate::spec::{Cell, Kind, choices};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value as Json};
 use std::cmp::Ordering;
@@ -20,8 +20,6 @@ const STATUSES: [&str; 5] = ["done", RUNNING, WAITING, "diverged", "failed"];
 const BEFORE_KEYS: [&str; 3] = ["id", "status", "seed"];
 const AFTER_KEYS: [&str; 7] =
     ["epochs_run", "best_epoch", "val_accuracy", "test_accuracy", "test_loss", "accuracy_gap", "seconds"];
-/// Columns of words, whatever they look like.
-const TEXTS: [&str; 6] = ["id", "blocks", "status", "error", "libtorch", "device"];
 /// So many values are named where a filter matches none of them.
 const VALUES_NAMED: usize = 12;
 
@@ -49,7 +47,7 @@ pub struct Listing {
     short: Vec<String>,
     /// How many of the columns, after `id`, `blocks` and `seed`, are configuration keys.
     keys: usize,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
 }
 
 const FIRST_KEY: usize = IDENTITY.len();
@@ -66,8 +64,8 @@ impl Listing {
         let mut listing = Listing { names: grid.header, short, keys: count, rows: grid.rows };
         let (status, epochs) = (listing.index("status"), listing.index("epochs_run"));
         for (trial, row) in trials.iter().zip(&mut listing.rows).filter(|(trial, _)| trial.outcome.is_none()) {
-            row[status] = if is_running(&trial.id) { RUNNING } else { WAITING }.to_owned();
-            row[epochs] = trial.history.len().to_string();
+            row[status] = Cell::text(if is_running(&trial.id) { RUNNING } else { WAITING });
+            row[epochs] = Cell::number(trial.history.len());
         }
         listing
     }
@@ -76,7 +74,7 @@ impl Listing {
     pub fn view(&self, request: &Request) -> Result<View<'_>> {
         let sort = self.find(&request.sort).context("--sort")?;
         let filters = request.filters.iter().map(|text| Filter::parse(text, self)).collect::<Result<Vec<_>>>()?;
-        let mut rows: Vec<&[String]> = self.rows.iter().map(Vec::as_slice).collect();
+        let mut rows: Vec<&[Cell]> = self.rows.iter().map(Vec::as_slice).collect();
         let mut why_empty = None;
         for filter in &filters {
             let before = rows.clone();
@@ -120,18 +118,9 @@ impl Listing {
         FIRST_KEY..FIRST_KEY + self.keys
     }
 
-    fn value<'a>(&self, column: usize, row: &'a [String]) -> Value<'a> {
-        let text = row[column].as_str();
-        match text.parse::<f64>() {
-            _ if text.is_empty() => Value::Missing,
-            Ok(number) if !TEXTS.contains(&self.names[column].as_str()) => Value::Number(number),
-            _ => Value::Text(text),
-        }
-    }
-
-    fn order(&self, column: usize, descending: bool, a: &[String], b: &[String]) -> Ordering {
-        let status = |row: &[String]| STATUSES.iter().position(|status| *status == row[self.index("status")]);
-        match (self.value(column, a), self.value(column, b)) {
+    fn order(&self, column: usize, descending: bool, a: &[Cell], b: &[Cell]) -> Ordering {
+        let status = |row: &[Cell]| STATUSES.iter().position(|status| *status == row[self.index("status")].text);
+        match (Value::of(&a[column]), Value::of(&b[column])) {
             (Value::Missing, Value::Missing) => status(a).cmp(&status(b)),
             (Value::Missing, _) => Ordering::Greater,
             (_, Value::Missing) => Ordering::Less,
@@ -140,11 +129,11 @@ impl Listing {
         }
     }
 
-    fn differs(&self, column: usize, rows: &[&[String]]) -> bool {
-        keys::differ(&self.names[column], &self.names[self.keys()], rows.iter().map(|row| row[column].as_str()))
+    fn differs(&self, column: usize, rows: &[&[Cell]]) -> bool {
+        keys::differ(&self.names[column], &self.names[self.keys()], rows.iter().map(|row| row[column].text.as_str()))
     }
 
-    fn usual(&self, rows: &[&[String]], asked: &[usize]) -> Vec<usize> {
+    fn usual(&self, rows: &[&[Cell]], asked: &[usize]) -> Vec<usize> {
         let mut columns: Vec<usize> = BEFORE_KEYS.iter().map(|name| self.index(name)).collect();
         columns.extend(self.keys().filter(|&key| self.differs(key, rows)));
         columns.extend(AFTER_KEYS.iter().map(|name| self.index(name)));
@@ -156,7 +145,7 @@ impl Listing {
 
     /// All columns, those first that a narrow terminal must show: what was asked for, what tells trials apart, their
     /// accuracy.
-    fn by_importance(&self, rows: &[&[String]], asked: &[usize]) -> Vec<usize> {
+    fn by_importance(&self, rows: &[&[Cell]], asked: &[usize]) -> Vec<usize> {
         let mut keys: Vec<usize> = self.keys().collect();
         keys.sort_by_key(|&key| std::cmp::Reverse(unusual(key, rows)));
         let index = |name: &&str| self.index(name);
@@ -173,9 +162,9 @@ impl Listing {
 }
 
 /// How many rows have another value than most.
-fn unusual(column: usize, rows: &[&[String]]) -> usize {
+fn unusual(column: usize, rows: &[&[Cell]]) -> usize {
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    rows.iter().for_each(|row| *counts.entry(row[column].as_str()).or_default() += 1);
+    rows.iter().for_each(|row| *counts.entry(row[column].text.as_str()).or_default() += 1);
     rows.len() - counts.values().max().copied().unwrap_or(0)
 }
 
@@ -188,6 +177,14 @@ enum Value<'a> {
 }
 
 impl Value<'_> {
+    fn of(cell: &Cell) -> Value<'_> {
+        match cell.kind {
+            _ if cell.text.is_empty() => Value::Missing,
+            Kind::Number => Value::Number(cell.text.parse().expect("a number as it was formatted")),
+            Kind::Flag | Kind::Text => Value::Text(&cell.text),
+        }
+    }
+
     /// Numbers before words.
     fn compare(self, other: Value) -> Ordering {
         match (self, other) {
@@ -254,16 +251,16 @@ impl Filter {
         }
     }
 
-    fn passes(&self, listing: &Listing, row: &[String]) -> bool {
-        let value = listing.value(self.column, row);
+    fn passes(&self, listing: &Listing, row: &[Cell]) -> bool {
+        let value = Value::of(&row[self.column]);
         let is = match value {
             Value::Number(number) => self.number() == Some(number),
             Value::Text(text) => text == self.wanted,
             Value::Missing => self.wanted.is_empty(),
         };
         // A trial may belong to several blocks.
-        let is =
-            is || (listing.names[self.column] == "blocks" && row[self.column].split(' ').any(|b| b == self.wanted));
+        let is = is
+            || (listing.names[self.column] == "blocks" && row[self.column].text.split(' ').any(|b| b == self.wanted));
         let compared = match (value, self.number()) {
             (Value::Number(number), Some(wanted)) => number.partial_cmp(&wanted),
             _ => None,
@@ -279,10 +276,10 @@ impl Filter {
     }
 
     /// What there is instead in `rows`, none of which passes.
-    fn why_none_passes(&self, listing: &Listing, mut rows: Vec<&[String]>) -> String {
+    fn why_none_passes(&self, listing: &Listing, mut rows: Vec<&[Cell]>) -> String {
         let name = &listing.short[self.column];
         rows.sort_by(|a, b| listing.order(self.column, false, a, b));
-        let mut values: Vec<&str> = rows.iter().map(|row| row[self.column].as_str()).collect();
+        let mut values: Vec<&str> = rows.iter().map(|row| row[self.column].text.as_str()).collect();
         values.retain(|text| !text.is_empty());
         values.dedup();
         let there = match values.as_slice() {
@@ -297,7 +294,7 @@ impl Filter {
 /// What one request shows of a listing.
 pub struct View<'a> {
     listing: &'a Listing,
-    rows: Vec<&'a [String]>,
+    rows: Vec<&'a [Cell]>,
     /// Which filter left no row, and what there is instead.
     pub why_empty: Option<String>,
     /// In the order in which they are shown.
@@ -311,10 +308,10 @@ impl View<'_> {
     pub fn table(&self, width: Option<usize>) -> Lines {
         let column = |&index: &usize| {
             let name = &self.listing.names[index];
-            let cells =
-                self.rows.iter().map(|row| readable(name, &row[index], self.listing.value(index, row))).collect();
+            let cells = self.rows.iter().map(|row| readable(name, &row[index])).collect();
             let rank = self.ranking.iter().position(|ranked| *ranked == index).unwrap_or(usize::MAX);
-            Column::new(&self.listing.short[index], cells, rank)
+            let has_words = self.rows.iter().any(|row| matches!(Value::of(&row[index]), Value::Text(_)));
+            Column::new(&self.listing.short[index], cells, rank).of_words(has_words)
         };
         lay_out(&self.columns.iter().map(column).collect::<Vec<_>>(), width)
     }
@@ -322,40 +319,38 @@ impl View<'_> {
     /// Whether each row is a trial that failed or diverged.
     pub fn troubled(&self) -> impl Iterator<Item = bool> {
         let status = self.listing.index("status");
-        self.rows.iter().map(move |row| ["failed", "diverged"].contains(&row[status].as_str()))
+        self.rows.iter().map(move |row| ["failed", "diverged"].contains(&row[status].text.as_str()))
     }
 
     /// One object a trial with the names of `trials.csv`; what a trial does not have is null.
     pub fn json(&self) -> Json {
-        let object = |row: &&[String]| {
-            let entries = self.columns.iter().map(|&index| (self.listing.names[index].clone(), self.cell(index, row)));
+        let object = |row: &&[Cell]| {
+            let entries = self.columns.iter().map(|&index| (self.listing.names[index].clone(), json(&row[index])));
             Json::Object(entries.collect::<Map<_, _>>())
         };
         self.rows.iter().map(object).collect()
     }
 
-    fn cell(&self, index: usize, row: &[String]) -> Json {
-        match self.listing.value(index, row) {
-            Value::Missing => Json::Null,
-            // Not through f64, which would make a seed of 64 bits another one; NaN and infinity become null.
-            Value::Number(_) => serde_json::from_str(&row[index]).unwrap_or(Json::Null),
-            Value::Text(text) => match text.parse::<bool>() {
-                Ok(flag) => flag.into(),
-                Err(_) => text.into(),
-            },
-        }
-    }
-
     /// `12 of 75 trials: 10 done, 2 failed`
     pub fn counts(&self) -> String {
         let status = self.listing.index("status");
-        let count = |word: &str| self.rows.iter().filter(|row| row[status] == word).count();
+        let count = |word: &str| self.rows.iter().filter(|row| row[status].text == *word).count();
         let counts = STATUSES.iter().map(|word| (word, count(word))).filter(|(_, count)| *count > 0);
         let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {word}")).collect();
         let (shown, all) = (self.rows.len(), self.listing.rows.len());
         let of = if shown == all { String::new() } else { format!("{shown} of ") };
         let trials = words::count(all, "trial");
         if counts.is_empty() { format!("{of}{trials}") } else { format!("{of}{trials}: {}", counts.join(", ")) }
+    }
+}
+
+fn json(cell: &Cell) -> Json {
+    match cell.kind {
+        _ if cell.text.is_empty() => Json::Null,
+        // Not through f64, which would make a seed of 64 bits another one; NaN and infinity become null.
+        Kind::Number => serde_json::from_str(&cell.text).unwrap_or(Json::Null),
+        Kind::Flag => (cell.text == "true").into(),
+        Kind::Text => cell.text.as_str().into(),
     }
 }
 
@@ -368,8 +363,8 @@ fn is_better_high(name: &str) -> bool {
 }
 
 /// Configuration keys as they are stored, measurements with as many digits as people compare.
-fn readable(name: &str, text: &str, value: Value) -> String {
-    match value {
+fn readable(name: &str, cell: &Cell) -> String {
+    match Value::of(cell) {
         Value::Missing => MISSING.to_owned(),
         Value::Number(share) if is_share(name) => format!("{}%", minus(100.0 * share, 2)),
         Value::Number(loss) if name.ends_with("_loss") || ["loss_gap", "val_loss_rise"].contains(&name) => {
@@ -377,7 +372,7 @@ fn readable(name: &str, text: &str, value: Value) -> String {
         }
         Value::Number(time) if name.starts_with("seconds") || name == "images_per_second" => minus(time, 1),
         // A count that tables keep as a float, such as the epochs to an accuracy.
-        Value::Number(_) => text.strip_suffix(".0").unwrap_or(text).to_owned(),
+        Value::Number(_) => cell.text.strip_suffix(".0").unwrap_or(&cell.text).to_owned(),
         Value::Text(text) => text.to_owned(),
     }
 }
@@ -400,7 +395,7 @@ mod tests {
     fn with_keys(keys: &[&[(&str, &str)]]) -> Listing {
         let trials = keys.iter().enumerate().map(|(index, keys)| {
             let mut trial = accidents().trials.swap_remove(index);
-            trial.keys = keys.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            trial.keys = keys.iter().map(|(key, value)| (key.to_string(), Cell::text(*value))).collect();
             trial
         });
         Listing::new(&trials.collect::<Vec<_>>(), &[], |_| false)
@@ -418,7 +413,7 @@ mod tests {
 
     /// One column of what is shown.
     fn cells(view: &View, name: &str) -> Vec<String> {
-        view.rows.iter().map(|row| row[view.listing.find(name).unwrap()].clone()).collect()
+        view.rows.iter().map(|row| row[view.listing.find(name).unwrap()].text.clone()).collect()
     }
 
     #[test]
@@ -486,7 +481,9 @@ mod tests {
         let listing = listing();
         let error = |request: &Request| format!("{:#}", listing.view(request).err().unwrap());
         let text = error(&request("test_acuracy", &[]));
-        assert!(text.starts_with("--sort: there is no column `test_acuracy`; valid: id, blocks, seed, role, model, init, "));
+        assert!(
+            text.starts_with("--sort: there is no column `test_acuracy`; valid: id, blocks, seed, role, model, init, ")
+        );
         assert!(text.ends_with("did you mean `test_accuracy`?"), "{text}");
         assert!(error(&request("id", &["sed=1"])).contains("--filter sed=1: there is no column `sed`"));
         assert!(error(&request("id", &["seed"])).contains("quotes"));
@@ -507,6 +504,41 @@ mod tests {
         assert_eq!(json[0]["seed"], u64::MAX);
         assert_eq!(json[0]["test_loss"].as_f64().unwrap().to_bits(), scores.test.loss.to_bits());
         assert_eq!((&json[0]["error"], &json[0]["model.name"]), (&Json::Null, &Json::from("lenet5")));
+    }
+
+    #[test]
+    fn what_looks_like_a_number_stays_a_text() {
+        let mut study = accidents();
+        study.trials.truncate(3);
+        let looks = ["12e3456", "1162877", "inf"];
+        for (trial, look) in study.trials.iter_mut().zip(looks) {
+            trial.id = look.into();
+            trial.keys.push(("model.channels".into(), Cell::text(look)));
+            trial.keys.push(("optimizer.lr".into(), Cell::number(0.001)));
+            let outcome = trial.outcome.as_mut().unwrap();
+            outcome.error = Some("true".into());
+            (outcome.git, outcome.processor, outcome.device) = (look.into(), look.into(), look.into());
+        }
+        let listing = Listing::new(&study.trials, &[], |_| false);
+        let words = ["id", "git", "processor", "device", "model.channels"];
+        for column in words {
+            let columns = Choice::These(vec![column.into(), "error".into(), "lr".into()]);
+            let view = listing.view(&Request { columns, ..request(column, &[]) }).unwrap();
+            let wanted =
+                looks.iter().map(|look| serde_json::json!({column: look, "error": "true", "optimizer.lr": 0.001}));
+            let mut wanted: Vec<Json> = wanted.collect();
+            wanted.swap(0, 1);
+            assert_eq!(view.json(), Json::from(wanted), "{column}, sorted as words");
+            let count = |filter: String| listing.view(&request("seed", &[&filter])).unwrap().rows.len();
+            assert_eq!(count(format!("{column}=1162877")), 1);
+            assert_eq!(count(format!("{column}=1162877.0")) + count(format!("{column}>5")), 0);
+            let lines = view.table(None).rows;
+            assert!(
+                lines[1].starts_with("12e3456 ") && lines[2].starts_with("inf "),
+                "words are set to the left: {lines:?}"
+            );
+        }
+        assert_eq!(listing.view(&request("id", &["lr=1e-3"])).unwrap().rows.len(), 3);
     }
 
     #[test]

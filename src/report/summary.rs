@@ -229,7 +229,8 @@ pub fn summarize(study: &Study) -> Vec<BlockSummary<'_>> {
     let by_id: HashMap<&str, &StoredTrial> = study.trials.iter().map(|trial| (trial.id.as_str(), trial)).collect();
     let judgement = judge(&plan(study), &ends(study, &by_id));
     let blocks = blocks(study).zip(judgement.comparisons);
-    let progress = |base| judgement.groups.iter().find(|group| group.base == base).expect("each base has a group").clone();
+    let progress =
+        |base| judgement.groups.iter().find(|group| group.base == base).expect("each base has a group").clone();
     blocks
         .map(|(block, comparisons)| {
             let mut rows: Vec<Row> = block.variants.iter().map(|variant| unjudged(variant, &by_id)).collect();

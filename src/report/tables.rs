@@ -1,10 +1,11 @@
 //! The CSV tables. Shares and losses are plain numbers in full precision, a missing value is an empty cell, so pandas reads
 //! every column with its right type.
 
-use super::overview::{Grid, taken_cell};
-use super::verdicts::reason_word;
+use super::overview::taken_cell;
 use super::summary::{BlockSummary, Measure, Row};
+use super::verdicts::reason_word;
 use super::{StoredTrial, Study, metrics};
+use crate::spec::Cell;
 use crate::train::record::{Epoch, Outcome, Status};
 use anyhow::{Context, Result};
 use std::array;
@@ -23,7 +24,7 @@ pub fn plan_csv(trials: &[StoredTrial]) -> Result<Vec<u8>> {
     let swept: Vec<&str> = keys.into_iter().filter(differs).collect();
     let mut table = Table::new(IDENTITY.into_iter().chain(swept.iter().copied()))?;
     for trial in trials {
-        table.row(identity(trial).into_iter().chain(key_cells(trial, &swept)))?;
+        table.row(texts(identity(trial).into_iter().chain(key_cells(trial, &swept))))?;
     }
     table.finish()
 }
@@ -33,13 +34,19 @@ pub fn trials_csv(trials: &[StoredTrial], targets: &[f64]) -> Result<Vec<u8>> {
     let grid = trials_grid(trials, targets);
     let mut table = Table::new(&grid.header)?;
     for (_, row) in trials.iter().zip(&grid.rows).filter(|(trial, _)| trial.outcome.is_some()) {
-        table.row(row)?;
+        table.row(row.iter().map(|cell| &cell.text))?;
     }
     table.finish()
 }
 
+/// Rows of cells that know what they are, under a header.
+pub struct TrialsGrid {
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<Cell>>,
+}
+
 /// The columns of `trials.csv` with one row for each of `trials`; a cell is empty where there is no value yet.
-pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> Grid {
+pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> TrialsGrid {
     let keys = key_columns(trials);
     let measures: Vec<Measure> = COMPUTED.into_iter().chain(target_measures(targets)).collect();
     let header = IDENTITY.into_iter().chain(keys.iter().copied()).chain(ENDING).chain(SCORES);
@@ -48,10 +55,11 @@ pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> Grid {
         let outcome = trial.outcome.as_ref();
         let cells = identity(trial).into_iter().chain(key_cells(trial, &keys));
         let cells = cells.chain(outcome.map(ending_cells).unwrap_or_default()).chain(score_cells(trial));
-        let cells = cells.chain(measures.iter().map(|measure| cell(measure.of(trial))));
+        let measured = measures.iter().map(|measure| measure.of(trial).map(measurement).unwrap_or_default());
+        let cells = cells.chain(measured);
         cells.chain(outcome.map(cost_cells).unwrap_or_default()).collect()
     };
-    Grid { header: header.chain(COSTS.map(str::to_owned)).collect(), rows: trials.iter().map(row).collect() }
+    TrialsGrid { header: header.chain(COSTS.map(str::to_owned)).collect(), rows: trials.iter().map(row).collect() }
 }
 
 /// What a trial's row has beside what is stored of it.
@@ -84,40 +92,41 @@ const COSTS: [&str; 9] = [
     "git",
 ];
 
-fn ending_cells(outcome: &Outcome) -> [String; 4] {
-    let error = outcome.error.clone().unwrap_or_default();
-    [status_word(outcome.status).to_owned(), outcome.attempts.to_string(), error, outcome.epochs.to_string()]
+fn ending_cells(outcome: &Outcome) -> [Cell; 4] {
+    let error = Cell::text(outcome.error.as_deref().unwrap_or_default());
+    let status = Cell::text(status_word(outcome.status));
+    [status, Cell::number(outcome.attempts), error, Cell::number(outcome.epochs)]
 }
 
-fn score_cells(trial: &StoredTrial) -> [String; 11] {
+fn score_cells(trial: &StoredTrial) -> [Cell; 11] {
     let Some(scores) = trial.scores() else { return Default::default() };
     let average = metrics::macro_average(&metrics::per_class(&scores.confusion));
     [
-        scores.best_epoch.to_string(),
-        number(scores.train.loss),
-        number(scores.train.accuracy),
-        number(scores.val.loss),
-        number(scores.val.accuracy),
-        number(scores.test.loss),
-        number(scores.test.accuracy),
-        number(average.precision),
-        number(average.recall),
-        number(average.specificity),
-        number(average.f1),
+        Cell::number(scores.best_epoch),
+        measurement(scores.train.loss),
+        measurement(scores.train.accuracy),
+        measurement(scores.val.loss),
+        measurement(scores.val.accuracy),
+        measurement(scores.test.loss),
+        measurement(scores.test.accuracy),
+        measurement(average.precision),
+        measurement(average.recall),
+        measurement(average.specificity),
+        measurement(average.f1),
     ]
 }
 
-fn cost_cells(outcome: &Outcome) -> [String; 9] {
+fn cost_cells(outcome: &Outcome) -> [Cell; 9] {
     [
-        number(outcome.seconds),
-        number(outcome.images_per_second),
-        outcome.peak_bytes.to_string(),
-        outcome.parameters.to_string(),
-        outcome.libtorch.clone(),
-        outcome.device.clone(),
-        outcome.threads.to_string(),
-        outcome.processor.clone(),
-        outcome.git.clone(),
+        measurement(outcome.seconds),
+        measurement(outcome.images_per_second),
+        Cell::number(outcome.peak_bytes),
+        Cell::number(outcome.parameters),
+        Cell::text(&outcome.libtorch),
+        Cell::text(&outcome.device),
+        Cell::number(outcome.threads),
+        Cell::text(&outcome.processor),
+        Cell::text(&outcome.git),
     ]
 }
 
@@ -248,7 +257,9 @@ fn spread_cells(row: &Row, measure: Measure) -> [String; 5] {
 /// `taken` is what the setting was tuned to; the two looks are the seeds that the verdict is from.
 fn comparison_cells(row: &Row) -> [String; 9] {
     let taken = row.variant.tuning.as_ref().map(|_| taken_cell(row)).unwrap_or_default();
-    let Some(comparison) = &row.comparison else { return array::from_fn(|place| if place == 0 { taken.clone() } else { String::new() }) };
+    let Some(comparison) = &row.comparison else {
+        return array::from_fn(|place| if place == 0 { taken.clone() } else { String::new() });
+    };
     let difference = comparison.difference;
     let seeds = |seeds: usize| if seeds == 0 { String::new() } else { seeds.to_string() };
     [
@@ -271,9 +282,14 @@ fn target_measures(targets: &[f64]) -> impl Iterator<Item = Measure> {
 /// A trial's role is `comparison`, or `tuning` where it only helps to choose its setting's values.
 pub const IDENTITY: [&str; 4] = ["id", "blocks", "seed", "role"];
 
-fn identity(trial: &StoredTrial) -> [String; 4] {
+fn identity(trial: &StoredTrial) -> [Cell; 4] {
     let role = if trial.is_tuning { "tuning" } else { "comparison" };
-    [trial.id.clone(), trial.blocks.join(LIST_SEPARATOR), trial.seed.to_string(), role.to_owned()]
+    let blocks = trial.blocks.join(LIST_SEPARATOR);
+    [Cell::text(&trial.id), Cell::text(blocks), Cell::number(trial.seed), Cell::text(role)]
+}
+
+fn texts(cells: impl Iterator<Item = Cell>) -> impl Iterator<Item = String> {
+    cells.map(|cell| cell.text)
 }
 
 /// All resolved keys in the order in which the trials name them first.
@@ -283,13 +299,13 @@ pub fn key_columns(trials: &[StoredTrial]) -> Vec<&str> {
     keys.filter(|key| seen.insert(*key)).collect()
 }
 
-fn key_cells<'a>(trial: &'a StoredTrial, keys: &'a [&str]) -> impl Iterator<Item = String> + 'a {
-    let values: HashMap<&str, &str> = trial.keys.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    keys.iter().map(move |key| values.get(key).copied().unwrap_or_default().to_owned())
+fn key_cells<'a>(trial: &'a StoredTrial, keys: &'a [&str]) -> impl Iterator<Item = Cell> + 'a {
+    let values: HashMap<&str, &Cell> = trial.keys.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    keys.iter().map(move |key| values.get(key).copied().cloned().unwrap_or_default())
 }
 
 fn value_of<'a>(trial: &'a StoredTrial, key: &str) -> Option<&'a str> {
-    trial.keys.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    trial.keys.iter().find(|(name, _)| name == key).map(|(_, value)| value.text.as_str())
 }
 
 pub fn status_word(status: Status) -> &'static str {
@@ -303,6 +319,10 @@ pub fn status_word(status: Status) -> &'static str {
 /// The shortest decimal that reads back as the same f64, with a point or an exponent; `NaN`, `inf`.
 fn number(value: f64) -> String {
     format!("{value:?}")
+}
+
+fn measurement(value: f64) -> Cell {
+    Cell::number(number(value))
 }
 
 fn cell(value: Option<f64>) -> String {

@@ -16,11 +16,19 @@ pub struct Column {
     pub cells: Vec<String>,
     /// Where there is not room for all, the columns with the lowest ranks stay.
     pub rank: usize,
+    /// Set to the left, even if all of them look like numbers.
+    words: bool,
 }
 
 impl Column {
+    /// Set to the right where every cell looks like a number.
     pub fn new(header: &str, cells: Vec<String>, rank: usize) -> Column {
-        Column { header: header.to_owned(), cells, rank }
+        Column { header: header.to_owned(), cells, rank, words: false }
+    }
+
+    /// The same, whose cells are words or not.
+    pub fn of_words(self, words: bool) -> Column {
+        Column { words, ..self }
     }
 }
 
@@ -86,7 +94,7 @@ impl Drawn {
         let header = if narrow { folded(&column.header, body) } else { [String::new(), column.header.clone()] };
         let width = header.iter().map(|line| measure_text_width(line)).fold(body, usize::max);
         let is_number = |cell: &String| cell == MISSING || cell.trim_matches(['−', '%']).parse::<f64>().is_ok();
-        let alignment = if cells.iter().all(is_number) { Alignment::Right } else { Alignment::Left };
+        let alignment = if !column.words && cells.iter().all(is_number) { Alignment::Right } else { Alignment::Left };
         Drawn { header, cells, width, alignment }
     }
 

@@ -52,7 +52,12 @@ fn in_short(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> Strin
         return parts.join("\n\n");
     }
     parts.push(
-        bases(study, blocks).into_iter().chain(tally(study, blocks)).chain(accidents(study)).collect::<Vec<_>>().join("\n"),
+        bases(study, blocks)
+            .into_iter()
+            .chain(tally(study, blocks))
+            .chain(accidents(study))
+            .collect::<Vec<_>>()
+            .join("\n"),
     );
     parts.extend(figures.iter().filter(|figure| figure.place == Place::Overview).map(image));
     if blocks.iter().any(|block| block.rows.len() > 1) {

@@ -61,7 +61,9 @@ pub fn tally(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
     }
     lines.extend(standing(study, blocks));
     if blocks.len() > 1 {
-        lines.push("- Each block's answers hold together with 95 % confidence; counts over several blocks do not.".to_owned());
+        lines.push(
+            "- Each block's answers hold together with 95 % confidence; counts over several blocks do not.".to_owned(),
+        );
     }
     lines
 }
@@ -71,7 +73,9 @@ fn unstable_bases(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
     let ended = blocks.iter().filter(|block| block.progress.stage == Stage::Ended);
     let line = |block: &BlockSummary| {
         let title = markdown(study.title(block.block));
-        format!("- **The base of {title} is unstable** (trials diverged, or some are at chance and others not): nothing can be compared with it.")
+        format!(
+            "- **The base of {title} is unstable** (trials diverged, or some are at chance and others not): nothing can be compared with it."
+        )
     };
     ended.map(line).collect()
 }
@@ -134,8 +138,11 @@ pub fn reason_word(reason: Reason) -> &'static str {
 
 /// Each setting of the block under its verdict.
 pub fn verdicts(study: &Study, block: &BlockSummary) -> String {
-    let mut lines: Vec<String> =
-        block.base().map(|base| format!("- Base{}{}: {}{}.", name_of(base), terms(block), accuracy(base), base_taken(base))).into_iter().collect();
+    let mut lines: Vec<String> = block
+        .base()
+        .map(|base| format!("- Base{}{}: {}{}.", name_of(base), terms(block), accuracy(base), base_taken(base)))
+        .into_iter()
+        .collect();
     for verdict in VERDICTS {
         let settings: Vec<String> =
             block.rows.iter().skip(1).filter(|row| row.verdict() == verdict).map(words).collect();

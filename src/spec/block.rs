@@ -7,13 +7,15 @@ use std::cell::LazyCell;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use serde_json::Value as Json;
+
 use super::check;
 use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
 use super::expand::{MAX_TRIALS, name};
 use super::experiment::{Block, BlockMode, Variant, canonical};
 use super::fields::Slot;
-use super::label::{flatten, label, resolved};
+use super::label::{json, label, resolved, tidy};
 use super::settings::{BASE_KEYS, MAX_KEYS, Setting, alternatives, apply, look_up, matches, refuse_shared, settings};
 use super::tune::Tuning;
 use super::yaml::{Key, Node, shorten};
@@ -164,15 +166,16 @@ impl<'a> Plan<'a> {
     }
 
     fn expand(&self, mode: Mode, tuning: Option<&Tuning>) -> Result<Block> {
-        let mut variants = Variants { plan: self, keys: self.keys(), mode, tuning, found: Vec::new(), places: HashMap::new() };
+        let mut variants =
+            Variants { plan: self, keys: self.keys(), mode, tuning, found: Vec::new(), places: HashMap::new() };
         variants.add(&[], &self.base)?;
         let mut used = vec![false; self.exclude.len()];
         for number in 0..self.combinations() {
             let settings = self.combination(number);
             let node = self.with(&settings)?;
             // An excluded combination may be one that would be refused.
-            let rows = LazyCell::new(|| check::config(&node, mode).map_or_else(|_| vec![], |config| flatten(&config)));
-            let default = |key: &str| resolved(&rows, key);
+            let config = LazyCell::new(|| check::config(&node, mode).map_or(Json::Null, |config| json(&config)));
+            let default = |key: &str| resolved(&config, key);
             let matching = self.exclude.iter().map(|(_, pattern)| matches(&node, pattern, default));
             let matching: Vec<bool> = matching.collect();
             used.iter_mut().zip(&matching).for_each(|(used, matches)| *used |= matches);
@@ -219,13 +222,15 @@ struct Variants<'a> {
 
 impl Variants<'_> {
     fn add(&mut self, settings: &[Setting], node: &Node) -> Result<()> {
-        let label = label(settings);
+        let tidied: Vec<Node> = settings.iter().map(|(_, value)| tidy(value)).collect();
+        let settings: Vec<Setting> = settings.iter().zip(&tidied).map(|((key, _), value)| (*key, value)).collect();
+        let label = label(&settings);
         let config = check::config(node, self.mode).map_err(|mut error| {
             error.message += &format!(" (block `{}`, {})", self.plan.id, shorten(&label));
             error
         })?;
-        let rows = LazyCell::new(|| flatten(&config));
-        let value = |key: &&Key| look_up(node, key).map_or_else(|| resolved(&rows, &key.name), Node::to_string);
+        let default = LazyCell::new(|| json(&config));
+        let value = |key: &&Key| look_up(node, key).map_or_else(|| resolved(&default, &key.name), tidy).to_string();
         let values = self.keys.iter().map(value).collect();
         match self.places.entry(canonical(&config)) {
             // The base keeps its name, but stands in the grid where the combination that equals it was written.

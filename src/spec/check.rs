@@ -5,6 +5,7 @@
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::ops::{Bound, Range};
 
+use super::agree::agree;
 use super::config::*;
 use super::error::Result;
 use super::fields::{Fields, Slot};
@@ -23,12 +24,17 @@ const IMAGE_SIDE: i64 = 32;
 pub const MAX_SEED: i64 = u32::MAX as i64;
 
 type NumberRange = (Bound<f64>, Bound<f64>);
-const POSITIVE: NumberRange = (Excluded(0.0), Unbounded);
+/// What is added to or multiplied with float32 tensors; PyTorch refuses larger numbers in the middle of a trial.
+pub const FLOAT32_MAX: f64 = f32::MAX as f64;
+const RATE: NumberRange = (Excluded(0.0), Included(FLOAT32_MAX));
+const AMOUNT: NumberRange = (Included(0.0), Included(FLOAT32_MAX));
 const AT_LEAST_ZERO: NumberRange = (Included(0.0), Unbounded);
 const AT_LEAST_ONE: NumberRange = (Included(1.0), Unbounded);
 /// A decay factor: above 0, at most 1.
 const FACTOR: NumberRange = (Excluded(0.0), Included(1.0));
 const BETWEEN_ZERO_AND_ONE: NumberRange = (Excluded(0.0), Excluded(1.0));
+/// `LinearLR` divides by it: from smaller ones the rate could become infinite, or 0 times infinity.
+const START_FACTOR: NumberRange = (Included(f32::MIN_POSITIVE as f64), Excluded(1.0));
 /// A probability or a coefficient of a running mean.
 const BELOW_ONE: Range<f64> = 0.0..1.0;
 
@@ -82,41 +88,6 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
     agree(&config, &fields)?;
     fields.finish()?;
     Ok(config)
-}
-
-/// What two keys must have in common.
-fn agree(config: &Config, fields: &Fields) -> Result<()> {
-    let images = config.data.training_images();
-    if config.batch_size > images {
-        let problem = format!("{} is more than the {images} images there are to train on", config.batch_size);
-        return Err(fields.blame("batch_size", problem));
-    }
-    if let Schedule::Staged { stages } = &config.schedule {
-        let covered: usize = stages.iter().map(|stage| stage.epochs).sum();
-        if covered < config.epochs {
-            let problem = format!("its stages cover {covered} of {} epochs", config.epochs);
-            return Err(fields.blame("schedule", problem));
-        }
-    }
-    if let Schedule::OneCycle { pct_start, .. } = config.schedule {
-        let steps = config.epochs * images.div_ceil(config.batch_size);
-        let rising = pct_start * steps as f64;
-        if rising <= 1.0 {
-            let problem = format!(
-                "one_cycle needs more than one step before its peak, but {pct_start} of {steps} steps is {rising}"
-            );
-            return Err(fields.blame("schedule", problem));
-        }
-    }
-    let Some(warmup) = config.warmup else { return Ok(()) };
-    if warmup.epochs >= config.epochs {
-        let problem = format!("{} warm-up epochs leave none of {} epochs", warmup.epochs, config.epochs);
-        return Err(fields.blame("warmup", problem));
-    }
-    match config.schedule {
-        Schedule::Constant | Schedule::Step { .. } | Schedule::Exponential { .. } | Schedule::Cosine { .. } => Ok(()),
-        _ => Err(fields.blame("warmup", "only goes with the schedules constant, step, exponential and cosine")),
-    }
 }
 
 fn default_data() -> Data {
@@ -255,33 +226,33 @@ fn optimizer(slot: Slot) -> Result<Optimizer> {
     let optimizer = match name.text()? {
         "sgd" => sgd(&mut fields)?,
         "adam" => Optimizer::Adam {
-            lr: fields.number("lr", 0.001, POSITIVE)?,
+            lr: fields.number("lr", 0.001, RATE)?,
             betas: betas(&mut fields)?,
-            eps: fields.number("eps", 1e-8, AT_LEAST_ZERO)?,
-            weight_decay: fields.number("weight_decay", 0.0, AT_LEAST_ZERO)?,
+            eps: fields.number("eps", 1e-8, AMOUNT)?,
+            weight_decay: fields.number("weight_decay", 0.0, AMOUNT)?,
             amsgrad: fields.flag("amsgrad")?,
         },
         "adamw" => Optimizer::Adamw {
-            lr: fields.number("lr", 0.001, POSITIVE)?,
+            lr: fields.number("lr", 0.001, RATE)?,
             betas: betas(&mut fields)?,
-            eps: fields.number("eps", 1e-8, AT_LEAST_ZERO)?,
-            weight_decay: fields.number("weight_decay", 0.01, AT_LEAST_ZERO)?,
+            eps: fields.number("eps", 1e-8, AMOUNT)?,
+            weight_decay: fields.number("weight_decay", 0.01, AMOUNT)?,
             amsgrad: fields.flag("amsgrad")?,
         },
         "rmsprop" => Optimizer::Rmsprop {
-            lr: fields.number("lr", 0.01, POSITIVE)?,
+            lr: fields.number("lr", 0.01, RATE)?,
             alpha: fields.number("alpha", 0.99, BELOW_ONE)?,
-            eps: fields.number("eps", 1e-8, AT_LEAST_ZERO)?,
-            weight_decay: fields.number("weight_decay", 0.0, AT_LEAST_ZERO)?,
+            eps: fields.number("eps", 1e-8, AMOUNT)?,
+            weight_decay: fields.number("weight_decay", 0.0, AMOUNT)?,
             momentum: fields.number("momentum", 0.0, BELOW_ONE)?,
             centered: fields.flag("centered")?,
         },
         "adagrad" => Optimizer::Adagrad {
-            lr: fields.number("lr", 0.01, POSITIVE)?,
-            lr_decay: fields.number("lr_decay", 0.0, AT_LEAST_ZERO)?,
-            weight_decay: fields.number("weight_decay", 0.0, AT_LEAST_ZERO)?,
-            initial_accumulator_value: fields.number("initial_accumulator_value", 0.0, AT_LEAST_ZERO)?,
-            eps: fields.number("eps", 1e-10, AT_LEAST_ZERO)?,
+            lr: fields.number("lr", 0.01, RATE)?,
+            lr_decay: fields.number("lr_decay", 0.0, AMOUNT)?,
+            weight_decay: fields.number("weight_decay", 0.0, AMOUNT)?,
+            initial_accumulator_value: fields.number("initial_accumulator_value", 0.0, AMOUNT)?,
+            eps: fields.number("eps", 1e-10, AMOUNT)?,
         },
         other => return Err(name.no_such(other, OPTIMIZERS.into_iter())),
     };
@@ -290,11 +261,11 @@ fn optimizer(slot: Slot) -> Result<Optimizer> {
 }
 
 fn sgd(fields: &mut Fields) -> Result<Optimizer> {
-    let lr = fields.number("lr", 0.001, POSITIVE)?;
+    let lr = fields.number("lr", 0.001, RATE)?;
     let momentum = fields.number("momentum", 0.0, BELOW_ONE)?;
     let dampening = fields.number("dampening", 0.0, 0.0..=1.0)?;
     let nesterov = fields.flag("nesterov")?;
-    let weight_decay = fields.number("weight_decay", 0.0, AT_LEAST_ZERO)?;
+    let weight_decay = fields.number("weight_decay", 0.0, AMOUNT)?;
     if nesterov && (momentum == 0.0 || dampening != 0.0) {
         return Err(fields.blame("nesterov", "needs a momentum above 0 and dampening 0"));
     }
@@ -322,7 +293,7 @@ fn schedule(slot: Slot) -> Result<Schedule> {
             stages: fields.need("stages")?.list_of(1..=MAX_STAGES)?.iter().map(stage).collect::<Result<_>>()?,
         },
         "exponential" => Schedule::Exponential { factor: fields.number("factor", 0.95, FACTOR)? },
-        "cosine" => Schedule::Cosine { min_lr: fields.number("min_lr", 0.0, AT_LEAST_ZERO)? },
+        "cosine" => Schedule::Cosine { min_lr: fields.number("min_lr", 0.0, AMOUNT)? },
         "one_cycle" => Schedule::OneCycle {
             pct_start: fields.number("pct_start", 0.3, BETWEEN_ZERO_AND_ONE)?,
             div_factor: fields.number("div_factor", 25.0, AT_LEAST_ONE)?,
@@ -332,7 +303,7 @@ fn schedule(slot: Slot) -> Result<Schedule> {
             factor: fields.number("factor", 0.1, BETWEEN_ZERO_AND_ONE)?,
             patience: fields.integer("patience", 10, 0..=MAX_EPOCHS)?,
             threshold: fields.number("threshold", 1e-4, AT_LEAST_ZERO)?,
-            min_lr: fields.number("min_lr", 0.0, AT_LEAST_ZERO)?,
+            min_lr: fields.number("min_lr", 0.0, AMOUNT)?,
         },
         other => return Err(name.no_such(other, SCHEDULES.into_iter())),
     };
@@ -342,8 +313,7 @@ fn schedule(slot: Slot) -> Result<Schedule> {
 
 fn stage(slot: &Slot) -> Result<Stage> {
     let mut fields = slot.object()?;
-    let stage =
-        Stage { epochs: fields.need("epochs")?.integer(1..=MAX_EPOCHS)?, lr: fields.need("lr")?.number(POSITIVE)? };
+    let stage = Stage { epochs: fields.need("epochs")?.integer(1..=MAX_EPOCHS)?, lr: fields.need("lr")?.number(RATE)? };
     fields.finish()?;
     Ok(stage)
 }
@@ -352,7 +322,7 @@ fn warmup(slot: Slot) -> Result<Option<Warmup>> {
     let Some(mut fields) = slot.optional()? else { return Ok(None) };
     let warmup = Warmup {
         epochs: fields.need("epochs")?.integer(1..=MAX_EPOCHS)?,
-        start_factor: fields.number("start_factor", 0.1, BETWEEN_ZERO_AND_ONE)?,
+        start_factor: fields.number("start_factor", 0.1, START_FACTOR)?,
     };
     fields.finish()?;
     Ok(Some(warmup))
@@ -363,8 +333,8 @@ fn regularization(slot: Option<Slot>, model: &Model) -> Result<Regularization> {
     let Some(slot) = slot else { return Ok(Regularization { l1: 0.0, l2: 0.0, on: Kernels::All, dropout }) };
     let mut fields = slot.object()?;
     let regularization = Regularization {
-        l1: fields.number("l1", 0.0, AT_LEAST_ZERO)?,
-        l2: fields.number("l2", 0.0, AT_LEAST_ZERO)?,
+        l1: fields.number("l1", 0.0, AMOUNT)?,
+        l2: fields.number("l2", 0.0, AMOUNT)?,
         on: fields.choice("on", Kernels::All, &KERNELS)?,
         dropout: fields.number("dropout", dropout, BELOW_ONE)?,
     };
@@ -415,8 +385,8 @@ fn augment(slot: Slot) -> Result<Augment> {
 fn clip(slot: Slot) -> Result<Clip> {
     let Some(mut fields) = slot.optional()? else { return Ok(Clip::None) };
     let clip = match (fields.get("norm"), fields.get("value")) {
-        (Some(norm), None) => Clip::Norm(norm.number(POSITIVE)?),
-        (None, Some(value)) => Clip::Value(value.number(POSITIVE)?),
+        (Some(norm), None) => Clip::Norm(norm.number(RATE)?),
+        (None, Some(value)) => Clip::Value(value.number(RATE)?),
         (Some(_), Some(_)) => return Err(slot.error("norm and value exclude each other")),
         (None, None) => {
             fields.finish()?;

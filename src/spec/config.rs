@@ -217,7 +217,8 @@ pub enum Init {
     Keras,
 }
 
-/// `torch.optim`'s optimizers with their options and defaults; `weight_decay` is PyTorch's own.
+/// `torch.optim`'s optimizers with their options and defaults; `weight_decay` is PyTorch's own. No number is larger than
+/// float32's largest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Optimizer {
@@ -231,6 +232,19 @@ pub enum Optimizer {
     Rmsprop { lr: f64, alpha: f64, eps: f64, weight_decay: f64, momentum: f64, centered: bool },
     /// Defaults: lr 0.01, eps 1e-10, the rest 0.
     Adagrad { lr: f64, lr_decay: f64, weight_decay: f64, initial_accumulator_value: f64, eps: f64 },
+}
+
+impl Optimizer {
+    /// The rate as configured, which a schedule moves.
+    pub fn lr(&self) -> f64 {
+        match *self {
+            Optimizer::Sgd { lr, .. }
+            | Optimizer::Adam { lr, .. }
+            | Optimizer::Adamw { lr, .. }
+            | Optimizer::Rmsprop { lr, .. }
+            | Optimizer::Adagrad { lr, .. } => lr,
+        }
+    }
 }
 
 /// How the learning rate moves, as `torch.optim.lr_scheduler` computes it (the chained form, in float64).
@@ -278,7 +292,8 @@ pub struct Stage {
 }
 
 /// `SequentialLR([LinearLR(start_factor, total_iters=epochs), main], milestones=[epochs])`, stepped once an epoch.
-/// Goes with the schedules constant (`ConstantLR(factor=1)`), step, exponential and cosine. start_factor default 0.1, in (0, 1).
+/// Goes with the schedules constant (`ConstantLR(factor=1)`), step, exponential and cosine. start_factor default 0.1, below 1
+/// and at least float32's smallest normal number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Warmup {
     pub epochs: usize,

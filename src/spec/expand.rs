@@ -134,7 +134,10 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
     if count > MAX_TRIALS {
         let configurations = experiment.configurations().len();
         let problem = format!("{configurations} configurations make {count} trials, more than {MAX_TRIALS}");
-        return Err(seeds_slot.or(settle_slot).or(tune_slot).map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
+        return Err(seeds_slot
+            .or(settle_slot)
+            .or(tune_slot)
+            .map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
     }
     Ok(experiment)
 }

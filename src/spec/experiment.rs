@@ -225,7 +225,9 @@ impl Experiment {
                 let place = *places.entry(canonical(config)).or_insert(found.len());
                 match found.get_mut(place) {
                     Some(configuration) => configuration.blocks.push(block.id.clone()),
-                    None => found.push(Configuration { config, candidates, blocks: vec![block.id.clone()], most_seeds }),
+                    None => {
+                        found.push(Configuration { config, candidates, blocks: vec![block.id.clone()], most_seeds })
+                    }
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
 use super::error::{InputError, Mark, Result};
+use super::label::number_text;
 use super::yaml::{Key, Node, Value, shorten};
 
 /// Twice what any number of 64 bits needs.
@@ -222,12 +223,12 @@ fn prefixed(path: &str, problem: impl Display) -> String {
 /// ` above 0 and at most 1`, or nothing where every number will do.
 fn describe(range: &impl RangeBounds<f64>) -> String {
     let low = match range.start_bound() {
-        Bound::Included(low) => format!("at least {low}"),
+        Bound::Included(low) => format!("at least {}", number_text(*low)),
         Bound::Excluded(low) => format!("above {low}"),
         Bound::Unbounded => String::new(),
     };
     let high = match range.end_bound() {
-        Bound::Included(high) => format!("at most {high}"),
+        Bound::Included(high) => format!("at most {}", number_text(*high)),
         Bound::Excluded(high) => format!("below {high}"),
         Bound::Unbounded => String::new(),
     };

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::config::Config;
+use super::error::Mark;
 use super::yaml::{Key, Node, Value};
 
 /// Groups whose fields are clear without the group's name: `lr=0.1`, not `optimizer.lr=0.1`.
@@ -51,19 +52,84 @@ fn listed(options: &[&(Key, Node)]) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
+/// The value as every label, table and plot has it: its numbers in one form, however they were written, and `{name: adam}`
+/// as `adam`.
+pub fn tidy(node: &Node) -> Node {
+    let value = match &node.value {
+        Value::Scalar { text, quoted: false } => scalar(tidy_text(text)),
+        Value::Scalar { .. } => node.value.clone(),
+        Value::List(items) => Value::List(items.iter().map(tidy).collect()),
+        Value::Map(fields) => match fields.as_slice() {
+            [(key, name)] if key.name == "name" => return tidy(name),
+            fields => Value::Map(fields.iter().map(|(key, node)| (key.clone(), tidy(node))).collect()),
+        },
+    };
+    Node { at: node.at.clone(), value }
+}
+
+fn tidy_text(text: &str) -> String {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.map_or_else(|| text.to_string(), number_text)
+}
+
+/// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`
+pub fn number_text(number: f64) -> String {
+    let is_plain = number == 0.0 || (1e-6..1e15).contains(&number.abs());
+    if is_plain { (number + 0.0).to_string() } else { format!("{number:e}") }
+}
+
+fn scalar(text: impl Into<String>) -> Value {
+    Value::Scalar { text: text.into(), quoted: false }
+}
+
+/// A resolved value as tables show it, empty where there is none. What looks like a number need not be one: `6` may be a
+/// list of one, `1162877` the name of a commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    pub text: String,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    Number,
+    Flag,
+    #[default]
+    Text,
+}
+
+impl Cell {
+    pub fn number(number: impl ToString) -> Cell {
+        Cell { text: number.to_string(), kind: Kind::Number }
+    }
+
+    pub fn text(text: impl Into<String>) -> Cell {
+        Cell { text: text.into(), kind: Kind::Text }
+    }
+}
+
 /// Every resolved key with its value, in [`Config`]'s order: `("optimizer.lr", "0.01")`, `("model.channels", "6 16")`.
 /// Which keys there are depends on the choices made: only SGD has `optimizer.dampening`.
-pub fn flatten(config: &Config) -> Vec<(String, String)> {
-    let json = serde_json::to_value(config).expect("a checked configuration has only finite numbers and names");
+pub fn flatten(config: &Config) -> Vec<(String, Cell)> {
     let mut rows = Vec::new();
-    collect(String::new(), &json, &mut rows);
+    collect(String::new(), &json(config), &mut rows);
     rows
 }
 
-fn collect(path: String, json: &Json, rows: &mut Vec<(String, String)>) {
+/// The configuration as JSON.
+pub fn json(config: &Config) -> Json {
+    serde_json::to_value(config).expect("a checked configuration has only finite numbers and names")
+}
+
+fn collect(path: String, json: &Json, rows: &mut Vec<(String, Cell)>) {
     let Json::Object(fields) = json else {
         let text = if path == "data.train" && json.is_null() { "all".to_string() } else { cell(json, " ") };
-        return rows.push((path, text));
+        let kind = match json {
+            Json::Number(_) => Kind::Number,
+            Json::Bool(_) => Kind::Flag,
+            _ => Kind::Text,
+        };
+        return rows.push((path, Cell { text, kind }));
     };
     for (key, value) in fields {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
@@ -88,17 +154,25 @@ fn cell(json: &Json, separator: &str) -> String {
     }
 }
 
-/// What the rows of [`flatten`] have at `key`, which may name a group: `0.01`, `tanh`, `{l1: 0, l2: 0.0001, ...}`.
-pub fn resolved(rows: &[(String, String)], key: &str) -> String {
-    let under = |path: &str| Some(path.strip_prefix(key)?.strip_prefix('.')?.to_string());
-    let fields: Vec<(String, &String)> = rows.iter().filter_map(|(path, text)| Some((under(path)?, text))).collect();
-    match (rows.iter().find(|(path, _)| path == key), fields.as_slice()) {
-        (Some((_, text)), _) => text.clone(),
-        (None, []) => "none".to_string(),
-        (None, [(_, only)]) => only.to_string(),
-        (None, fields) => {
-            let fields: Vec<String> = fields.iter().map(|(field, text)| format!("{field}: {text}")).collect();
-            format!("{{{}}}", fields.join(", "))
+/// What a configuration, as JSON, has at `key`, which may name a group, as a user would write it: `0.01`, `[6, 16]`,
+/// `{l1: 0, l2: 0.0001, ...}`.
+pub fn resolved(config: &Json, key: &str) -> Node {
+    let (_, field) = key.rsplit_once('.').unwrap_or(("", key));
+    written(field, config.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&Json::Null))
+}
+
+fn written(field: &str, json: &Json) -> Node {
+    let at = Mark::option("");
+    let value = match json {
+        Json::Null => scalar(if field == "train" { "all" } else { "none" }),
+        Json::String(text) => scalar(text),
+        Json::Bool(_) | Json::Number(_) => scalar(json.to_string()),
+        Json::Array(items) => Value::List(items.iter().map(|item| written("", item)).collect()),
+        Json::Object(fields) => {
+            let entry =
+                |(name, json): (&String, &Json)| (Key { at: at.clone(), name: name.clone() }, written(name, json));
+            Value::Map(fields.iter().map(entry).collect())
         }
-    }
+    };
+    tidy(&Node { at, value })
 }

@@ -1,10 +1,12 @@
 //! From a YAML file to the unique trials it asks for. Needs no libtorch.
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`expand.rs`, `block.rs`,
-//! `settings.rs`), and each combination becomes a [`config::Config`] in which nothing can be wrong (`check.rs`, `fields.rs`).
+//! `settings.rs`), and each combination becomes a [`config::Config`] in which nothing can be wrong (`check.rs`, `agree.rs`,
+//! `fields.rs`).
 
 pub mod config;
 
+mod agree;
 mod block;
 mod check;
 mod error;
@@ -23,10 +25,11 @@ pub use check::MODELS;
 pub use error::{InputError, Result};
 pub use expand::{MAX_TRIALS, Overrides, most_trials};
 pub use experiment::{
-    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, Settle, Trial, Tune, Variant, base_seeds, trial_id,
+    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, Settle, Trial, Tune, Variant,
+    base_seeds, trial_id,
 };
 pub use fields::choices;
-pub use label::flatten;
+pub use label::{Cell, Kind, flatten};
 
 /// Fails unless an experiment file could have asked for `config`. A configuration that was stored has passed no other check.
 pub fn check_stored(config: &config::Config) -> Result<()> {

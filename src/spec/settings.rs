@@ -128,13 +128,10 @@ pub fn look_up<'n>(root: &'n Node, key: &Key) -> Option<&'n Node> {
 }
 
 /// Whether a configuration has all that `pattern` names; `default` knows the keys that are not written.
-pub fn matches(root: &Node, pattern: &[Setting], default: impl Fn(&str) -> String) -> bool {
+pub fn matches(root: &Node, pattern: &[Setting], default: impl Fn(&str) -> Node) -> bool {
     pattern.iter().all(|(key, wanted)| match look_up(root, key) {
         Some(node) => agrees(node, wanted),
-        None => {
-            let value = Value::Scalar { text: default(&key.name), quoted: false };
-            agrees(&Node { at: wanted.at.clone(), value }, wanted)
-        }
+        None => agrees(&default(&key.name), wanted),
     })
 }
 

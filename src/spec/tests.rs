@@ -99,14 +99,17 @@ fn every_key_in_its_long_form() {
     assert_eq!(config.augment, Augment { flip: true, rotation: 15.0, shift: 0.1, crop: 4, cutout: 8 });
     assert_eq!((config.data.train, config.select), (Some(1000), Select::ValAccuracy));
     let columns = flatten(&config);
-    let column = |key: &str| columns.iter().find(|(name, _)| name == key).map(|(_, text)| text.as_str());
+    let column = |key: &str| columns.iter().find(|(name, _)| name == key).map(|(_, cell)| cell.text.as_str());
     assert_eq!(column("schedule.stages"), Some("20:0.0003 15:0.0001"));
     assert_eq!(column("model.channels"), Some("6 16"));
     assert_eq!(column("regularization.l1"), Some("1e-5"));
     assert_eq!(column("augment.rotation"), Some("15"));
     assert_eq!(column("clip.norm"), Some("1"));
     assert_eq!(column("warmup"), Some("none"));
-    assert_eq!(columns[0], ("mode".to_string(), "exact".to_string()));
+    assert_eq!(columns[0], ("mode".to_string(), Cell::text("exact")));
+    let kind = |key: &str| columns.iter().find(|(name, _)| name == key).map(|(_, cell)| cell.kind);
+    let keys = ["augment.crop", "augment.flip", "model.channels", "warmup"].map(kind);
+    assert_eq!(keys, [Kind::Number, Kind::Flag, Kind::Text, Kind::Text].map(Some));
 }
 
 #[test]
@@ -134,7 +137,18 @@ fn values_that_are_not_what_they_seem() {
         ("augment: yes", "7:12: augment: expected none or an object"),
         ("init: glorot", "7:9: init: there is no `glorot`; valid: pytorch, xavier_uniform"),
         ("init: xavier_unifrom", "7:9: init: there is no `xavier_unifrom`; valid: pytorch"),
-        ("clip: {norm: 0}", "7:16: clip.norm: expected a finite number above 0, found `0`"),
+        (
+            "clip: {norm: 0}",
+            "7:16: clip.norm: expected a finite number above 0 and at most 3.4028234663852886e38, found `0`",
+        ),
+        (
+            "clip: {norm: 1e39}",
+            "7:16: clip.norm: expected a finite number above 0 and at most 3.4028234663852886e38, found `1e39`",
+        ),
+        (
+            "warmup: {epochs: 1, start_factor: 1e-310}",
+            "7:37: warmup.start_factor: expected a finite number at least 1.1754943508222875e-38 and below 1, found `1e-310`",
+        ),
         ("clip: {norm: 1, value: 1}", "7:9: clip: norm and value exclude each other"),
         ("clip: {}", "7:9: clip: expected none, {norm: x} or {value: x}"),
         ("clip: {nrm: 1}", "7:10: clip.nrm: there is no such key; valid: norm, value; did you mean `norm`?"),
@@ -169,6 +183,7 @@ fn options_that_do_not_fit_are_named() {
         ("optimizer={name: sgd, nesterov: true}", "optimizer.nesterov: needs a momentum above 0 and dampening 0"),
         ("optimizer={name: sgd, momentum: 0.9, dampening: 0.1, nesterov: true}", "optimizer.nesterov: needs"),
         ("optimizer={name: sgd, dampening: 0.1}", "optimizer.dampening: does nothing without momentum"),
+        ("optimizer={name: adam, lr: 1e38}", "optimizer: its first step is its rate / (1 - 0.9) = "),
         ("activation={name: tanh, slope: 0.1}", "activation.slope: tanh has no such option; it has none"),
         ("schedule=step", "schedule.every: this key is missing"),
         ("schedule={name: staged, stages: [{epochs: 5, lr: 0.1}]}", "schedule: its stages cover 5 of 20 epochs"),
@@ -340,6 +355,32 @@ fn an_ablation_changes_one_thing_at_a_time() {
 }
 
 #[test]
+fn equal_values_are_one_however_they_are_written() {
+    let text = concat!(
+        "blocks:\n  - id: g\n    mode: grid\n    axes: {optimizer.lr: [1e-3, 0.0010, 1.0e-5], batch_size: [4, 08]}\n",
+        "    exclude: [{optimizer.lr: 0.00001, batch_size: 8, model.channels: [6, 16.0]}]\n",
+        "    include: [{optimizer.lr: +.001, batch_size: 16}, {optimizer.lr: 1E-7, batch_size: 4}, {model.channels: [6, 17]}]\n",
+        "  - id: a\n    base: {optimizer: {name: adam}}\n",
+        "    axes: {activation: [{name: relu}, relu], optimizer.betas: [[0.90, 0.999], [8e-1, 0.999]]}\n",
+    );
+    let blocks = with(text).blocks;
+    let values: Vec<String> = blocks[0].variants.iter().map(|variant| variant.values.join(" ")).collect();
+    let wanted =
+        ["0.01 64", "0.001 4", "0.001 8", "0.00001 4", "0.001 16", "1e-7 4"].map(|cell| format!("{cell} [6, 16]"));
+    assert_eq!((&values[..6], values[6..].concat()), (&wanted[..], "0.01 64 [6, 17]".to_string()));
+    assert_eq!(labels(&blocks[0])[1..3], ["lr=0.001 · batch_size=4", "lr=0.001 · batch_size=8"]);
+    assert_eq!(labels(&blocks[1]), ["base", "relu", "betas=[0.8, 0.999]"]);
+    assert_eq!(blocks[1].variants[1].settings, [("activation".to_string(), "relu".to_string())]);
+    // Also from the command line.
+    let set = |rate: &str| {
+        let set = vec![format!("optimizer.lr={rate}")];
+        Experiment::parse("x.yaml", &format!("{HEAD}{text}"), &Overrides { set, ..Overrides::default() }).unwrap()
+    };
+    assert_eq!(set("2E-2").blocks[0].variants[0].values[0], "0.02");
+    assert_eq!(set("2E-2"), set("0.020"));
+}
+
+#[test]
 fn a_grid_makes_every_combination_then_excludes_and_includes() {
     let experiment = with(concat!(
         "blocks:\n  - id: g\n    mode: grid\n    axes:\n      optimizer: [{name: sgd, lr: 1e-2}, {name: adam, lr: 0.001}, rmsprop]\n",
@@ -349,7 +390,7 @@ fn a_grid_makes_every_combination_then_excludes_and_includes() {
     let block = &experiment.blocks[0];
     let wanted = [
         "base",
-        "sgd, lr 1e-2 · batch_size=4 · epochs=10",
+        "sgd, lr 0.01 · batch_size=4 · epochs=10",
         "adam, lr 0.001 · batch_size=4 · epochs=10",
         "adam, lr 0.001 · batch_size=64 · epochs=20",
         "rmsprop · batch_size=64 · epochs=20",
@@ -357,7 +398,7 @@ fn a_grid_makes_every_combination_then_excludes_and_includes() {
     ];
     assert_eq!(labels(block), wanted);
     // The base stands where the grid's equal cell was written.
-    assert_eq!(block.variants[0].values, ["{name: sgd, lr: 1e-2}", "64", "20"]);
+    assert_eq!(block.variants[0].values, ["{name: sgd, lr: 0.01}", "64", "20"]);
     assert_eq!(block.variants[5].values, ["{name: adam, lr: 0.0003}", "128", "20"]);
 }
 
@@ -402,7 +443,7 @@ fn dotted_keys_change_one_field_and_objects_replace_all() {
     assert_eq!(variants[4].config.data.train, Some(100));
     assert_eq!(variants[5].config.model, Model::Lenet5 { channels: vec![6, 16], dense: vec![120] });
     assert_eq!(labels(&experiment.blocks[0])[1..], ["lr=0.1", "l1 0.2", "flip=true", "data.train=100", "dense=[120]"]);
-    let values = ["0.01", "{l2: 0.1, dropout: 0.5}", "false", "all", "120 84"];
+    let values = ["0.01", "{l2: 0.1, dropout: 0.5}", "false", "all", "[120, 84]"];
     assert_eq!(variants[0].values, values);
 }
 

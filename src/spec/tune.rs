@@ -32,7 +32,9 @@ impl<'a> Tuning<'a> {
         let factors = keys.into_iter().map(|axis| factor(&axes.path, &[axis])).collect::<Result<Vec<_>>>()?;
         let count = factors.iter().fold(1, |count: usize, factor| count.saturating_mul(factor.rows.len()));
         if count > MAX_CANDIDATES {
-            return Err(axes.error(format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried")));
+            return Err(
+                axes.error(format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried"))
+            );
         }
         Ok(Tuning { factors, seeds })
     }
@@ -46,7 +48,9 @@ impl<'a> Tuning<'a> {
     pub fn candidates(&self, root: &Node, mode: Mode) -> Result<Vec<Candidate>> {
         let mut combinations: Vec<Vec<Setting>> = vec![vec![]];
         for factor in &self.factors {
-            let longer = |known: &Vec<Setting<'a>>| factor.rows.iter().map(|row| [known.clone(), row.clone()].concat()).collect();
+            let longer = |known: &Vec<Setting<'a>>| {
+                factor.rows.iter().map(|row| [known.clone(), row.clone()].concat()).collect()
+            };
             combinations = combinations.iter().flat_map::<Vec<_>, _>(longer).collect();
         }
         let mut found: Vec<Candidate> = vec![];
@@ -72,7 +76,8 @@ mod tests {
     use crate::spec::{Experiment, FIRST_TUNING_SEED, Overrides, Settle};
 
     const HEAD: &str = "schema: 1\nname: t\nbase: {model: lenet5, optimizer: {name: sgd, lr: 0.01}}\n";
-    const BLOCKS: &str = "blocks:\n- {id: a, axes: {init: [keras, orthogonal]}}\n- {id: b, axes: {activation: [relu]}}\n";
+    const BLOCKS: &str =
+        "blocks:\n- {id: a, axes: {init: [keras, orthogonal]}}\n- {id: b, axes: {activation: [relu]}}\n";
     const TUNE: &str = "tune: {axes: {optimizer.lr: [0.01, 0.1]}, seeds: 2}\n";
 
     fn parse(lines: &[&str]) -> Experiment {
@@ -97,7 +102,9 @@ mod tests {
 
     #[test]
     fn settle_and_seeds_exclude_each_other_and_the_command_line_wins() {
-        assert!(error(&["settle: {max_seeds: 5}\nseeds: [0]\n", BLOCKS]).starts_with("x:5:8: seeds: `settle` finds out"));
+        assert!(
+            error(&["settle: {max_seeds: 5}\nseeds: [0]\n", BLOCKS]).starts_with("x:5:8: seeds: `settle` finds out")
+        );
         assert!(error(&["settle: {max_seeds: 5}\n"]).contains("nothing to settle without blocks"));
         assert!(error(&["settle: {max_seeds: 2}\n", BLOCKS]).contains("expected a whole number from 3 to 1000"));
         assert!(error(&["margin: 0\n", BLOCKS]).contains("margin: expected a finite number"));
@@ -117,7 +124,9 @@ mod tests {
         assert_eq!((tries.len(), trials.len()), (4 * 2 * 2, 4 * 2 * 2 + 4 * 2 * 3));
         assert!(trials.iter().all(|trial| trial.is_tuning == (trial.seed >= FIRST_TUNING_SEED)));
         assert_eq!(crate::spec::most_trials(&experiment), 4 * 2 * 2 + 4 * 3, "one of the values is compared");
-        assert!(error(&["seeds: [2147483648]\n", TUNE, BLOCKS]).contains("tuning has seeds of its own from 2147483648 on"));
+        assert!(
+            error(&["seeds: [2147483648]\n", TUNE, BLOCKS]).contains("tuning has seeds of its own from 2147483648 on")
+        );
         let product = "tune: {axes: {optimizer.lr: [0.01, 0.1], batch_size: [32, 64, 128]}}\n";
         assert_eq!(parse(&[product, BLOCKS]).candidates.len(), 6);
     }

@@ -52,7 +52,9 @@ fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progre
         group.look,
         count(comparisons.len(), "comparison")
     )];
-    let earlier = |name: &str| of(experiment, now, group, before).into_iter().any(|(own, comparison)| own == name && comparison.is_decided());
+    let earlier = |name: &str| {
+        of(experiment, now, group, before).into_iter().any(|(own, comparison)| own == name && comparison.is_decided())
+    };
     let new: Vec<String> = comparisons
         .iter()
         .filter(|(name, comparison)| comparison.is_decided() && !earlier(name))
@@ -67,7 +69,12 @@ fn of_group<'a>(experiment: &Experiment, asked: &'a Asked, group: &Progress) -> 
 }
 
 /// The comparisons of a judgement that a group has, with their names.
-fn of<'a>(experiment: &Experiment, asked: &Asked, group: &Progress, judgement: &'a Judgement) -> Vec<(String, &'a Comparison)> {
+fn of<'a>(
+    experiment: &Experiment,
+    asked: &Asked,
+    group: &Progress,
+    judgement: &'a Judgement,
+) -> Vec<(String, &'a Comparison)> {
     let blocks = experiment.blocks.iter().zip(&asked.blocks).zip(&judgement.comparisons);
     let own = blocks.filter(|((_, places), _)| places[0] == group.base);
     own.flat_map(|((block, _), comparisons)| {

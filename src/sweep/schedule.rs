@@ -25,7 +25,7 @@ use crate::spec::config::Mode;
 use crate::spec::{Experiment, Trial};
 use crate::train::pack::fit_together;
 use crate::train::pack_size::most;
-use crate::train::record::{Epoch, Outcome, Status};
+use crate::train::record::{Epoch, Outcome, Status, total};
 use crate::verdict::asked::Asked;
 use crate::verdict::looks::Judgement;
 
@@ -585,14 +585,14 @@ impl<'a> Sweep<'a> {
     fn show(&mut self) {
         let seconds = |trial: usize, epochs: f64| self.estimate.epoch_seconds(trial) * epochs;
         let whole = |trial: usize| seconds(trial, self.trials[trial].config.epochs as f64);
-        let mut left: f64 = self.queue.iter().map(|pending| whole(pending.trial)).sum();
+        let mut left = total(self.queue.iter().map(|pending| whole(pending.trial)));
         for running in self.slots.iter().filter_map(|slot| slot.running.as_ref()) {
             let done = running
                 .progress
                 .map_or(0.0, |progress| progress.epoch as f64 - 1.0 + progress.batch as f64 / progress.batches as f64);
-            left += running.members.iter().map(|member| whole(member.trial) - seconds(member.trial, done)).sum::<f64>();
+            left += total(running.members.iter().map(|member| whole(member.trial) - seconds(member.trial, done)));
         }
-        let all: f64 = (0..self.trials.len()).map(whole).sum();
+        let all = total((0..self.trials.len()).map(whole));
         self.display.sweep(&Standing {
             done: self.report.done,
             failed: self.report.failures.len(),

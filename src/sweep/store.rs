@@ -142,7 +142,8 @@ impl Store {
 
     /// Renames a file of the folder to one that is not there yet, and returns its new name.
     pub fn set_aside(&self, name: &str) -> Result<String> {
-        let numbered = |number: usize| if number == 1 { format!("{name}.kept") } else { format!("{name}.kept-{number}") };
+        let numbered =
+            |number: usize| if number == 1 { format!("{name}.kept") } else { format!("{name}.kept-{number}") };
         let free = |kept: &String| self.root.join(kept).symlink_metadata().is_err();
         let kept = (1..).map(numbered).find(free).expect("numbers do not end");
         let (from, to) = (self.root.join(name), self.root.join(&kept));

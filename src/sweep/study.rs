@@ -57,7 +57,9 @@ pub fn study(
         }
     }
     let asked = ask(experiment, &|id| Some(Ended::new(known.get(id)?.outcome.as_ref()?)));
-    let stored = |trial: &Trial| known.get(&trial.id).cloned().map_or_else(|| stored_trial(trial, &labels[&trial.id], store), Ok);
+    let stored = |trial: &Trial| {
+        known.get(&trial.id).cloned().map_or_else(|| stored_trial(trial, &labels[&trial.id], store), Ok)
+    };
     Ok(Study {
         name: experiment.name.clone(),
         description: experiment.description.clone(),
@@ -132,7 +134,12 @@ fn blocks(experiment: &Experiment, asked: &Asked) -> Vec<StudyBlock> {
     };
     if experiment.blocks.is_empty() {
         let base = variant("base", vec![], 0, &experiment.candidates);
-        return vec![StudyBlock { id: "base".into(), title: experiment.description.clone(), terms: vec![], variants: vec![base] }];
+        return vec![StudyBlock {
+            id: "base".into(),
+            title: experiment.description.clone(),
+            terms: vec![],
+            variants: vec![base],
+        }];
     }
     let with_places = experiment.blocks.iter().zip(&asked.blocks);
     with_places
@@ -158,11 +165,12 @@ fn blocks(experiment: &Experiment, asked: &Asked) -> Vec<StudyBlock> {
 }
 
 fn study_tuning(experiment: &Experiment, tuning: &Tuning, candidates: &[Candidate]) -> StudyTuning {
-    let tried = candidates.iter().zip(&tuning.trials).zip(&tuning.means).map(|((candidate, trials), mean)| TriedValue {
-        label: candidate.label.clone(),
-        trial_ids: trials.iter().map(|trial| trial.id.clone()).collect(),
-        mean: *mean,
-    });
+    let tried =
+        candidates.iter().zip(&tuning.trials).zip(&tuning.means).map(|((candidate, trials), mean)| TriedValue {
+            label: candidate.label.clone(),
+            trial_ids: trials.iter().map(|trial| trial.id.clone()).collect(),
+            mean: *mean,
+        });
     let taken = match tuning.taken {
         Taken::Candidate(place) => Some(&candidates[place]),
         _ => None,

@@ -24,7 +24,7 @@ use crate::spec::config::{Config, DatasetName, Mode};
 use crate::train::checkpoint;
 use crate::train::pack;
 use crate::train::pack_size::best_size;
-use crate::train::record::{Epoch, Outcome, Status};
+use crate::train::record::{Epoch, Outcome, Status, total};
 use crate::train::trial::{self, Ended, Observer, Sets};
 use crate::usage::resource_usage;
 use crate::{models, native};
@@ -191,7 +191,7 @@ impl Worker {
             error,
             epochs: history.len(),
             scores,
-            seconds: history.iter().map(|epoch| epoch.seconds).sum(),
+            seconds: total(history.iter().map(|epoch| epoch.seconds)),
             images_per_second: images_per_second(&trial.config, &history),
             peak_bytes: peak_bytes(),
             parameters: models::table_of(&trial.config).parameters() as u64,
@@ -290,7 +290,7 @@ fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
 }
 
 fn images_per_second(config: &Config, history: &[Epoch]) -> f64 {
-    let seconds: f64 = history.iter().map(|epoch| epoch.train_seconds).sum();
+    let seconds = total(history.iter().map(|epoch| epoch.train_seconds));
     let images = history.len() * config.data.training_images();
     if seconds > 0.0 { images as f64 / seconds } else { 0.0 }
 }

@@ -31,7 +31,7 @@ impl Optimizer {
             .iter()
             .map(|parameter| memory_names(settings).iter().map(|_| parameter.detach().full_like(start)).collect())
             .collect();
-        Optimizer { settings, lr: learning_rate(settings), steps: 0, memory }
+        Optimizer { settings, lr: settings.lr(), steps: 0, memory }
     }
 
     /// Moves each parameter by its gradient. `optimizer.step()`.
@@ -72,16 +72,6 @@ impl Optimizer {
             no_grad(|| { target }.copy_(source.unwrap()));
         }
         Ok(())
-    }
-}
-
-pub fn learning_rate(settings: Settings) -> f64 {
-    match settings {
-        Settings::Sgd { lr, .. }
-        | Settings::Adam { lr, .. }
-        | Settings::Adamw { lr, .. }
-        | Settings::Rmsprop { lr, .. }
-        | Settings::Adagrad { lr, .. } => lr,
     }
 }
 

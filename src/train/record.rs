@@ -117,6 +117,11 @@ pub struct Outcome {
     pub git: String,
 }
 
+/// The sum of `seconds`; of none it is 0, where `sum` gives -0.
+pub fn total(seconds: impl Iterator<Item = f64>) -> f64 {
+    seconds.sum::<f64>() + 0.0
+}
+
 /// JSON has no NaN and no infinity, so they are stored as texts: `"NaN"`, `"inf"`, `"-inf"`.
 mod any_number {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -142,7 +147,13 @@ mod any_number {
 
 #[cfg(test)]
 mod tests {
-    use super::SplitScore;
+    use super::{SplitScore, total};
+
+    #[test]
+    fn no_seconds_are_0_and_not_minus_0() {
+        assert_eq!(total([].into_iter()).to_bits(), 0.0f64.to_bits());
+        assert_eq!(total([0.5, 0.25].into_iter()), 0.75);
+    }
 
     #[test]
     fn scores_survive_json_exactly() {

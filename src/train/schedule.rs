@@ -7,7 +7,6 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use super::optimizer::learning_rate;
 use crate::spec::config::{Config, Schedule, Warmup};
 
 /// `ReduceLROnPlateau(eps=1e-8)`: a smaller change of the rate is not made.
@@ -40,7 +39,7 @@ pub struct Position {
 impl LearningRate {
     /// `steps_per_epoch` counts the last, smaller batch.
     pub fn new(config: &Config, steps_per_epoch: usize) -> LearningRate {
-        let base = learning_rate(config.optimizer);
+        let base = config.optimizer.lr();
         let position = Position { lr: base, epoch: 0, step: 0, best: None, bad_epochs: 0 };
         let total_steps = config.epochs * steps_per_epoch;
         let (schedule, warmup, epochs) = (config.schedule.clone(), config.warmup, config.epochs);
@@ -143,7 +142,8 @@ impl LearningRate {
     /// `ReduceLROnPlateau(mode="min", threshold_mode="rel").step`
     fn plateau(&mut self, val_loss: f64, factor: f64, patience: usize, threshold: f64, min_lr: f64) {
         let position = &mut self.position;
-        if position.best.is_none_or(|best| val_loss < best * (1.0 - threshold)) {
+        // From a threshold of 1 on this is no number or below 0 for the first epoch: none is better than none.
+        if val_loss < position.best.unwrap_or(f64::INFINITY) * (1.0 - threshold) {
             position.best = Some(val_loss);
             position.bad_epochs = 0;
         } else {
@@ -163,4 +163,38 @@ impl LearningRate {
 fn warmup_factor(warmup: Warmup, epoch: usize) -> f64 {
     let rise = 1.0 - warmup.start_factor;
     1.0 + rise / (warmup.epochs as f64 * warmup.start_factor + (epoch as f64 - 1.0) * rise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Experiment;
+
+    /// The rates of three epochs with falling losses, after each of which the trial is stored and taken up again.
+    fn rates(threshold: f64) -> Vec<f64> {
+        let text = format!(
+            "{{schema: 1, name: test, base: {{model: lenet5, optimizer: {{name: sgd, lr: 1}}, \
+             schedule: {{name: plateau, patience: 0, threshold: {threshold:e}}}}}}}"
+        );
+        let config = Experiment::parse("test", &text, &Default::default()).unwrap().base;
+        let mut stored = serde_json::to_string(&LearningRate::new(&config, 10).position).unwrap();
+        let epoch = |val_loss: f64| {
+            let mut rate = LearningRate::new(&config, 10);
+            rate.position = serde_json::from_str(&stored).unwrap();
+            rate.epoch_done(val_loss);
+            stored = serde_json::to_string(&rate.position).unwrap();
+            rate.position.lr
+        };
+        [2.0, 1.0, 0.5].map(epoch).to_vec()
+    }
+
+    /// `ReduceLROnPlateau` begins with an infinite best loss: times 0 it is no number, and times less than 0 below all.
+    #[test]
+    fn from_a_threshold_of_1_on_no_loss_is_better() {
+        assert_eq!(rates(0.4), [1.0, 1.0, 1.0]);
+        assert_eq!(rates(0.9), [1.0, 0.1, 0.1 * 0.1]);
+        for threshold in [1.0, 1.0f64.next_up(), 3.0, f64::MAX] {
+            assert_eq!(rates(threshold), [0.1, 0.1 * 0.1, 0.1 * 0.1 * 0.1], "{threshold}");
+        }
+    }
 }

@@ -70,7 +70,8 @@ pub fn ask(experiment: &Experiment, known: Known) -> Asked {
     let configurations = experiment.configurations();
     let tunings: Vec<Option<Tuning>> =
         configurations.iter().map(|configuration| tuning(experiment, configuration, known)).collect();
-    let compared: Vec<Option<&Config>> = configurations.iter().zip(&tunings).map(|(own, tuning)| taken(own, tuning)).collect();
+    let compared: Vec<Option<&Config>> =
+        configurations.iter().zip(&tunings).map(|(own, tuning)| taken(own, tuning)).collect();
     let possible = |place: usize| {
         let Configuration { blocks, most_seeds, .. } = &configurations[place];
         let trials = |config| experiment.comparison_trials(config, blocks, *most_seeds);
@@ -103,7 +104,8 @@ fn taken<'a>(configuration: &Configuration<'a>, tuning: &Option<Tuning>) -> Opti
 }
 
 fn plan(experiment: &Experiment, configurations: &[Configuration]) -> (Plan, Vec<Vec<usize>>) {
-    let place = |config: &Config| configurations.iter().position(|known| known.config == config).expect("one of its own");
+    let place =
+        |config: &Config| configurations.iter().position(|known| known.config == config).expect("one of its own");
     let blocks: Vec<Vec<usize>> = experiment
         .blocks
         .iter()
@@ -145,9 +147,9 @@ fn mean(ends: &[Option<Ended>], select: Select) -> Option<f64> {
         Select::ValAccuracy => accuracy,
     };
     let values: Option<Vec<f64>> = ends.iter().map(|ended| Some(value(ended.as_ref()?.val?))).collect();
-    values.filter(|values| values.iter().all(|value| value.is_finite())).map(|values| {
-        values.iter().sum::<f64>() / values.len() as f64
-    })
+    values
+        .filter(|values| values.iter().all(|value| value.is_finite()))
+        .map(|values| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 impl Ended {
@@ -164,5 +166,4 @@ impl Ended {
         let end = End::Done { accuracy: 100.0 * scores.test.accuracy, at_chance };
         Ended { end, val: Some((scores.val.loss, scores.val.accuracy)) }
     }
-
 }

@@ -124,7 +124,8 @@ pub fn looks(most: usize) -> Vec<usize> {
 
 /// Whether trials of one configuration end too differently for a mean to say anything.
 fn is_unstable(ends: &[End]) -> bool {
-    let chance = |wanted: bool| ends.iter().any(|end| matches!(end, End::Done { at_chance, .. } if *at_chance == wanted));
+    let chance =
+        |wanted: bool| ends.iter().any(|end| matches!(end, End::Done { at_chance, .. } if *at_chance == wanted));
     ends.contains(&End::Diverged) || (chance(true) && chance(false))
 }
 
@@ -319,7 +320,12 @@ impl<'a> Members<'a> {
     }
 }
 
-fn compared(difference: Option<Difference>, enough: bool, (seeds, base_seeds): (usize, usize), terms: &Terms) -> Comparison {
+fn compared(
+    difference: Option<Difference>,
+    enough: bool,
+    (seeds, base_seeds): (usize, usize),
+    terms: &Terms,
+) -> Comparison {
     match difference {
         Some(difference) => {
             let verdict = difference.verdict(terms.margin);

@@ -308,7 +308,8 @@ fn timeless(path: &Path) -> Option<String> {
         "last.safetensors" => Some(tensors(&bytes)),
         "result.json" => Some(timeless_json(&bytes)),
         // Texts name the slowest and the quickest; events are at moments.
-        "log.txt" | "lock" | "publish.lock" | "report.md" | "report.html" | "summary.md" | "summary.tex" | "made.json" => None,
+        "log.txt" | "lock" | "publish.lock" | "report.md" | "report.html" | "summary.md" | "summary.tex"
+        | "made.json" => None,
         "events.out.tfevents" => None,
         name if name.ends_with(".csv") && name != "steps.csv" => Some(timeless_table(&bytes)),
         _ => Some(String::from_utf8(bytes).unwrap_or_else(|error| format!("{:x?}", error.into_bytes()))),

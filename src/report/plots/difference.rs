@@ -2,7 +2,9 @@
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::frame::{Frame, ticks};
-use super::theme::{BASE, BLUE, GREEN, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix};
+use super::theme::{
+    BASE, BLUE, GREEN, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix,
+};
 use super::{MAX_SETTINGS, curves, headline, leading, page, seeds_label};
 use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};

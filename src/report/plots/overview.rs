@@ -5,8 +5,8 @@ use super::difference::{difference_words, draw_base, draw_difference, draw_margi
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, GRID, INK, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH};
 use super::{headline, page, seeds_label};
-use crate::report::summary::{BlockSummary, Row};
 use crate::report::Study;
+use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
 
 const LINE: f64 = 46.0;
