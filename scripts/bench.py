@@ -30,7 +30,7 @@ RECORDS = {**{f"data_batch_{number}.bin": 10_000 for number in range(1, 6)}, "te
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", description=__doc__.split("\n")[0],
+        prog="scripts/bench", allow_abbrev=False, description=__doc__.split("\n")[0],
         epilog="A whole run takes about 40 minutes on two idle cores. An interrupted one goes on with the next case. "
                "--quick and --only write to target/bench instead of results/benchmarks.")
     parser.add_argument("--quick", action="store_true", help="every contender once, on little work: does it all run? (2 minutes)")

@@ -31,6 +31,30 @@ import struct
 import sys
 import traceback
 
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description="Train one trial, or a list of them, in plain PyTorch.")
+    parser.add_argument("config", nargs="?", help="experiment (.yaml) or trial (.json)")
+    parser.add_argument("--cases", metavar="JSONL", help="run many trials in this process instead")
+    parser.add_argument("--seed", type=int, help="default: the trial's own, otherwise 0")
+    parser.add_argument("--data", default="data", metavar="DIR", help="holds cifar-10-batches-bin/")
+    parser.add_argument("--dataset-file", metavar="FILE",
+                        help="read this instead: labels, then pixels, of the training and then of the test images")
+    parser.add_argument("--out", metavar="DIR")
+    parser.add_argument("--max-steps", type=int, metavar="N")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    if bool(args.config) == bool(args.cases):
+        parser.error("give either a configuration or --cases")
+    if args.config and args.out is None:
+        parser.error("--out is required")
+    return args
+
+
+if __name__ == "__main__":
+    parse_arguments()   # before torch is imported: help and mistakes need none of it
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -735,26 +759,11 @@ def run_cases(path, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Train one trial, or a list of them, in plain PyTorch.")
-    parser.add_argument("config", nargs="?", help="experiment (.yaml) or trial (.json)")
-    parser.add_argument("--cases", metavar="JSONL", help="run many trials in this process instead")
-    parser.add_argument("--seed", type=int, help="default: the trial's own, otherwise 0")
-    parser.add_argument("--data", default="data", metavar="DIR", help="holds cifar-10-batches-bin/")
-    parser.add_argument("--dataset-file", metavar="FILE",
-                        help="read this instead: labels, then pixels, of the training and then of the test images")
-    parser.add_argument("--out", metavar="DIR")
-    parser.add_argument("--max-steps", type=int, metavar="N")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    args = parser.parse_args()
-    if bool(args.config) == bool(args.cases):
-        parser.error("give either a configuration or --cases")
+    args = parse_arguments()
     options = {"data_dir": args.data, "dataset_file": args.dataset_file, "threads": args.threads, "device": args.device}
     if args.cases:
         return 0 if run_cases(args.cases, options) else 1
 
-    if args.out is None:
-        parser.error("--out is required")
     config, seed = read_config(args.config)
     seed = args.seed if args.seed is not None else seed if seed is not None else 0
     result = run(config, seed, args.out, args.max_steps, **options)

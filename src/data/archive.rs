@@ -1,13 +1,13 @@
-//! Reads CIFAR-10 straight from either official archive, without unpacking it.
+//! Reads CIFAR-10 straight from either official archive, or one that somebody packed again, without unpacking it.
 //!
-//! Nothing an archive says becomes a path: only members with the official names are read, into memory set aside for
+//! Nothing an archive says becomes a path: only members with the official file names are read, into memory set aside for
 //! them beforehand, so links, `../` and absolute names have nothing to act on.
 
-use super::Dataset;
-use super::cifar::{self, Assembly, BATCH_NAMES, Layout};
+use super::cifar::{Assembly, BATCH_NAMES, CIFAR_100, Layout};
+use super::{Dataset, places};
 use anyhow::{Context, Result, ensure};
 use flate2::bufread::GzDecoder;
-use std::io::{BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use tar::{Archive, EntryType};
 
@@ -21,50 +21,97 @@ const MAX_MEMBERS: usize = 1_000;
 /// # Errors
 /// As [`read`]; the file cannot be opened.
 pub fn load(path: &Path) -> Result<Dataset> {
-    let (file, _) = cifar::open(path)?;
+    let (file, _) = places::open(path)?;
     read(file, &path.display().to_string())
 }
 
-/// Reads a gzipped tar archive with the members of either official archive, in any order; `source` names it in errors.
+/// Reads a gzipped tar archive with the files of either official archive, in any order and in any folder; `source` names
+/// it in errors.
 ///
 /// # Errors
 /// A batch is missing, there twice, damaged, or no plain file; the archive unpacks to too much, is cut short or fails
 /// gzip's checksum; the class counts are not CIFAR-10's.
 pub fn read(reader: impl Read, source: &str) -> Result<Dataset> {
-    let unpacked = GzDecoder::new(BufReader::with_capacity(1 << 16, reader)).take(MAX_UNPACKED_BYTES);
+    let unpacked = Gzip(Some(GzDecoder::new(BufReader::with_capacity(1 << 16, reader)))).take(MAX_UNPACKED_BYTES);
     let mut archive = Archive::new(unpacked);
     let mut assembly = Assembly::new();
-    read_members(&mut archive, &mut assembly, source)?;
+    let of_cifar_100 = read_members(&mut archive, &mut assembly, source)?;
 
     // Reading on to the end makes gzip check its checksum.
     let mut unpacked = archive.into_inner();
     std::io::copy(&mut unpacked, &mut std::io::sink()).with_context(|| source.to_owned())?;
     ensure!(unpacked.limit() > 0, "{source}: unpacks to more than {MAX_UNPACKED_BYTES} bytes");
+    ensure!(!(of_cifar_100 && assembly.is_empty()), "{source}: {CIFAR_100}");
     assembly.finish(format!("{source} (archive)"))
 }
 
-fn read_members(archive: &mut Archive<impl Read>, assembly: &mut Assembly, source: &str) -> Result<()> {
+/// What a gzip file unpacks to: all of its members, one after another. As for gzip itself, zeros behind them are padding.
+struct Gzip<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let count = member.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let mut rest = self.0.take().expect("just read from").into_inner();
+            self.0 = skip_zeros(&mut rest)?.then(|| GzDecoder::new(rest));
+        }
+        Ok(0)
+    }
+}
+
+/// Whether anything else comes after the zeros.
+fn skip_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let buffer = reader.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(false);
+        }
+        let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
+        let found = zeros < buffer.len();
+        reader.consume(zeros);
+        if found {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads the batches, and says whether a member has CIFAR-100's folder.
+fn read_members(archive: &mut Archive<impl Read>, assembly: &mut Assembly, source: &str) -> Result<bool> {
+    let mut of_cifar_100 = false;
     // `raw` keeps the tar crate from gathering long names and sparse maps for us: official members have neither.
     let members = archive.entries().with_context(|| source.to_owned())?.raw(true);
     for (number, member) in members.enumerate() {
         ensure!(number < MAX_MEMBERS, "{source}: more than {MAX_MEMBERS} members");
         let member = member.with_context(|| format!("{source}: not a gzipped tar archive, or cut short"))?;
+        of_cifar_100 |= member.path_bytes().windows(10).any(|part| part == b"cifar-100-");
         let Some((layout, batch)) = known(&member.path_bytes()) else { continue };
+        let kind = member.header().entry_type();
+        // What tar programs store beside a file, under its name: its owner's name, its exact dates.
+        if kind.is_pax_local_extensions() || kind.is_pax_global_extensions() {
+            continue;
+        }
         let file = format!("{source}: {}", layout.file(batch));
-        ensure!(member.header().entry_type() == EntryType::Regular, "{file}: a link or other special member");
+        ensure!(kind == EntryType::Regular, "{file}: a link or other special member");
         let size = member.size();
         layout.read_batch(member, size, assembly.slot(batch, file)?)?;
     }
-    Ok(())
+    Ok(of_cifar_100)
 }
 
-/// Which batch a member's official name stands for.
-fn known(name: &[u8]) -> Option<(Layout, usize)> {
-    let official = |layout: Layout, batch| format!("{}/{}", layout.folder(), layout.file(batch));
-    let all = [Layout::Binary, Layout::Python]
+/// Which batch a member is by its file's name, in whatever folder; none if its path leads out of the archive.
+fn known(path: &[u8]) -> Option<(Layout, usize)> {
+    let mut parts = path.split(|&byte| byte == b'/');
+    if path.starts_with(b"/") || parts.clone().any(|part| part == b"..") {
+        return None;
+    }
+    let name = parts.next_back()?;
+    let mut all = [Layout::Binary, Layout::Python]
         .into_iter()
         .flat_map(|layout| (0..BATCH_NAMES.len()).map(move |batch| (layout, batch)));
-    all.into_iter().find(|&(layout, batch)| official(layout, batch).as_bytes() == name)
+    all.find(|&(layout, batch)| layout.file(batch).as_bytes() == name)
 }
 
 #[cfg(test)]
@@ -126,10 +173,72 @@ mod tests {
         }
     }
 
+    /// The six batches under names that start with `folder`, between what tar programs store beside them.
+    fn packed_in(folder: &str, layout: Layout) -> Gzipped {
+        let mut archive = builder();
+        for batch in 0..BATCH_NAMES.len() {
+            let name = layout.file(batch);
+            add(&mut archive, &format!("{folder}PaxHeader/{name}"), EntryType::XHeader, b"20 comment=whatever\n");
+            add(&mut archive, &format!("{folder}._{name}"), EntryType::Regular, b"of a Mac");
+            let bytes = if layout == Layout::Binary { binary(batch) } else { python(batch) };
+            add(&mut archive, &format!("{folder}{name}"), EntryType::Regular, &bytes);
+        }
+        archive
+    }
+
+    #[test]
+    fn archives_that_people_packed_themselves_are_read() {
+        for (folder, layout) in [
+            ("./cifar-10-batches-bin/", Layout::Binary),
+            ("", Layout::Python),
+            ("./", Layout::Binary),
+            ("data/cifar10/", Layout::Python),
+        ] {
+            let read = read(&*finish(packed_in(folder, layout)), "a.tar.gz").unwrap();
+            assert!(read.train == SAMPLE.train && read.test == SAMPLE.test, "{folder}");
+        }
+    }
+
+    #[test]
+    fn an_archive_gzipped_in_several_members_is_read_to_its_end() {
+        let mut archive = Builder::new(vec![]);
+        for batch in 0..BATCH_NAMES.len() {
+            let mut header = Header::new_ustar();
+            header.set_size(binary(batch).len() as u64);
+            archive.append_data(&mut header, Layout::Binary.file(batch), &*binary(batch)).unwrap();
+        }
+        let gzipped = |bytes: &[u8]| {
+            let mut gzip = GzEncoder::new(vec![], Compression::fast());
+            gzip.write_all(bytes).unwrap();
+            gzip.finish().unwrap()
+        };
+        let plain = archive.into_inner().unwrap();
+        let members: Vec<Vec<u8>> = plain.chunks(plain.len() / 5).chain([&[][..]]).map(gzipped).collect();
+        let mut whole = members.concat();
+        assert!(read(&*whole, "a.tar.gz").unwrap().test == SAMPLE.test);
+        whole.extend([0; 1000]);
+        assert!(read(&*whole, "a.tar.gz").unwrap().test == SAMPLE.test, "zeros behind the end are padding");
+        let mut damaged = members.clone();
+        let checksum = damaged[1].len() - 8;
+        damaged[1][checksum] ^= 1;
+        assert!(error(&damaged.concat()).contains("checksum"), "{}", error(&damaged.concat()));
+        assert!(error(&members[..3].concat()).contains("cannot be read"));
+    }
+
+    #[test]
+    fn an_archive_of_cifar_100_is_called_that() {
+        let mut archive = builder();
+        ["cifar-100-binary/train.bin", "cifar-100-binary/test.bin"]
+            .iter()
+            .for_each(|name| add(&mut archive, name, EntryType::Regular, b"x"));
+        let error = error(&finish(archive));
+        assert!(error.contains("CIFAR-100") && error.contains("the 10 of CIFAR-10"), "{error}");
+    }
+
     #[test]
     fn foreign_members_are_passed_over_and_links_refused() {
         let mut archive = builder();
-        let traps = ["../../escape", "/etc/passwd", "cifar-10-batches-bin/../data_batch_1.bin", "data_batch_1.bin"];
+        let traps = ["../../escape", "/etc/passwd", "cifar-10-batches-bin/../data_batch_1.bin", "/data_batch_1.bin"];
         traps.iter().for_each(|name| add(&mut archive, name, EntryType::Regular, b"x"));
         add(&mut archive, "cifar-10-batches-bin/readme.html", EntryType::Symlink, b"");
         add_batches(&mut archive, Layout::Binary);

@@ -1,13 +1,11 @@
-//! CIFAR-10: what it consists of, where it may lie, and its binary layout.
+//! CIFAR-10: what it consists of, and its binary layout.
 //!
 //! Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
-use super::{CLASSES, Dataset, IMAGE_BYTES, Images, archive, python};
+use super::{CLASSES, Dataset, IMAGE_BYTES, Images, python};
 use crate::spec::config::DatasetName;
 use anyhow::{Context, Result, bail, ensure};
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufReader, Read, Write};
 
 /// In the order of the labels, as the official `batches.meta.txt` has them.
 pub const CLASS_NAMES: [&str; CLASSES] =
@@ -16,6 +14,9 @@ pub const CLASS_NAMES: [&str; CLASSES] =
 /// The five training batches, then the test batch.
 pub const BATCH_NAMES: [&str; 6] =
     ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
+
+/// What to say of the data set with the most similar name.
+pub(crate) const CIFAR_100: &str = "this is CIFAR-100, of 100 classes; the networks here are for the 10 of CIFAR-10";
 
 /// Images in each batch.
 pub const BATCH_IMAGES: usize = 10_000;
@@ -126,6 +127,11 @@ impl Assembly {
         })
     }
 
+    /// Whether no batch has been handed out.
+    pub fn is_empty(&self) -> bool {
+        self.filled == [false; BATCH_NAMES.len()]
+    }
+
     /// # Errors
     /// A batch is missing, or a class has not the number of images it must have.
     pub fn finish(self, source: String) -> Result<Dataset> {
@@ -188,77 +194,6 @@ pub fn write_binary_batch((labels, pixels): (&[u8], &[u8]), writer: &mut impl Wr
     Ok(())
 }
 
-/// Where CIFAR-10 was found.
-pub(crate) enum Place {
-    Folder(PathBuf, Layout),
-    Archive(PathBuf),
-}
-
-/// Reads CIFAR-10 from `dir`: an unpacked official folder in it, `dir` being such a folder, an official archive in it,
-/// or `dir` being such an archive; the first of these that is there.
-///
-/// # Errors
-/// None is there, or what is there is incomplete or damaged.
-pub fn load(dir: &Path) -> Result<Dataset> {
-    match locate(dir) {
-        Some(Place::Folder(folder, layout)) => load_folder(&folder, layout),
-        Some(Place::Archive(path)) => archive::load(&path),
-        None => bail!(missing(dir)),
-    }
-}
-
-/// What [`load`] would read in `dir`, be it complete or not.
-pub(crate) fn locate(dir: &Path) -> Option<Place> {
-    if dir.is_file() {
-        return Some(Place::Archive(dir.to_path_buf()));
-    }
-    let holds_a_batch =
-        |folder: &Path, layout: Layout| (0..BATCH_NAMES.len()).any(|batch| folder.join(layout.file(batch)).exists());
-    for layout in [Layout::Binary, Layout::Python] {
-        for folder in [dir.join(layout.folder()), dir.to_path_buf()] {
-            if holds_a_batch(&folder, layout) {
-                return Some(Place::Folder(folder, layout));
-            }
-        }
-    }
-    let archives = [Layout::Binary, Layout::Python].map(|layout| dir.join(layout.archive()));
-    archives.into_iter().find(|path| path.exists()).map(Place::Archive)
-}
-
-fn load_folder(folder: &Path, layout: Layout) -> Result<Dataset> {
-    let mut assembly = Assembly::new();
-    for batch in 0..BATCH_NAMES.len() {
-        let path = folder.join(layout.file(batch));
-        let (file, size) = open(&path)?;
-        layout.read_batch(file, size, assembly.slot(batch, path.display().to_string())?)?;
-    }
-    let kind = if layout == Layout::Binary { "binary" } else { "python" };
-    assembly.finish(format!("{} ({kind} layout)", folder.display()))
-}
-
-/// Opens a plain file, and only that: a device or a pipe could be endless. Also says how many bytes it has.
-pub(crate) fn open(path: &Path) -> Result<(File, u64)> {
-    let about = || path.display().to_string();
-    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => anyhow::anyhow!("the file is missing"),
-        _ => error.into(),
-    });
-    let metadata = metadata.with_context(about)?;
-    ensure!(metadata.is_file(), "{}: not a plain file", path.display());
-    Ok((File::open(path).with_context(about)?, metadata.len()))
-}
-
-/// What to tell someone who has no data: where it was looked for and the three ways out.
-fn missing(dir: &Path) -> String {
-    format!("no CIFAR-10 in {}\n{}", dir.display(), WAYS_OUT)
-}
-
-pub(crate) const WAYS_OUT: &str = "\
-  - `runner data fetch` downloads it (170 MB); or
-  - put cifar-10-binary.tar.gz or cifar-10-python.tar.gz, or a folder unpacked from one, into that directory,
-    or name the directory with --data or the environment variable RUNNER_DATA; or
-  - `--dataset synthetic` trains on images that this program draws, without any file";
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -289,7 +224,7 @@ pub(crate) mod tests {
     }
 
     /// Writes the sample as an unpacked binary folder.
-    pub(crate) fn write_folder(folder: &Path) {
+    pub(crate) fn write_folder(folder: &std::path::Path) {
         std::fs::create_dir_all(folder).unwrap();
         for batch in 0..BATCH_NAMES.len() {
             std::fs::write(folder.join(Layout::Binary.file(batch)), binary(batch)).unwrap();
@@ -325,48 +260,5 @@ pub(crate) mod tests {
         let slot = Slot { file: "f".to_owned(), labels: &mut images.labels, pixels: &mut images.pixels };
         let error = read_binary_batch(&[0; 3073 * 2][..], BINARY_BATCH_BYTES, slot).unwrap_err();
         assert_eq!(error.to_string(), "f: record 2: cannot be read");
-    }
-
-    #[test]
-    fn a_folder_is_found_directly_or_inside_and_its_faults_are_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join(Layout::Binary.folder());
-        write_folder(&folder);
-        let loaded = load(dir.path()).unwrap();
-        assert!(loaded.train == SAMPLE.train && loaded.test == SAMPLE.test);
-        assert_eq!(loaded.source, format!("{} (binary layout)", folder.display()));
-        assert!(load(&folder).unwrap().test == SAMPLE.test);
-
-        let [first, test] = ["data_batch_1.bin", "test_batch.bin"].map(|name| folder.join(name));
-        let aside = folder.join("aside");
-        std::fs::rename(&first, &aside).unwrap();
-        std::fs::rename(&test, &first).unwrap();
-        let error = format!("{:#}", load(dir.path()).unwrap_err());
-        assert!(error.contains("test_batch.bin: the file is missing"), "{error}");
-        std::fs::rename(&aside, &test).unwrap();
-        let error = format!("{:#}", load(dir.path()).unwrap_err());
-        assert!(error.contains("instead of 1000") && error.contains("swapped"), "{error}");
-    }
-
-    #[test]
-    fn a_class_with_an_image_too_few_is_named_with_both_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        write_folder(dir.path());
-        let path = dir.path().join("data_batch_2.bin");
-        let mut bytes = binary(1);
-        bytes[0] = 7;
-        std::fs::write(&path, bytes).unwrap();
-        let error = format!("{:#}", load(dir.path()).unwrap_err());
-        let counts = "the training batches: 4999 images of class 0 (airplane) instead of 5000";
-        assert!(error.contains(&*dir.path().to_string_lossy()) && error.contains(counts), "{error}");
-    }
-
-    #[test]
-    fn an_empty_directory_names_the_three_ways_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = load(dir.path()).unwrap_err().to_string();
-        for part in [&*dir.path().to_string_lossy(), "runner data fetch", "RUNNER_DATA", "--dataset synthetic"] {
-            assert!(error.contains(part), "{error}");
-        }
     }
 }

@@ -1,12 +1,13 @@
 //! Downloads CIFAR-10: resumable, bounded in time and size, and never used before its checksum is right.
 #![allow(clippy::disallowed_methods, reason = "downloads are no results")]
 
-use super::cifar::{self, BATCH_NAMES, Layout, Place, WAYS_OUT};
+use super::cifar::{self, BATCH_NAMES, Layout};
+use super::places::{self, Place, WAYS_OUT};
 use super::{Dataset, archive, hex, inspect};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufWriter, ErrorKind, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,21 +59,21 @@ pub fn fetch(dir: &Path, url: Option<&str>) -> Result<Dataset> {
     let mut wanted = Archive::official();
     wanted.url = url.map_or(wanted.url, str::to_owned);
     let folder = dir.join(Layout::Binary.folder());
-    if let Some(place) = cifar::locate(dir) {
-        let found = cifar::load(dir).context("what is there is damaged; move it away to fetch it anew")?;
+    if let Some(place) = places::locate(dir) {
+        let found = places::load(dir).context("what is there is damaged; move it away to fetch it anew")?;
         let verification = inspect::verify(&found);
         ensure!(verification.is_official(), "{verification}\nmove it away, or choose another --data, to fetch those");
         if matches!(place, Place::Folder(..)) || dir.is_file() {
             return Ok(found);
         }
         unpack(&found, &folder)?;
-        return cifar::load(dir);
+        return places::load(dir);
     }
     fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let path = download(&wanted, dir).with_context(|| format!("CIFAR-10 could not be downloaded\n{WAYS_OUT}"))?;
     // Reading the archive takes seconds, the unpacked folder a fraction of one, and every worker does it.
     unpack(&archive::load(&path)?, &folder)?;
-    cifar::load(dir)
+    places::load(dir)
 }
 
 /// Downloads `archive` to `dir/<name>`, going on from `dir/<name>.part` if an earlier download left one.
@@ -113,8 +114,19 @@ fn open_part(part: &Path) -> Result<File> {
         ensure!(metadata.is_file(), "{}: not a plain file", part.display());
     }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(part).with_context(about)?;
-    file.try_lock().map_err(|_| anyhow!("another download is under way")).with_context(about)?;
+    file.try_lock().map_err(why_not_locked).with_context(about)?;
     Ok(file)
+}
+
+/// A lock that is not to be had: another holds it, or the file system has none.
+fn why_not_locked(error: TryLockError) -> anyhow::Error {
+    match error {
+        TryLockError::WouldBlock => anyhow!("another download is under way"),
+        TryLockError::Error(error) => anyhow!(
+            "cannot be locked ({error}): this file system has no locks, without which two downloads could write into one file; \
+             choose a folder on another disk with --data"
+        ),
+    }
 }
 
 /// An answer that asking again will not change.
@@ -400,7 +412,7 @@ mod tests {
 
         let official = outcome.dir.path().join(format!("{}.part", Layout::Binary.archive()));
         fs::rename(outcome.dir.path().join("file.part"), official).unwrap();
-        assert!(cifar::load(outcome.dir.path()).unwrap_err().to_string().contains("no CIFAR-10 in"));
+        assert!(places::load(outcome.dir.path()).unwrap_err().to_string().contains("no CIFAR-10 in"));
     }
 
     #[test]
@@ -433,12 +445,24 @@ mod tests {
     }
 
     #[test]
+    fn only_a_lock_that_another_holds_is_another_download() {
+        assert!(why_not_locked(TryLockError::WouldBlock).to_string().contains("another download is under way"));
+        for code in [libc::ENOLCK, libc::ENOSYS, libc::EOPNOTSUPP] {
+            let error = format!("{:#}", why_not_locked(TryLockError::Error(std::io::Error::from_raw_os_error(code))));
+            assert!(
+                error.contains("no locks") && error.contains("--data") && !error.contains("another download"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn unpacks_into_files_that_load_back_and_never_over_others() {
         use crate::data::cifar::tests::SAMPLE;
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join(Layout::Binary.folder());
         unpack(&SAMPLE, &folder).unwrap();
-        assert!(cifar::load(dir.path()).unwrap().train == SAMPLE.train);
+        assert!(places::load(dir.path()).unwrap().train == SAMPLE.train);
         assert!(unpack(&SAMPLE, &folder).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let error = fetch(dir.path(), Some("http://127.0.0.1:1/")).unwrap_err().to_string();

@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn real_images_have_the_published_statistics() {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-        if crate::data::cifar::locate(&dir).is_none() {
+        if crate::data::places::locate(&dir).is_none() {
             return crate::skip::leave_out(&format!("no CIFAR-10 in {}", dir.display()));
         }
         let dataset = crate::data::load(DatasetName::Cifar10, &dir).unwrap();

@@ -7,6 +7,7 @@ pub mod cifar;
 pub mod fetch;
 pub mod inspect;
 pub mod pickle;
+pub mod places;
 pub mod python;
 pub mod shared;
 pub mod synthetic;
@@ -90,7 +91,7 @@ fn hash_records(labels: &[u8], pixels: &[u8], hash: &mut Sha256) {
 /// CIFAR-10 is not in `dir`, or something about it is wrong; the message names the file, the record and the way out.
 pub fn load(name: DatasetName, dir: &Path) -> Result<Dataset> {
     match name {
-        DatasetName::Cifar10 => cifar::load(dir),
+        DatasetName::Cifar10 => places::load(dir),
         DatasetName::Synthetic => Ok(synthetic::dataset()),
     }
 }

@@ -1,9 +1,11 @@
 //! The few words of Python's pickle language that CIFAR-10's files are written in.
 //!
 //! This is a reader of tokens, not a virtual machine: it has no stack, runs nothing and copies nothing. Whoever calls
-//! it says what must come next. Opcodes are those of Python's `pickletools`, protocol 2.
+//! it says what must come next. Opcodes are those of Python's `pickletools`: protocol 2, as the official files have it, and
+//! what Python 3 writes when it stores the same again, protocols 3 to 5.
 
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashMap;
 
 pub const MARK: u8 = b'(';
 pub const STOP: u8 = b'.';
@@ -27,26 +29,50 @@ const BININT1: u8 = b'K';
 const BININT2: u8 = b'M';
 const SHORT_BINSTRING: u8 = b'U';
 const BINSTRING: u8 = b'T';
+const SHORT_BINBYTES: u8 = b'C';
+const BINBYTES: u8 = b'B';
+const BINBYTES8: u8 = 0x8e;
+const BYTEARRAY8: u8 = 0x96;
+const SHORT_BINUNICODE: u8 = 0x8c;
+const BINUNICODE: u8 = b'X';
+const BINUNICODE8: u8 = 0x8d;
+const STACK_GLOBAL: u8 = 0x93;
 const BINPUT: u8 = b'q';
 const LONG_BINPUT: u8 = b'r';
+const MEMOIZE: u8 = 0x94;
+const BINGET: u8 = b'h';
+const LONG_BINGET: u8 = b'j';
+const FRAME: u8 = 0x95;
+
+/// Strings that are remembered. A batch has 10,004 and the few that NumPy repeats.
+const MAX_STRINGS: usize = 20_000;
 
 /// A position in a pickle. Every error names the byte it is about.
 pub struct Pickle<'a> {
     bytes: &'a [u8],
     position: usize,
+    /// How many values have got a number by MEMOIZE, which counts them.
+    numbered: u32,
+    /// By the number that the file gave them.
+    strings: HashMap<u32, &'a [u8]>,
+    /// The string just read, which may get a number.
+    last: Option<&'a [u8]>,
 }
 
 impl<'a> Pickle<'a> {
     /// # Errors
-    /// `bytes` does not start as a pickle of protocol 2.
+    /// `bytes` does not start as a pickle of protocol 2 to 5.
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
-        ensure!(bytes.starts_with(&[PROTO, 2]), "not a pickle of protocol 2, which CIFAR-10's files are");
-        Ok(Pickle { bytes, position: 2 })
+        ensure!(
+            matches!(bytes, [PROTO, 2..=5, ..]),
+            "not a Python pickle of protocols 2 to 5, as CIFAR-10's files are"
+        );
+        Ok(Pickle { bytes, position: 2, numbered: 0, strings: HashMap::new(), last: None })
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let taken = self.bytes[self.position..].get(..count);
-        let taken = taken.with_context(|| format!("byte {}: the file ends early", self.position))?;
+        let taken = taken.with_context(|| self.ends_early())?;
         self.position += count;
         Ok(taken)
     }
@@ -55,17 +81,44 @@ impl<'a> Pickle<'a> {
         Ok(self.take(N)?.try_into().expect("take returns what was asked"))
     }
 
-    /// The next opcode, not yet taken. Python numbers its values as it writes them, in case one is to be repeated;
-    /// CIFAR-10's files repeat none, so the numbers are skipped like blanks.
+    /// The next opcode, not yet taken. Python numbers its values as it writes them, in case one is to be repeated, and
+    /// says how long the next part is; both are skipped like blanks, but for the numbers of strings.
     fn peek(&mut self) -> Result<u8> {
         loop {
-            match self.bytes.get(self.position) {
-                Some(&BINPUT) => self.take(2)?,
-                Some(&LONG_BINPUT) => self.take(5)?,
-                Some(&opcode) => return Ok(opcode),
-                None => bail!("byte {}: the file ends early", self.position),
-            };
+            let opcode = *self.bytes.get(self.position).with_context(|| self.ends_early())?;
+            match opcode {
+                BINPUT => {
+                    let number = self.take(2)?[1].into();
+                    self.remember(number);
+                }
+                LONG_BINPUT => {
+                    let [_, number @ ..] = self.array::<5>()?;
+                    self.remember(u32::from_le_bytes(number));
+                }
+                MEMOIZE => {
+                    self.take(1)?;
+                    self.remember(self.numbered);
+                    self.numbered += 1;
+                }
+                FRAME => drop(self.take(9)?),
+                _ => {
+                    self.last = None;
+                    return Ok(opcode);
+                }
+            }
         }
+    }
+
+    fn remember(&mut self, number: u32) {
+        if let Some(string) = self.last.take()
+            && self.strings.len() < MAX_STRINGS
+        {
+            self.strings.insert(number, string);
+        }
+    }
+
+    fn ends_early(&self) -> String {
+        format!("byte {}: the file ends early", self.position)
     }
 
     fn next(&mut self) -> Result<u8> {
@@ -92,12 +145,28 @@ impl<'a> Pickle<'a> {
         Ok(())
     }
 
-    /// The name of a Python object that the file would have Python call or make. It is compared, never looked up.
+    /// The module and the name of a Python object that the file would have Python call or make. They are compared, never
+    /// looked up.
+    pub fn global(&mut self) -> Result<(&'a [u8], &'a [u8])> {
+        if self.accept(GLOBAL)? {
+            return Ok((self.line()?, self.line()?));
+        }
+        let names = (self.string()?, self.string()?);
+        self.expect(&[STACK_GLOBAL])?;
+        Ok(names)
+    }
+
+    fn line(&mut self) -> Result<&'a [u8]> {
+        let length = self.bytes[self.position..].iter().position(|&byte| byte == b'\n');
+        let line = self.take(length.with_context(|| self.ends_early())?)?;
+        self.position += 1;
+        Ok(line)
+    }
+
     pub fn expect_global(&mut self, module: &str, name: &str) -> Result<()> {
-        self.expect(&[GLOBAL])?;
-        let expected = format!("{module}\n{name}\n");
-        let found = self.take(expected.len())?;
-        ensure!(found == expected.as_bytes(), "byte {}: something other than {module}.{name}", self.position);
+        let found = self.global()?;
+        let expected = (module.as_bytes(), name.as_bytes());
+        ensure!(found == expected, "byte {}: something other than {module}.{name}", self.position);
         Ok(())
     }
 
@@ -124,26 +193,42 @@ impl<'a> Pickle<'a> {
         }
     }
 
+    /// A boolean, or the 0 or 1 that old versions of NumPy write for one.
     pub fn boolean(&mut self) -> Result<bool> {
         match self.next()? {
+            BININT1 => Ok(self.array::<1>()? != [0]),
             NEWTRUE => Ok(true),
             NEWFALSE => Ok(false),
             other => bail!("byte {}: opcode {other:#04x} where True or False belongs", self.position - 1),
         }
     }
 
-    /// A string of Python 2, which is bytes; a part of the file, not a copy.
+    /// A string or bytes; a part of the file, not a copy.
     pub fn string(&mut self) -> Result<&'a [u8]> {
-        let length = match self.next()? {
-            SHORT_BINSTRING => self.array::<1>()?[0].into(),
-            BINSTRING => {
-                let length = i32::from_le_bytes(self.array()?);
-                usize::try_from(length)
-                    .with_context(|| format!("byte {}: a string of length {length}", self.position))?
+        let opcode = self.next()?;
+        let length: u64 = match opcode {
+            SHORT_BINSTRING | SHORT_BINBYTES | SHORT_BINUNICODE => self.array::<1>()?[0].into(),
+            BINSTRING | BINBYTES | BINUNICODE => u32::from_le_bytes(self.array()?).into(),
+            BINBYTES8 | BINUNICODE8 | BYTEARRAY8 => u64::from_le_bytes(self.array()?),
+            BINGET => {
+                let number = self.array::<1>()?[0].into();
+                return self.remembered(number);
+            }
+            LONG_BINGET => {
+                let number = u32::from_le_bytes(self.array()?);
+                return self.remembered(number);
             }
             other => bail!("byte {}: opcode {other:#04x} where a string belongs", self.position - 1),
         };
-        self.take(length)
+        // More than an address can say is more than the file has.
+        let string = self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+        self.last = Some(string);
+        Ok(string)
+    }
+
+    fn remembered(&self, number: u32) -> Result<&'a [u8]> {
+        let string = self.strings.get(&number).copied();
+        string.with_context(|| format!("byte {}: no string has the number {number}", self.position))
     }
 
     /// Reads a list, calling `item` where each of its items starts.
@@ -184,6 +269,23 @@ mod tests {
     #[test]
     fn reads_a_list_and_skips_the_numbers_of_values() {
         assert_eq!(read(LIST).unwrap(), (vec![7, 300, -2], b"ab".to_vec()));
+    }
+
+    /// `pickle.dumps([7, 300, -2, "ab"], 4)` of Python 3.11, but with the string's number in the string's place once more.
+    #[test]
+    fn reads_protocol_4_and_finds_a_string_by_its_number() {
+        let bytes = b"\x80\x04\x95\x14\0\0\0\0\0\0\0]\x94(K\x07M,\x01J\xfe\xff\xff\xff\x8c\x02ab\x94h\x01e.";
+        assert_eq!(read(bytes).unwrap(), (vec![7, 300, -2], b"ab".to_vec()));
+        let unknown = bytes.map(|byte| if byte == b'h' { b'j' } else { byte });
+        assert!(read(&unknown).is_err());
+    }
+
+    #[test]
+    fn numbers_of_values_take_bounded_memory() {
+        let bytes = [&[PROTO, 4][..], &b"\x8c\x01x\x94".repeat(2 * MAX_STRINGS)].concat();
+        let mut pickle = Pickle::new(&bytes).unwrap();
+        (0..2 * MAX_STRINGS).for_each(|_| assert_eq!(pickle.string().unwrap(), b"x"));
+        assert_eq!(pickle.strings.len(), MAX_STRINGS);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! CIFAR-10's python layout: each batch is a dictionary that Python 2 pickled.
+//! CIFAR-10's python layout: each batch is a dictionary that Python 2 pickled, or Python 3 after it.
 //!
 //! ```text
 //! {'batch_label': 'training batch 1 of 5', 'labels': [6, 9, ...], 'data': array of uint8 [10000, 3072],
@@ -6,7 +6,7 @@
 //! ```
 
 use super::IMAGE_BYTES;
-use super::cifar::{BATCH_IMAGES, Slot};
+use super::cifar::{BATCH_IMAGES, CIFAR_100, Slot};
 use super::pickle::{self, Pickle};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
@@ -50,6 +50,7 @@ fn dictionary(pickle: &mut Pickle, slot: &mut Slot) -> Result<()> {
             }
             b"batch_label" => drop(pickle.string()?),
             b"filenames" => pickle.list(|pickle| pickle.string().map(drop))?,
+            b"fine_labels" | b"coarse_labels" => bail!(CIFAR_100),
             other => bail!("unexpected entry '{}'", other.escape_ascii()),
         }
     }
@@ -70,22 +71,13 @@ fn read_labels(pickle: &mut Pickle, slot: &mut Slot) -> Result<()> {
     Ok(())
 }
 
-/// An array as NumPy pickles it: `_reconstruct(ndarray, (0,), 'b')`, whose state is then set to
-/// `(1, shape, dtype, is_fortran, bytes)`.
+/// The array of pixels, in either of NumPy's ways.
 fn read_pixels(pickle: &mut Pickle, slot: &mut Slot) -> Result<()> {
-    pickle.expect_global("numpy.core.multiarray", "_reconstruct")?;
-    pickle.expect_global("numpy", "ndarray")?;
-    pickle.expect_integers(&[0])?;
-    pickle.expect(&[pickle::TUPLE1])?;
-    pickle.expect_string("b")?;
-    pickle.expect(&[pickle::TUPLE3, pickle::REDUCE, pickle::MARK])?;
-    pickle.expect_integers(&[1, BATCH_IMAGES as i64, IMAGE_BYTES as i64])?;
-    pickle.expect(&[pickle::TUPLE2])?;
-    expect_uint8(pickle)?;
-    let by_columns = pickle.boolean()?;
-    let pixels = pickle.string()?;
-    pickle.expect(&[pickle::TUPLE, pickle::BUILD])?;
-
+    let (by_columns, pixels) = match pickle.global()? {
+        (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => reconstructed(pickle)?,
+        (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => from_buffer(pickle)?,
+        (module, name) => bail!("{}.{} instead of an array", module.escape_ascii(), name.escape_ascii()),
+    };
     let expected = slot.pixels.len();
     ensure!(pixels.len() == expected, "{} pixel bytes instead of {expected}", pixels.len());
     if by_columns {
@@ -101,11 +93,48 @@ fn read_pixels(pickle: &mut Pickle, slot: &mut Slot) -> Result<()> {
     Ok(())
 }
 
-/// `dtype('u1', 0, 1)` with the state `(3, '|', None, None, None, -1, -1, 0)`.
+/// `_reconstruct(ndarray, (0,), 'b')`, whose state is then set to `(1, shape, dtype, is_fortran, bytes)`.
+fn reconstructed<'a>(pickle: &mut Pickle<'a>) -> Result<(bool, &'a [u8])> {
+    pickle.expect_global("numpy", "ndarray")?;
+    pickle.expect_integers(&[0])?;
+    pickle.expect(&[pickle::TUPLE1])?;
+    pickle.expect_string("b")?;
+    pickle.expect(&[pickle::TUPLE3, pickle::REDUCE, pickle::MARK])?;
+    pickle.expect_integers(&[1])?;
+    expect_shape(pickle)?;
+    expect_uint8(pickle)?;
+    let array = (pickle.boolean()?, pickle.string()?);
+    pickle.expect(&[pickle::TUPLE, pickle::BUILD])?;
+    Ok(array)
+}
+
+/// `_frombuffer(bytes, dtype, shape, order)`, as in protocol 5.
+fn from_buffer<'a>(pickle: &mut Pickle<'a>) -> Result<(bool, &'a [u8])> {
+    pickle.expect(&[pickle::MARK])?;
+    let pixels = pickle.string()?;
+    expect_uint8(pickle)?;
+    expect_shape(pickle)?;
+    let by_columns = match pickle.string()? {
+        b"C" => false,
+        b"F" => true,
+        other => bail!("an array in the order '{}'", other.escape_ascii()),
+    };
+    pickle.expect(&[pickle::TUPLE, pickle::REDUCE])?;
+    Ok((by_columns, pixels))
+}
+
+fn expect_shape(pickle: &mut Pickle) -> Result<()> {
+    pickle.expect_integers(&[BATCH_IMAGES as i64, IMAGE_BYTES as i64])?;
+    pickle.expect(&[pickle::TUPLE2])
+}
+
+/// `dtype('u1', False, True)` with the state `(3, '|', None, None, None, -1, -1, 0)`.
 fn expect_uint8(pickle: &mut Pickle) -> Result<()> {
     pickle.expect_global("numpy", "dtype")?;
     pickle.expect_string("u1")?;
-    pickle.expect_integers(&[0, 1])?;
+    // Whether it is to be aligned and copied means nothing here.
+    pickle.boolean()?;
+    pickle.boolean()?;
     pickle.expect(&[pickle::TUPLE3, pickle::REDUCE, pickle::MARK])?;
     pickle.expect_integers(&[3])?;
     pickle.expect_string("|")?;
@@ -161,6 +190,50 @@ pub(crate) mod tests {
         out
     }
 
+    /// What Python 3 makes of the sample's test batch, with 30 MB of pixels in it. Python 3.11's own pickles, of NumPy 1
+    /// and 2, begin and end with these bytes.
+    fn python_3(protocol: u8, core: &str) -> Vec<u8> {
+        let text = |text: &str| [&[0x8c, text.len() as u8], text.as_bytes(), &[0x94]].concat();
+        let global = |module: &str, name: &str| [text(module), text(name), b"\x93\x94".to_vec()].concat();
+        let pixels = &SAMPLE.test.pixels;
+        let length = pixels.len() as u32;
+        let frame = b"\x95\x07\x01\0\0\0\0\0\0";
+        let mut out = [&[0x80, protocol], &frame[..], b"}\x94(", &text("labels"), b"]\x94("].concat();
+        SAMPLE.test.labels.iter().for_each(|&label| out.extend([b'K', label]));
+        out.push(pickle::APPENDS);
+        out.extend(text("data"));
+        let dtype = |numpy: &[u8]| {
+            let made = [numpy, &text("dtype"), b"\x93\x94", &text("u1"), b"\x89\x88\x87\x94R\x94"].concat();
+            [&made, &b"(K\x03"[..], &text("|"), b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94b"].concat()
+        };
+        if protocol == 5 {
+            out.extend([global(&format!("{core}.numeric"), "_frombuffer"), b"(\x96".to_vec()].concat());
+            out.extend([&u64::from(length).to_le_bytes()[..], pixels, b"\x94", frame].concat());
+            out.extend([dtype(&text("numpy")), b"M\x10'M\x00\x0c\x86\x94".to_vec(), text("C")].concat());
+            out.extend(b"t\x94R\x94");
+        } else {
+            out.extend(
+                [global(&format!("{core}.multiarray"), "_reconstruct"), text("numpy"), text("ndarray")].concat(),
+            );
+            out.extend(b"\x93\x94K\x00\x85\x94C\x01b\x94\x87\x94R\x94(K\x01M\x10'M\x00\x0c\x86\x94");
+            // "numpy" was the value with the number 7.
+            out.extend([dtype(b"h\x07"), b"\x89B".to_vec(), length.to_le_bytes().to_vec()].concat());
+            out.extend([pixels, &b"\x94"[..], frame, b"t\x94b"].concat());
+        }
+        out.extend(b"u.");
+        out
+    }
+
+    #[test]
+    fn reads_what_python_3_pickles() {
+        for (protocol, core) in [(4, "numpy.core"), (4, "numpy._core"), (5, "numpy._core")] {
+            let read = parsed(&python_3(protocol, core));
+            assert!(read.unwrap_or_else(|error| panic!("protocol {protocol}: {error:#}")) == SAMPLE.test);
+        }
+        let other = python_3(4, "numpy.care");
+        assert!(parsed(&other).is_err(), "another function than NumPy's");
+    }
+
     fn parsed(bytes: &[u8]) -> Result<Images> {
         let mut images = Images::zeroed(BATCH_IMAGES);
         let Images { labels, pixels } = &mut images;
@@ -190,7 +263,8 @@ pub(crate) mod tests {
         labels[412] = 17;
         let wrong = message(&dictionary("", &labels, &pixels, false));
         assert!(wrong.ends_with("data_batch_3: record 412: label 17 is not in 0..=9"), "{wrong}");
-        assert!(message(b"\x80\x03}.").contains("protocol 2"));
+        assert!(message(b"\x80\x06}.").contains("protocols 2 to 5"));
+        assert!(message(b"\x80\x04}(\x8c\x0bfine_labels").contains("CIFAR-100"));
         assert!(message(b"\x80\x02}(U\x04evil").contains("unexpected entry 'evil'"));
     }
 

@@ -7,7 +7,7 @@ use tch::Device;
 
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
-use crate::models::{Network, layers, table_of};
+use crate::models::{Network, State, layers, table_of};
 use crate::report::tables::status_word;
 use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides, check_stored};
@@ -18,6 +18,8 @@ use crate::train::record::{Outcome, Status};
 /// Larger files are no checkpoints of the five networks.
 const MAX_BYTES: u64 = 1 << 30;
 const F32_BYTES: i64 = 4;
+/// Of DataParallel, torch.compile and Lightning. scripts/convert.py has the same.
+const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
 
 pub struct Loaded {
     pub path: PathBuf,
@@ -65,8 +67,25 @@ pub fn read(bytes: &[u8], base: Option<Config>) -> Result<(Option<Identity>, Con
         }
     };
     let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
-    network.load_state(&checkpoint.state()?)?;
+    let state = checkpoint.state()?;
+    refuse_prefixes(&state)?;
+    network.load_state(&state)?;
     Ok((identity, config, network))
+}
+
+/// A network inside another object has that one's name for it before all of its own names.
+fn refuse_prefixes(state: &State) -> Result<()> {
+    let mut prefix = String::new();
+    let common = |prefix: &str| !state.is_empty() && state.iter().all(|(name, _)| name.starts_with(prefix));
+    while let Some(longer) = PREFIXES.iter().map(|next| format!("{prefix}{next}")).find(|longer| common(longer)) {
+        prefix = longer;
+    }
+    ensure!(
+        prefix.is_empty(),
+        "every name begins with `{prefix}`, which one of PyTorch's wrappers has put there; \
+         `scripts/convert.py IN OUT.safetensors` strips it"
+    );
+    Ok(())
 }
 
 /// Why a folder has no `best.safetensors`, and what to do about it.
@@ -145,6 +164,28 @@ mod tests {
         assert!(error(&flipped).ends_with("best.safetensors: the file is damaged: its checksum is wrong"));
         assert!(error(&bytes[..bytes.len() / 2]).contains("not a whole safetensors file"));
         assert!(error(&checkpoint::encode(&vec![], &"text").unwrap()).contains("not the weights of a selected epoch"));
+    }
+
+    #[test]
+    fn prefixes_that_wrappers_of_pytorch_leave_are_named() {
+        let config = defaults("lenet5").unwrap();
+        let state = Network::new(layers(&config.model, 0.0), config.activation).state();
+        let read_with = |prefix: &str, from: usize| {
+            let renamed = state.iter().enumerate().map(|(at, (name, tensor))| {
+                let prefix = if at < from { "" } else { prefix };
+                (format!("{prefix}{name}"), tensor.shallow_clone())
+            });
+            let bytes = checkpoint::encode(&renamed.collect(), &serde_json::Value::Null).unwrap();
+            read(&bytes, Some(config.clone())).map(|_| ()).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(read_with("", 0), Ok(()));
+        for prefix in ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module."] {
+            let error = read_with(prefix, 0).unwrap_err();
+            let named = format!("every name begins with `{prefix}`");
+            assert!(error.contains(&named) && error.contains("scripts/convert.py"), "{error}");
+        }
+        assert!(read_with("module.", 1).unwrap_err().contains("this model has no such tensor"));
+        assert!(read_with("backbone.", 0).unwrap_err().contains("this model has no such tensor"));
     }
 
     #[test]

@@ -96,9 +96,9 @@ fn check(header: &str, data: &[u8]) -> Result<()> {
 }
 
 impl Checkpoint<'_> {
-    /// The tensors in the order of their data.
+    /// The tensors in the order of their data. Float16 and bfloat16 become float32, which has all their numbers.
     ///
-    /// Fails on others than float32, int64 and byte tensors.
+    /// Fails on others than these, int64 and byte tensors.
     pub fn state(&self) -> Result<State> {
         let tensor = |name: String| {
             let info = self.header.info(&name).context("the header lists its own names")?;
@@ -109,10 +109,11 @@ impl Checkpoint<'_> {
     }
 
     fn tensor(&self, info: &TensorInfo) -> Result<Tensor> {
-        let kind = kind(info.dtype).with_context(|| format!("{:?} is not supported", info.dtype))?;
+        let kind = kind(info.dtype).with_context(|| format!("{:?} is not supported; store float32", info.dtype))?;
         let shape: Vec<i64> = info.shape.iter().map(|&side| side.try_into()).collect::<Result<_, _>>()?;
         let (start, end) = info.data_offsets;
-        Ok(Tensor::f_from_data_size(&self.data[start..end], &shape, kind)?)
+        let tensor = Tensor::f_from_data_size(&self.data[start..end], &shape, kind)?;
+        Ok(if matches!(kind, Kind::Half | Kind::BFloat16) { tensor.f_to_kind(Kind::Float)? } else { tensor })
     }
 
     /// The description that [`encode`] stored; None in a file that another program wrote.
@@ -149,6 +150,8 @@ impl Stored {
 fn kind(dtype: Dtype) -> Option<Kind> {
     match dtype {
         Dtype::F32 => Some(Kind::Float),
+        Dtype::F16 => Some(Kind::Half),
+        Dtype::BF16 => Some(Kind::BFloat16),
         Dtype::I64 => Some(Kind::Int64),
         Dtype::U8 => Some(Kind::Uint8),
         _ => None,
@@ -231,6 +234,30 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_half_the_size_become_the_same_numbers() {
+        let halves = [0x3c00u16, 0xc100, 0x0001, 0x7bff, 0x8000].map(u16::to_le_bytes).concat();
+        let brain = [0x3f80u16, 0xc020, 0x0001, 0x7f7f, 0x8000].map(u16::to_le_bytes).concat();
+        let header = concat!(
+            r#"{"b":{"dtype":"BF16","shape":[5],"data_offsets":[10,20]},"#,
+            r#""h":{"dtype":"F16","shape":[5],"data_offsets":[0,10]}}"#
+        );
+        let state = decode(&file(header, &[halves, brain].concat())).unwrap().state().unwrap();
+        let bits = |at: usize| {
+            let (name, tensor) = &state[at];
+            assert_eq!(tensor.kind(), Kind::Float);
+            let values = Vec::<f32>::try_from(tensor).unwrap();
+            (name.clone(), values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        };
+        // 1, -2.5, the smallest above 0, the largest, and -0.
+        let smallest = 2f32.powi(-24).to_bits();
+        assert_eq!(
+            bits(0),
+            ("h".to_owned(), vec![0x3f80_0000, 0xc020_0000, smallest, 65504f32.to_bits(), 0x8000_0000])
+        );
+        assert_eq!(bits(1), ("b".to_owned(), vec![0x3f80_0000, 0xc020_0000, 0x0001_0000, 0x7f7f_0000, 0x8000_0000]));
+    }
+
+    #[test]
     fn hostile_headers_are_refused() {
         let tensor =
             |shape: &str, offsets: &str| format!(r#"{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}"#);
@@ -255,7 +282,7 @@ mod tests {
             (one("[-2]", "[0,8]"), ""),
             // No values, but a side that is no i64.
             (file(&format!(r#"{{"w":{}}}"#, tensor("[0,9223372036854775808]", "[0,0]")), &[]), "w: "),
-            (file(r#"{"w":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}"#, &[0; 4]), "w: F16 is not supported"),
+            (file(r#"{"w":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}"#, &[0; 8]), "w: F64 is not supported"),
             (file(&format!(r#"{{"w":{{"x":{}"#, "[".repeat(100_000)), &[]), "recursion limit"),
         ];
         for (bytes, words) in cases {

@@ -162,6 +162,20 @@ fn row_16_half_a_download_is_never_used() {
 }
 
 #[test]
+fn row_16_a_file_system_without_locks_is_no_other_download() {
+    if !strace::is_there() {
+        return;
+    }
+    let lab = Lab::new("");
+    for error in ["ENOLCK", "ENOSYS", "EOPNOTSUPP"] {
+        let fetch = strace::with_fault(&lab, "flock", &format!("error={error}"), "data fetch --data set");
+        let ended = lab.start_command(fetch).end().expect(BAD_INPUT);
+        let ended = ended.saying(&["set/cifar-10-binary.tar.gz.part", "this file system has no locks", "--data"]);
+        assert!(!ended.err.contains("another download"), "{}", ended.err);
+    }
+}
+
+#[test]
 fn row_17_nothing_in_an_archive_becomes_a_path_or_fills_memory() {
     use tar::EntryType::{Regular, Symlink};
     let lab = Lab::new(&on_cifar("epochs: 1"));

@@ -189,7 +189,7 @@ fn seal(header: &mut [u8], data: &[u8]) {
 
 /// One to three words of the pickle language put before or over others.
 pub fn pickle(file: &mut Vec<u8>, random: &mut Random) {
-    const WORDS: [&[u8]; 22] = [
+    const WORDS: [&[u8]; 27] = [
         b"(",
         b")",
         b".",
@@ -205,6 +205,11 @@ pub fn pickle(file: &mut Vec<u8>, random: &mut Random) {
         b"]",
         b"e",
         b"q\x05",
+        b"h\x05",
+        b"\x94",
+        b"\x93",
+        b"\x95\0\0\0\0\0\0\0\0",
+        b"\x8c\x04data",
         b"\x88",
         b"K\x0a",
         b"M\x10'",

@@ -138,7 +138,8 @@ pub fn records(count: usize) -> Vec<u8> {
     (0..RECORD_BYTES).map(|byte| (byte % 256) as u8).collect::<Vec<_>>().repeat(count)
 }
 
-/// The beginnings of official batches, as Python 2's cPickle wrote them, with their entries in two orders.
+/// The beginnings of official batches, as Python 2's cPickle wrote them, with their entries in two orders, and of what
+/// Python 3 writes.
 pub fn pickles() -> Vec<Vec<u8>> {
     let begin = b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03".to_vec();
     let files = b"U\x09filenamesq\x0c]q\x0d(U\x05a.pngq\x0er\x0f\x00\x00\x00U\x05b.pnge".to_vec();
@@ -148,8 +149,12 @@ pub fn pickles() -> Vec<Vec<u8>> {
         [begin.clone(), pixels(), files.clone(), few.clone(), b"u.".to_vec()].concat(),
         [begin.clone(), few, pixels(), files.clone()].concat(),
         [begin, files, all, pixels()].concat(),
+        [PYTHON_3_BEGIN, b"\x16numpy._core.multiarray\x94\x8c\x0c_reconstruct\x94\x93\x94\x8c\x05numpy\x94\x8c\x07ndarray\x94\x93\x94K\x00\x85\x94C\x01b\x94\x87\x94R\x94(K\x01M\x10'M\x00\x0c\x86\x94h\x05\x8c\x05dtype\x94\x93\x94\x8c\x02u1\x94\x89\x88\x87\x94R\x94(K\x03\x8c\x01|\x94NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94b\x89B\x05\0\0\0abcde\x94t\x94bu."].concat(),
+        [PYTHON_3_BEGIN, b"\x13numpy._core.numeric\x94\x8c\x0b_frombuffer\x94\x93\x94(\x96\x05\0\0\0\0\0\0\0abcde\x94\x8c\x05numpy\x94\x8c\x05dtype\x94\x93\x94"].concat(),
     ]
 }
+
+const PYTHON_3_BEGIN: &[u8] = b"\x80\x04\x95\x07\x01\0\0\0\0\0\0}\x94(\x8c\x04data\x94\x8c";
 
 fn labels(count: u8) -> Vec<u8> {
     [b"U\x06labelsq\x04]q\x05".to_vec(), run(count.into())].concat()
