@@ -105,7 +105,7 @@ state = load_file(sys.argv[1])
 torch.save(state, "plain.pt")
 torch.save(state, "old.pt", _use_new_zipfile_serialization=False)
 for place in "state_dict", "model_state_dict", "net", "model":
-    torch.save({place: state, "epoch": 3, "optimizer": {"lr": 0.1}}, f"{place}.pt")
+    torch.save({place: state, "epoch": 3, "optimizer": {"lr": 0.1}}, f"in_{place}.pt")
 for prefix in "module.", "_orig_mod.", "model.", "module._orig_mod.":
     renamed = {prefix + name: tensor for name, tensor in state.items()}
     torch.save({"state_dict": renamed}, f"{prefix}pt")
@@ -149,7 +149,8 @@ fn weights_as_pytorchs_users_save_them_are_taken_or_refused_with_the_way_on() {
         lab.start_command(command).end().expect(DONE)
     };
     let prefixed = ["module.", "_orig_mod.", "model.", "module._orig_mod."];
-    let plain = ["plain.pt", "old.pt", "state_dict.pt", "model_state_dict.pt", "net.pt", "model.pt"].map(String::from);
+    let plain = ["plain.pt", "old.pt", "in_state_dict.pt", "in_model_state_dict.pt", "in_net.pt", "in_model.pt"]
+        .map(String::from);
     let both = prefixed.iter().flat_map(|prefix| ["pt", "safetensors"].map(|kind| format!("{prefix}{kind}")));
     let sources: Vec<String> = plain.into_iter().chain(both).collect();
     let said = convert(&sources).out;
