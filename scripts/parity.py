@@ -245,7 +245,9 @@ def make_loader(dataset, batch_size, shuffle=False):
 # ---- Models ----------------------------------------------------------------------------------------------------------
 
 class Net(nn.Module):
-    """What the five networks share: the activation, numbered layers, and the dense layers to ten classes at the end."""
+    """What the five networks share: the activation, the pooling, numbered layers, and the dense layers to ten classes."""
+
+    own_pool = "max"
 
     def __init__(self, act, dropout):
         super().__init__()
@@ -281,8 +283,7 @@ class LeNet5(Net):
             side = (side - 4) // 2
         self.add_dense(widths[-1] * side * side, dense)
 
-    def pool(self, x):
-        return F.avg_pool2d(x, 2)
+    own_pool = "avg"
 
     def forward(self, x):
         for conv in self.convs:
@@ -293,8 +294,7 @@ class LeNet5(Net):
 class LeNet5Dropout(LeNet5):
     """LeNet-5 with maximum pooling."""
 
-    def pool(self, x):
-        return F.max_pool2d(x, 2)
+    own_pool = "max"
 
 
 class KerasCnn(Net):
@@ -307,9 +307,9 @@ class KerasCnn(Net):
         self.add_dense(third * 5 * 5, dense)
 
     def forward(self, x):
-        x = F.max_pool2d(self.act(self.conv1(x)), 2)
+        x = self.pool(self.act(self.conv1(x)))
         x = self.act(self.conv2(x))
-        x = F.max_pool2d(self.act(self.conv3(x)), 2)
+        x = self.pool(self.act(self.conv3(x)))
         return self.classify(x)
 
 
@@ -331,7 +331,7 @@ class LeakyCnn(Net):
         for block in self.blocks:
             for conv in block:
                 x = self.act(conv(x))
-            x = F.max_pool2d(x, 2)
+            x = self.pool(x)
         return self.classify(x)
 
 
@@ -362,7 +362,7 @@ class ResNet(Net):
                 y = y + skip_x(x)
             else:
                 y = y + (skip_x(F.avg_pool2d(x, 2 ** stage)) + skip_h(h))
-            h = F.max_pool2d(norm(y), 2)
+            h = self.pool(norm(y))
         return self.classify(h)
 
 
@@ -377,7 +377,10 @@ def make_model(config):
     act_name = act.pop("name")
     act = nn.LeakyReLU(act.get("slope", 0.01)) if act_name == "leaky_relu" else ACTIVATIONS[act_name]()
     widths = dict(config["model"])
-    return MODELS[widths.pop("name")](act, config["regularization"]["dropout"], **widths)
+    model = MODELS[widths.pop("name")](act, config["regularization"]["dropout"], **widths)
+    pools = {"avg": F.avg_pool2d, "max": F.max_pool2d}
+    model.pool = functools.partial(pools[config.get("pool") or model.own_pool], kernel_size=2)
+    return model
 
 
 # ---- Augmentation ----------------------------------------------------------------------------------------------------

@@ -287,7 +287,7 @@ fn load(path: &Path) -> Result<State> {
 }
 
 fn forward(config: &Config, state: &State, images: &Tensor) -> Result<Tensor> {
-    let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
+    let mut network = Network::new(layers(config), config.activation);
     network.load_state(state)?;
     Ok(tch::no_grad(|| network.forward(images, false)))
 }

@@ -66,7 +66,7 @@ pub fn read(bytes: &[u8], base: Option<Config>) -> Result<(Option<Identity>, Con
             (Some(identity), config)
         }
     };
-    let mut network = Network::new(layers(&config.model, config.regularization.dropout), config.activation);
+    let mut network = Network::new(layers(&config), config.activation);
     let state = checkpoint.state()?;
     refuse_prefixes(&state)?;
     network.load_state(&state)?;
@@ -140,7 +140,7 @@ mod tests {
     /// A stored LeNet-5 whose description is `changed`.
     fn stored(changed: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
         let config = defaults("lenet5").unwrap();
-        let state = Network::new(layers(&config.model, 0.0), config.activation).state();
+        let state = Network::new(layers(&config), config.activation).state();
         let mut identity = serde_json::to_value(Identity { id: trial_id(&config, 0), seed: 0, config }).unwrap();
         changed(&mut identity);
         checkpoint::encode(&state, &identity).unwrap()
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn prefixes_that_wrappers_of_pytorch_leave_are_named() {
         let config = defaults("lenet5").unwrap();
-        let state = Network::new(layers(&config.model, 0.0), config.activation).state();
+        let state = Network::new(layers(&config), config.activation).state();
         let read_with = |prefix: &str, from: usize| {
             let renamed = state.iter().enumerate().map(|(at, (name, tensor))| {
                 let prefix = if at < from { "" } else { prefix };

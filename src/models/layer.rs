@@ -206,10 +206,15 @@ impl Walk {
 mod tests {
     use super::*;
     use crate::models::{INPUT_SHAPE, layers};
-    use crate::spec::config::Model;
+    use crate::spec::config::{Config, Model};
+
+    fn of(model: Model) -> Table {
+        let config = crate::spec::defaults("lenet5").unwrap();
+        table(&layers(&Config { model, ..config }), INPUT_SHAPE)
+    }
 
     fn parameters(model: Model) -> i64 {
-        table(&layers(&model, 0.0), INPUT_SHAPE).parameters()
+        of(model).parameters()
     }
 
     /// The counts that the five published systems state.
@@ -235,14 +240,13 @@ mod tests {
     #[test]
     fn resnet_costs_322_million_multiply_adds_an_image() {
         let resnet = Model::Resnet { channels: vec![64, 128, 256, 512, 512], dense: vec![1024, 1024, 256] };
-        let table = table(&layers(&resnet, 0.3), INPUT_SHAPE);
-        assert_eq!(table.multiply_adds() / 1_000_000, 322);
+        assert_eq!(of(resnet).multiply_adds() / 1_000_000, 322);
     }
 
     #[test]
     fn names_count_each_kind_in_construction_order() {
         let resnet = Model::Resnet { channels: vec![4, 8, 8, 8, 8], dense: vec![16] };
-        let table = table(&layers(&resnet, 0.0), INPUT_SHAPE);
+        let table = of(resnet);
         let names: Vec<&str> = table.rows.iter().map(|row| row.name.as_str()).filter(|name| !name.is_empty()).collect();
         assert_eq!(&names[..9], ["conv1", "conv2", "skip1", "bn1", "conv3", "conv4", "skip2", "skip3", "bn2"]);
         assert_eq!(&names[names.len() - 2..], ["fc1", "fc2"]);

@@ -15,6 +15,7 @@ pub fn config() -> Config {
         select: Select::ValLoss,
         model: Model::Lenet5 { channels: vec![6, 16], dense: vec![120, 84] },
         activation: Activation::Tanh,
+        pool: None,
         init: Init::Pytorch,
         epochs: 20,
         batch_size: 64,

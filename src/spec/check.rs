@@ -44,6 +44,8 @@ pub const DATASETS: [(&str, DatasetName); 2] =
 const SCALES: [(&str, Scale); 3] =
     [("unit", Scale::Unit), ("symmetric", Scale::Symmetric), ("standardize", Scale::Standardize)];
 
+const POOLS: [(&str, Pool); 2] = [("avg", Pool::Avg), ("max", Pool::Max)];
+
 const INITS: [(&str, Init); 7] = [
     ("pytorch", Init::Pytorch),
     ("xavier_uniform", Init::XavierUniform),
@@ -72,6 +74,7 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
         data: fields.get("data").map_or_else(|| Ok(default_data()), data)?,
         select: fields.get("select").map_or(Ok(Select::ValLoss), select)?,
         activation: fields.get("activation").map_or_else(|| Ok(default_activation(&model)), activation)?,
+        pool: fields.get("pool").map(|slot| slot.choice(&POOLS)).transpose()?.filter(|pool| *pool != model.own_pool()),
         init: fields.choice("init", Init::Pytorch, &INITS)?,
         epochs: fields.integer("epochs", 20, 1..=MAX_EPOCHS)?,
         batch_size: fields.integer("batch_size", 64, 1..=DatasetName::Cifar10.training_part() as i64)?,

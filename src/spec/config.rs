@@ -13,6 +13,9 @@ pub struct Config {
     pub select: Select,
     pub model: Model,
     pub activation: Activation,
+    /// None where it is the network's own, so that a written default is no other configuration: see [`Config::pooling`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     pub init: Init,
     /// Passes over the training split, 1..=10,000.
     pub epochs: usize,
@@ -27,6 +30,23 @@ pub struct Config {
     pub label_smoothing: f64,
     pub clip: Clip,
     pub early_stopping: Option<EarlyStopping>,
+}
+
+impl Config {
+    /// Between the convolutions; a resnet's shortcuts always take averages.
+    pub fn pooling(&self) -> Pool {
+        self.pool.unwrap_or(self.model.own_pool())
+    }
+}
+
+/// How 2×2 pixels become one: their mean or their largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pool {
+    /// `nn.AvgPool2d(2)`, lenet5's own.
+    Avg,
+    /// `nn.MaxPool2d(2)`, the others'.
+    Max,
 }
 
 /// Which arithmetic a trial used; part of its id, because the same trial has other results in another.
@@ -174,6 +194,10 @@ impl Model {
             Model::LeakyCnn { .. } => "leaky_cnn",
             Model::Resnet { .. } => "resnet",
         }
+    }
+
+    pub fn own_pool(&self) -> Pool {
+        if matches!(self, Model::Lenet5 { .. }) { Pool::Avg } else { Pool::Max }
     }
 }
 

@@ -112,7 +112,9 @@ impl Cell {
 /// Which keys there are depends on the choices made: only SGD has `optimizer.dampening`.
 pub fn flatten(config: &Config) -> Vec<(String, Cell)> {
     let mut rows = Vec::new();
-    collect(String::new(), &json(config), &mut rows);
+    // Whatever is left out of the stored form has its value here.
+    let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
+    collect(String::new(), &json(&resolved), &mut rows);
     rows
 }
 

@@ -7,9 +7,10 @@ use super::fields::{Slot, choices};
 use super::yaml::{Key, Node, Value, shorten};
 
 /// `base`'s own keys.
-pub const BASE_KEYS: [&str; 13] = [
+pub const BASE_KEYS: [&str; 14] = [
     "model",
     "activation",
+    "pool",
     "init",
     "epochs",
     "batch_size",
@@ -24,7 +25,7 @@ pub const BASE_KEYS: [&str; 13] = [
 ];
 
 /// Keys that are one value and have no fields.
-const PLAIN_KEYS: [&str; 4] = ["init", "epochs", "batch_size", "label_smoothing"];
+const PLAIN_KEYS: [&str; 5] = ["init", "pool", "epochs", "batch_size", "label_smoothing"];
 
 /// More than there are options in all.
 pub const MAX_KEYS: usize = 64;

@@ -653,3 +653,19 @@ fn an_input_error_survives_anyhow() {
     let error: anyhow::Error = parse("a").unwrap_err().into();
     assert_eq!(error.downcast_ref::<InputError>().map(|error| (error.line, error.col)), Some((1, 1)));
 }
+
+#[test]
+fn a_written_default_of_pooling_is_an_absent_one_and_the_other_is_another_configuration() {
+    let plain = with("blocks: [{id: a, axes: {pool: [avg, max]}}]\n");
+    assert_eq!(labels(&plain.blocks[0]), ["base", "pool=max"]);
+    let trial = |text: &str| with(text).trials()[0].id.clone();
+    assert_eq!(trial(""), trial("").as_str());
+    assert!(!serde_json::to_string(&plain.base).unwrap().contains("pool"));
+    let of = |config: &Config| flatten(config).into_iter().find(|(key, _)| key == "pool").unwrap().1.text;
+    assert_eq!(plain.blocks[0].variants.iter().map(|variant| of(&variant.config)).collect::<Vec<_>>(), ["avg", "max"]);
+    assert_eq!(of(&defaults("keras_cnn").unwrap()), "max");
+    // exclude knows the value that is not written.
+    let grid = "blocks:\n  - id: a\n    mode: grid\n    axes: {init: [keras, pytorch], pool: [avg, max]}\n    exclude: [{init: keras, pool: avg}]\n";
+    assert_eq!(with(grid).blocks[0].variants.len(), 3);
+    assert_starts(&error_with("  pool: mean\n"), "x.yaml:7:9: pool: there is no `mean`; valid: avg, max");
+}

@@ -103,7 +103,7 @@ pub fn untrained(config: &Config, seed: u64) -> Network {
 
 /// The network of `config` without weights.
 pub fn declared(config: &Config) -> Network {
-    Network::new(layers(&config.model, config.regularization.dropout), config.activation)
+    Network::new(layers(config), config.activation)
 }
 
 enum Flow {

@@ -129,7 +129,7 @@ pub fn checkpoints() -> Vec<Vec<u8>> {
 pub fn network() -> Vec<u8> {
     let mut config = defaults("lenet5").unwrap();
     config.model = Model::Lenet5 { channels: vec![1, 1], dense: vec![2] };
-    let state = Network::new(layers(&config.model, 0.0), config.activation).state();
+    let state = Network::new(layers(&config), config.activation).state();
     checkpoint::encode(&state, &Identity { id: trial_id(&config, 0), seed: 0, config }).unwrap()
 }
 
