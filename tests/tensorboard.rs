@@ -166,7 +166,7 @@ fn tensorboard_reads_every_number_of_the_histories() {
         let (group, status) = (run["group"].as_str().unwrap(), run["status"].as_u64());
         match trial["status"].as_str() {
             "diverged" => {
-                assert_eq!((group, status), ("rate: lr=1e6", Some(2)));
+                assert_eq!((group, status), ("rate: lr=1000000", Some(2)));
                 assert!(run["scalars"].get("test/accuracy").is_none());
             }
             _ => {
