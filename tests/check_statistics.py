@@ -10,19 +10,31 @@ import math
 import sys
 from pathlib import Path
 
+import check_verdicts
 import numpy as np
 from scipy import stats
 from sklearn import metrics
 
 # Sums in another order and another way to Student's t cost a few of a double's sixteen digits.
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
-SIGNIFICANCE, POWER, MAX_SEEDS = 0.05, 0.8, 1000
+SIGNIFICANCE = 0.05
+FIRST_TUNING_SEED = 2**31
 # Columns whose cells are text whatever they look like: lists, and words beside numbers.
 TEXT = {"id", "trial", "blocks", "data.train", "model.channels", "model.dense", "optimizer.betas", "schedule.stages", "error"}
 HISTORY = {  # split and metric of history.csv: column of a trial's own history
     ("train", "loss"): "train_loss", ("train", "accuracy"): "train_accuracy", ("train", "penalty"): "penalty",
     ("train", "lr"): "lr", ("train", "seconds"): "train_seconds", ("val", "loss"): "val_loss",
     ("val", "accuracy"): "val_accuracy", ("all", "seconds"): "seconds",
+}
+REASONS = {
+    None: None,
+    "TooEarly": "its trials are not all there",
+    "TooFew": "one trial cannot tell a difference from chance",
+    "NothingVaries": "nothing varies, so there is nothing to judge by",
+    "Failed": "a trial failed; --rerun failed",
+    "BaseFailed": "a trial of the base failed; --rerun failed",
+    "Unstable": "trials diverged, or some are at chance and others not",
+    "BaseUnstable": "the base is unstable",
 }
 complaints = []
 compared = 0
@@ -76,9 +88,7 @@ class Trial:
         with open(folder / "history.csv", newline="") as file:
             self.history = [{key: float(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
         self.id, self.seed, self.scores = self.identity["id"], self.identity["seed"], self.result["scores"]
-        self.key = json.dumps(self.identity["config"], sort_keys=True)
-        data = self.identity["config"]["data"]
-        self.pair = (self.seed, data["train"], data["val"], data["split_seed"])
+        self.key = key_of(self.identity["config"])
 
     def measures(self):
         """Each number of a trial that `summary.csv` has the mean of."""
@@ -128,6 +138,7 @@ def check_trials(trials):
     for trial in trials.values():
         row, where = rows[trial.id], f"trials.csv, {trial.id}"
         same(row["status"], trial.result["status"], f"{where}, status")
+        same(row["role"], "tuning" if trial.seed >= FIRST_TUNING_SEED else "comparison", f"{where}, role")
         for name, expected in trial.measures().items():
             if name in row:
                 same(row[name], expected, f"{where}, {name}")
@@ -172,36 +183,9 @@ def interval(values):
     return stats.t.interval(1 - SIGNIFICANCE, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
 
 
-def holm(p_values):
-    """Holm 1979: the smallest p times how many there are, the next times one less, and so on; never falling, at most 1."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted = np.empty(len(order))
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(len(order), 0, -1)))
-    return adjusted
-
-
-def power(seeds, effect, level):
-    """Chance that a two-sided paired t-test at `level` finds a mean difference of `effect` standard deviations."""
-    critical, shift = stats.t.isf(level / 2, seeds - 1), effect * math.sqrt(seeds)
-    return stats.nct.sf(critical, seeds - 1, shift) + stats.nct.cdf(-critical, seeds - 1, shift)
-
-
-def check_seeds_needed(cell, differences, comparisons, where):
-    """The report's formula is within one seed of the noncentral t, or within 1 % where those are many."""
-    if cell == "":
-        return
-    effect, level = abs(np.mean(differences)) / np.std(differences, ddof=1), SIGNIFICANCE / comparisons
-    exact = next(seeds for seeds in range(2, 2 * MAX_SEEDS) if power(seeds, effect, level) >= POWER)
-    exact = max(exact, len(differences) + 1)
-    if abs(int(cell) - exact) > max(1, 0.01 * exact):
-        complaints.append(f"{where}, seeds_needed: {cell} instead of about {exact}")
-
-
 def check_spreads(row, done, where):
     measures = [trial.measures() for trial in done]
     for name in (column.removesuffix("_mean") for column in row if column.endswith("_mean")):
-        if name == "difference":
-            continue
         values = [found[name] for found in measures if found[name] is not None]
         same(row[f"{name}_n"], len(values), f"{where}, {name}_n")
         same(row[f"{name}_mean"], np.mean(values) if values else None, f"{where}, {name}_mean")
@@ -210,39 +194,126 @@ def check_spreads(row, done, where):
             same(row[f"{name}_{part}"], expected, f"{where}, {name}_{part}")
 
 
-def check_block(block, rows, by_key):
-    """The rows of one block; the first is the base."""
-    members = [[by_key[key] for key in variant if key in by_key] for variant in block]
-    done = [[trial for trial in trials if trial.scores] for trials in members]
-    base = {trial.pair: trial.scores["test"]["accuracy"] for trial in done[0]}
-    pairs = [[(trial.scores["test"]["accuracy"], base[trial.pair]) for trial in row if trial.pair in base] for row in done]
-    differences = [np.subtract(*zip(*pair)) if pair else np.array([]) for pair in pairs]
-    tested = [place for place in range(1, len(rows)) if len(pairs[place]) > 1 and np.std(differences[place]) > ABSOLUTE]
-    p_values = {place: stats.ttest_rel(*zip(*pairs[place])).pvalue for place in tested}
-    # A comparison without a p-value counts all the same: it was planned.
-    planned = range(1, len(rows))
-    adjusted = dict(zip(planned, holm([p_values.get(place, 1.0) for place in planned]), strict=True))
-    for place, row in enumerate(rows):
-        where = f"summary.csv, {row['block']}, {row['label']}"
-        for status in ("failed", "diverged"):
-            same(row[status], sum(trial.result["status"] == status for trial in members[place]), f"{where}, {status}")
-        same(row["n"], len(done[place]), f"{where}, n")
-        same(row["parameters"], members[place][0].result["parameters"], f"{where}, parameters")
-        check_spreads(row, done[place], where)
-        compare = place > 0 and len(pairs[place]) > 0
-        same(row["difference_pairs"], len(pairs[place]) if compare else None, f"{where}, difference_pairs")
-        same(row["difference_mean"], np.mean(differences[place]) if compare else None, f"{where}, difference_mean")
-        low_high = interval(differences[place]) if compare else (None, None)
-        for part, expected in zip(("ci_low", "ci_high"), low_high, strict=True):
-            same(row[f"difference_{part}"], expected, f"{where}, difference_{part}")
-        same(row["p"], p_values.get(place), f"{where}, p")
-        same(row["p_holm"], adjusted[place] if place in tested else None, f"{where}, p_holm")
-        if place in tested:
-            check_seeds_needed(row["seeds_needed"], differences[place], len(planned), where)
-            clear = "better" if np.mean(differences[place]) > 0 else "worse"
-            diverged = any(trial.result["status"] == "diverged" for trial in members[place] + members[0])
-            if not diverged:
-                same(row["verdict"], clear if adjusted[place] < SIGNIFICANCE else "inconclusive", f"{where}, verdict")
+def at_chance(scores):
+    """Whether always naming the largest class does as well, or at most three standard deviations worse than this."""
+    counts = np.array(scores["confusion"])
+    share, images = counts.sum(axis=1).max() / counts.sum(), counts.sum()
+    return bool(scores["test"]["accuracy"] <= share + 3 * math.sqrt(share * (1 - share) / images))
+
+
+class Configuration:
+    """A variant as it is written, which blocks may share, and how its trials ended."""
+
+    def __init__(self, variant, trials):
+        self.own, self.candidates, self.trials = key_of(variant["config"]), variant.get("candidates", []), trials
+        self.key, self.taken = self.tuned() if EXPERIMENT.get("tune") else (self.own, None)
+
+    def tuned(self):
+        """-> the key of the best values, None without any, and the cell that says which they are."""
+        seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + EXPERIMENT["tune"]["seeds"])
+        tried = [[self.trials.get((key_of(candidate["config"]), seed)) for seed in seeds] for candidate in self.candidates]
+        if any(trial is None for trials in tried for trial in trials):
+            return None, "still tried"
+        select = self.candidates[0]["config"]["select"].removeprefix("val_")
+        sign = 1 if select == "loss" else -1
+        means = {
+            place: sign * np.mean([trial.scores["val"][select] for trial in trials])
+            for place, trials in enumerate(tried) if all(trial.scores for trial in trials)
+        }
+        if not means:
+            return None, "none"
+        best = self.candidates[min(means, key=means.get)]
+        return key_of(best["config"]), best["label"] + (" (at the edge)" if self.at_edge(best) else "")
+
+    def at_edge(self, taken):
+        """Whether one of its values is the first or the last that was tried of its key."""
+        lists = [list(dict.fromkeys(values)) for values in zip(*(candidate["values"] for candidate in self.candidates))]
+        return any(len(values) > 1 and value in (values[0], values[-1]) for value, values in zip(taken["values"], lists))
+
+    def ends(self):
+        """By seed, as the rule wants them."""
+        if self.taken == "none":
+            return ["diverged"] * len(EXPERIMENT["seeds"])
+        if self.key is None:
+            return []
+        ended = [self.trials.get((self.key, seed)) for seed in EXPERIMENT["seeds"]]
+        return [trial and (percent(trial) if trial.scores else trial.result["status"]) for trial in ended]
+
+    def asked(self, count):
+        """Its stored trials of the first so many seeds."""
+        seeds = EXPERIMENT["seeds"][:count]
+        return [self.trials[self.key, seed] for seed in seeds if (self.key, seed) in self.trials]
+
+
+def percent(trial):
+    return [100 * trial.scores["test"]["accuracy"], at_chance(trial.scores)]
+
+
+def key_of(config):
+    return json.dumps(config, sort_keys=True)
+
+
+def check_summary(trials):
+    """Every block by the rule of verdicts."""
+    configurations = {}
+    blocks = [[configurations.setdefault(key_of(variant["config"]), Configuration(variant, trials)) for variant in block["variants"]]
+              for block in EXPERIMENT["blocks"]]
+    known = list(configurations.values())
+    places = [[known.index(configuration) for configuration in block] for block in blocks]
+    plan = {
+        "margin": EXPERIMENT.get("margin", 1.0),
+        "max_seeds": EXPERIMENT["settle"]["max_seeds"] if EXPERIMENT.get("settle") else None,
+        "blocks": [{"base": base, "settings": settings} for base, *settings in places],
+    }
+    answers = check_verdicts.judge(plan, [configuration.ends() for configuration in known])
+    summary = table("summary")
+    for block, own, comparisons in zip(EXPERIMENT["blocks"], places, answers["comparisons"], strict=True):
+        rows = [row for row in summary if row["block"] == block["id"]]
+        members = [known[place].asked(answers["asked"][place]) for place in own]
+        for place, row, trials in zip(own, rows, members, strict=True):
+            wanted = answers["asked"][place] if known[place].key else 0
+            check_row(row, trials, wanted, known[place].taken)
+        check_comparison(rows[0], None, None)
+        for row, trials, comparison in zip(rows[1:], members[1:], comparisons, strict=True):
+            check_comparison(row, comparison, shift(trials, members[0]))
+
+
+def check_row(row, trials, wanted, taken):
+    where = f"summary.csv, {row['block']}, {row['label']}"
+    done = [trial for trial in trials if trial.scores]
+    for status in ("failed", "diverged"):
+        same(row[status], sum(trial.result["status"] == status for trial in trials), f"{where}, {status}")
+    same(row["n"], len(done), f"{where}, n")
+    same(row["pending"], wanted - len(trials), f"{where}, pending")
+    if trials:
+        same(row["parameters"], trials[0].result["parameters"], f"{where}, parameters")
+    check_spreads(row, done, where)
+    same(row["taken"], taken, f"{where}, taken")
+
+
+def shift(trials, base):
+    """Of all that is done on both sides, in points; None where one has nothing."""
+    ours, theirs = ([percent(trial)[0] for trial in side if trial.scores] for side in (trials, base))
+    return np.mean(ours) - np.mean(theirs) if ours and theirs else None
+
+
+def check_comparison(row, comparison, shift):
+    """The columns that say how a setting differs from its base; all are empty for the base itself."""
+    comparison = comparison or dict.fromkeys(("verdict", "reason"))
+    if "Unstable" in (comparison["reason"] or ""):
+        shift = None
+    expected = {
+        "difference": comparison.get("difference", shift),
+        "difference_ci_low": comparison.get("low"),
+        "difference_ci_high": comparison.get("high"),
+        "p": comparison.get("p"),
+        "verdict": comparison["verdict"],
+        "look": comparison.get("seeds") or None,
+        "look_base": comparison.get("base_seeds") or None,
+        "no_interval_because": REASONS[comparison["reason"]],
+    }
+    for column, value in expected.items():
+        same(row[column], value, f"summary.csv, {row['block']}, {row['label']}, {column}")
 
 
 def main():
@@ -251,13 +322,7 @@ def main():
     check_history(trials)
     planned = [row["id"] for row in table("plan")]
     same(str(len(set(planned))), len(planned), "plan.csv, ids that differ")
-    by_key = {(trial.key, trial.seed): trial for trial in trials.values()}
-    summary = table("summary")
-    for block in EXPERIMENT["blocks"]:
-        keys = [json.dumps(variant["config"], sort_keys=True) for variant in block["variants"]]
-        variants = [[(key, seed) for seed in EXPERIMENT["seeds"]] for key in keys]
-        rows = [row for row in summary if row["block"] == block["id"]]
-        check_block(variants, rows, by_key)
+    check_summary({(trial.key, trial.seed): trial for trial in trials.values()})
     print("\n".join(complaints) or f"{compared} numbers of {len(trials)} trials are as they should be")
     sys.exit(1 if complaints else 0)
 

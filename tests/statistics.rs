@@ -6,6 +6,7 @@
 #[allow(dead_code)] // tests/sweep.rs uses the rest.
 mod common;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +14,8 @@ use std::process::Command;
 use common::skip::skip;
 use common::{Lab, files};
 use runner::parity::python;
+use runner::spec::{FIRST_TUNING_SEED, trial_id};
+use serde_json::{Value, json};
 
 /// Another processor's sine may differ in its last bit, and Student's t with it.
 const RELATIVE: f64 = 1e-12;
@@ -79,12 +82,15 @@ fn a_wrong_number_is_found_whatever_it_is() {
         ("classes.csv", &["precision", "recall", "specificity", "f1"]),
         ("confusion.csv", &["count"]),
         ("history.csv", &["value"]),
-        ("summary.csv", &["test_accuracy_std", "val_loss_ci_low", "difference_mean", "p", "p_holm", "seeds_needed"]),
+        ("summary.csv", SUMMARY),
     ];
     for (table, columns) in columns {
         columns.iter().for_each(|column| falsify(&results.join(table), column, "77"));
     }
-    falsify(&results.join("summary.csv"), "verdict", "better");
+    let words = [("trials.csv", "role"), ("summary.csv", "verdict"), ("summary.csv", "taken"), ("summary.csv", BECAUSE)];
+    for (table, column) in words {
+        falsify(&results.join(table), column, "other");
+    }
     let Some((code, said)) = check("a_wrong_number_is_found_whatever_it_is", &results) else { return };
     assert_eq!(code, Some(1));
     let found = |table: &str, words: &str| said.lines().any(|line| line.starts_with(table) && line.contains(words));
@@ -98,7 +104,103 @@ fn a_wrong_number_is_found_whatever_it_is() {
             assert!(found(table, words), "{table}, {column} was not missed:\n{said}");
         }
     }
-    assert!(found("summary.csv", "verdict"), "{said}");
+    for (table, column) in words {
+        assert!(found(table, column), "{table}, {column} was not missed:\n{said}");
+    }
+}
+
+const SUMMARY: &[&str] = &[
+    "test_accuracy_std",
+    "val_loss_ci_low",
+    "difference",
+    "difference_ci_low",
+    "difference_ci_high",
+    "p",
+    "look",
+    "look_base",
+    "pending",
+];
+const BECAUSE: &str = "no_interval_because";
+
+/// A study that settles itself and tunes, made of stored trials: three seeds of each setting and six of the base, which is the
+/// first look of at most four seeds.
+fn settling() -> (Lab, PathBuf) {
+    let lab = Lab::new("");
+    let copy = lab.path("results/lenet_ablation");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(stored().join("manifest.json")).unwrap()).unwrap();
+    let experiment = &mut manifest["experiment"];
+    let base = experiment["base"].clone();
+    experiment["settle"] = json!({"max_seeds": 4});
+    experiment["tune"] = json!({"keys": ["optimizer.lr"], "seeds": 1});
+    experiment["seeds"] = json!((0..8).collect::<Vec<u64>>());
+    experiment["candidates"] = try_another_rate(&copy, &base);
+    for block in experiment["blocks"].as_array_mut().unwrap() {
+        for variant in block["variants"].as_array_mut().unwrap() {
+            variant["candidates"] = try_another_rate(&copy, &variant["config"]);
+        }
+    }
+    for seed in 0..3 {
+        imitate(&copy, &base, seed, &base, seed + 3, &|_| {});
+    }
+    fs::write(copy.join("manifest.json"), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    lab.run("report results/lenet_ablation --data /nowhere").expect(0);
+    (lab, copy)
+}
+
+/// What the configuration is tuned to: its own learning rate, for the other one's loss is higher. Its trials are written too.
+fn try_another_rate(copy: &Path, config: &Value) -> Value {
+    let mut other = config.clone();
+    other["optimizer"]["lr"] = json!(config["optimizer"]["lr"].as_f64().unwrap() / 2.0);
+    for seed in 0..3 {
+        imitate(copy, config, seed, config, seed, &|_| {});
+    }
+    imitate(copy, config, 0, config, FIRST_TUNING_SEED, &|_| {});
+    imitate(copy, config, 1, &other, FIRST_TUNING_SEED, &|result| {
+        result["scores"]["val"]["loss"] = json!(9.0);
+    });
+    let candidate = |config: &Value| {
+        let rate = config["optimizer"]["lr"].to_string();
+        json!({"label": format!("lr={rate}"), "values": [rate], "config": config})
+    };
+    json!([candidate(config), candidate(&other)])
+}
+
+/// A trial with the files of a stored one.
+fn imitate(copy: &Path, from: &Value, from_seed: u64, config: &Value, seed: u64, change: &dyn Fn(&mut Value)) {
+    let id = |config: &Value, seed| trial_id(&serde_json::from_value(config.clone()).unwrap(), seed);
+    let (source, target) = (stored().join("trials").join(id(from, from_seed)), copy.join("trials").join(id(config, seed)));
+    let read = |name: &str| serde_json::from_slice::<Value>(&fs::read(source.join(name)).unwrap()).unwrap();
+    let (mut identity, mut result) = (read("config.json"), read("result.json"));
+    identity["id"] = json!(id(config, seed));
+    identity["config"] = config.clone();
+    identity["seed"] = json!(seed);
+    change(&mut result);
+    fs::create_dir_all(&target).unwrap();
+    fs::write(target.join("config.json"), serde_json::to_vec(&identity).unwrap()).unwrap();
+    fs::write(target.join("result.json"), serde_json::to_vec(&result).unwrap()).unwrap();
+    fs::copy(source.join("history.csv"), target.join("history.csv")).unwrap();
+}
+
+#[test]
+fn looks_and_tuned_values_are_scipys_too() {
+    let (_lab, results) = settling();
+    let mut reader = csv::Reader::from_path(results.join("summary.csv")).unwrap();
+    let rows: Vec<HashMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    let has = |column: &str, value: &str| rows.iter().filter(|row| row[column] == value).count();
+    // Decided settings are at the first look, the others wait for the second.
+    assert!(has("look", "3") == 24 && has("look_base", "6") == 24 && has("pending", "1") > 10, "{rows:?}");
+    assert!(has("verdict", "worse") > 1 && has("pending", "0") > 1, "{rows:?}");
+    assert_eq!(has("taken", "lr=0.01 (at the edge)"), 26, "{rows:?}");
+    let test = "looks_and_tuned_values_are_scipys_too";
+    let Some((code, said)) = check(test, &results) else { return };
+    assert_eq!(code, Some(0), "{said}");
+    for (column, value) in [("look", "4"), ("taken", "lr=0.02"), ("difference_ci_low", "0.5"), ("pending", "7")] {
+        falsify(&results.join("summary.csv"), column, value);
+    }
+    let Some((_, said)) = check(test, &results) else { return };
+    for column in ["look", "taken", "difference_ci_low", "pending"] {
+        assert!(said.lines().any(|line| line.contains(&format!(", {column}: "))), "{column} was missed:\n{said}");
+    }
 }
 
 #[test]
