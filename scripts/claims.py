@@ -12,7 +12,7 @@ import statistics
 import sys
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
-HEADER = ["Claim", "Measured", "Outcome", "Why"]
+HEADER = ["Claim", "Measured", "Verdict", "Why"]
 
 
 def main():
@@ -31,16 +31,21 @@ def main():
 def render(systems):
     parts = [
         "# Five projects and what they claim",
-        "Each project's recipe was run with this program. A row says what was claimed, what was measured (mean ± standard "
-        "deviation over n seeds, on the 10,000 test images, of the epoch with the best validation loss) and whether the claim "
-        "held. `scripts/claims.py` writes this page from the tables beside it.",
+        "Each project's recipe was run with this program. A row says what was claimed and what was measured: mean ± standard "
+        "deviation over n seeds, on the 10,000 test images, of the epoch with the best validation loss. `scripts/claims.py` "
+        "writes this page from the tables beside it.",
         "**The images were JPEG-compressed once** (about 30 dB PSNR against the originals), so no number here is one on the "
         "official pixels, and a claim may be missed or met for that alone. The test images never chose anything: not an epoch, not a setting.",
-        "A claim that something helps is *held* if any of its settings is surely better than the base, *contradicted* if all are "
-        "surely worse. Surely means a paired t-test below 0.05 after Holm's adjustment within the block; anything else is "
-        "*inconclusive*, which is not the same as equal. Differences are in points, paired by seed; the reports have their "
-        "intervals. A claimed number is *held* if the 95 % interval of ours reaches it, *exceeded* or *lower* if ours is surely "
-        "better, else *not reached*. *Run* means that no number is claimed.",
+        "A setting is *better* or *worse* than the base if the interval of its difference, in points, lies wholly above or below "
+        "zero, and *equivalent* if it lies wholly within the margin, ±1 point unless another is named. Anything else is "
+        "*inconclusive*, which is not the same as equal. *Unstable* is a setting of which a trial diverged, or of which some "
+        "trials are at chance and others not. A block's intervals hold together with 95 % confidence; those of several blocks, and "
+        "counts over them, do not. Each answer is for the recipe that its section names.",
+        "A claimed accuracy is *reached* if the 95 % interval of our mean lies wholly at or above the claim minus the margin, *not "
+        "reached* if it lies wholly below that, else *open*. Everything else is a number without a word. Brackets hold intervals: of "
+        "differences as above, of other numbers 95 % each.",
+        "There is one split and one test set: the intervals cover what training leaves to chance, not other images. For one "
+        "accuracy 10,000 test images leave ±0.5 points open (one standard error), whatever is done over seeds.",
     ]
     parts += [section(system) for system in systems]
     parts.append(runs([system["experiment"] for system in systems]))
@@ -58,98 +63,112 @@ def section(system):
         return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
     links = f"[Report]({name}/report.md) · [tables]({name}/summary.md)"
     count = f"{len(trials)} of {len(read(name, 'plan.csv'))} trials"
-    return f"{title}\n\n{links} · {modes(trials)} mode · {count}\n\n{markdown(table)}"
+    about = [links, f"{modes(trials)} mode", count, recipe(name)]
+    return f"{title}\n\n{' · '.join(about)}\n\n{markdown(table)}"
+
+
+def experiment_of(name):
+    return json.loads((REPO / "results" / name / "manifest.json").read_text())["experiment"]
+
+
+def recipe(name):
+    """What all settings share, and a margin that is not the usual one."""
+    experiment = experiment_of(name)
+    tune = experiment.get("tune")
+    shared = f"each setting at its best {', '.join(tune['keys'])}" if tune else "held at this recipe"
+    return shared + (f" · margin ±{experiment['margin']} points" if "margin" in experiment else "")
 
 
 def judge(claim, rows):
-    """-> what was measured, the outcome."""
+    """-> what was measured, the verdict."""
     rows = [row for row in rows if row["block"] == claim["block"]]
     base = next((row for row in rows if row["label"] == "base"), None)
     settings = [row for row in rows if row is not base]
     if "setting" in claim:
         wanted = claim["setting"]
         settings = [row for row in rows if row["label"] == wanted] if wanted != "*" else settings
-    settings = [row for row in settings if int(row["test_accuracy_n"] or 0) > 0]
-    if not settings or not base or int(base["test_accuracy_n"] or 0) == 0:
+    ended = [row for row in settings if scored(row) or row["verdict"] == "unstable" and claim["expect"] == "verdicts"]
+    if not ended or not base or not scored(base):
         return "", "not run"
-    return RULES[claim["expect"]](claim, base, settings)
+    return RULES[claim["expect"]](claim, base, ended)
+
+
+def scored(row):
+    return int(row["test_accuracy_n"] or 0) > 0
 
 
 def accuracy(claim, _base, settings):
-    """Whether the claimed accuracy lies within what the seeds allow."""
+    """Whether the claimed accuracy, less the margin, lies below the interval of ours, above it or in it."""
     row = settings[0]
     low, high = row["test_accuracy_ci_low"], row["test_accuracy_ci_high"]
-    selected = (f"; validation accuracy {percent(row['val_accuracy_mean'])} % at the selected epoch, "
-                f"{percent(row['val_accuracy_peak_mean'])} % at its highest")
+    measured = (f"{mean(row)}{within(row, 'test_accuracy')}; validation accuracy {percent(row['val_accuracy_mean'])} % at the "
+                f"selected epoch, {percent(row['val_accuracy_peak_mean'])} % at its highest")
     if not low:
-        side = "reached" if float(row["test_accuracy_mean"]) >= claim["value"] else "not reached"
-        return mean(row) + selected, f"{side} with one seed: no interval"
-    outcome = "not reached" if float(high) < claim["value"] else "exceeded" if float(low) > claim["value"] else "held"
-    return f"{mean(row)}, 95 % interval {percent(low)}–{percent(high)} %{selected}", outcome
+        return measured, "open: no interval"
+    wanted = claim["value"] - experiment_of(claim["experiment"]).get("margin", 1.0) / 100
+    return measured, reached(float(low), float(high), wanted)
+
+
+def reached(low, high, wanted):
+    return "reached" if low >= wanted else "not reached" if high < wanted else "open"
 
 
 def loss(claim, _base, settings):
-    """Whether the claimed sum of cross-entropy and penalty lies within what the seeds allow."""
+    """The claim's sum of cross-entropy and penalty."""
     row, extra = settings[0], penalty(claim["experiment"])
     total, low, high = (float(row[f"test_loss_{name}"] or "nan") + extra for name in ("mean", "ci_low", "ci_high"))
-    measured = f"{total:.4f}, of which {extra:.4f} are the penalty (n = {row['test_loss_n']})"
-    if row["test_loss_n"] == "1":
-        side = "lower" if total < claim["value"] else "not reached"
-        return measured, f"{side} with one seed: no interval"
-    outcome = "not reached" if low > claim["value"] else "lower" if high < claim["value"] else "held"
-    return measured, outcome
+    interval = f" ({low:.4f} to {high:.4f})" if row["test_loss_ci_low"] else ""
+    return f"{total:.4f}{interval}, of which {extra:.4f} are the penalty (n = {row['test_loss_n']})", ""
 
 
-def compared(claim, base, settings):
-    """Whether any setting differs from the base as claimed; contradicted if all differ in the other direction."""
-    opposite = "worse" if claim["expect"] == "better" else "better"
-    as_claimed, against = ([row["label"] for row in settings if row["verdict"] == verdict] for verdict in (claim["expect"], opposite))
-    outcome = "held" if as_claimed else "contradicted" if len(against) == len(settings) else "inconclusive"
-    if as_claimed and len(settings) > 1:
-        outcome += f": {'; '.join(as_claimed)}"
-    if against and outcome != "contradicted":
-        outcome += f", but {opposite}: {'; '.join(against)}"
-    return differences(base, settings), outcome
-
-
-def answered(_claim, base, settings):
-    """A question without a claimed answer."""
-    found = [f"{verdict}: {', '.join(row['label'] for row in settings if row['verdict'] == verdict)}"
-             for verdict in ("better", "worse") if any(row["verdict"] == verdict for row in settings)]
-    return differences(base, settings), "; ".join(found) or "inconclusive"
+def verdicts(_claim, base, settings):
+    """The verdict of each setting, and its difference to the base."""
+    words = []
+    for verdict in VERDICTS:
+        labels = [row["label"] for row in settings if row["verdict"] == verdict]
+        if labels:
+            words.append(verdict if len(labels) == len(settings) else f"**{verdict}**: {'; '.join(labels)}")
+    return "; ".join([f"base {mean(base)}", *(difference(row, base) for row in settings)]), ". ".join(words)
 
 
 def shown(_claim, _base, settings):
     row = settings[0]
-    names = ("precision", "recall", "specificity", "f1")
-    macro = ", ".join(f"{name.replace('f1', 'F1')} {percent(row[f'macro_{name}_mean'])} %" for name in names)
-    return f"{mean(row)}; over the classes: {macro}; loss {float(row['test_loss_mean']):.3f}", "run"
+    names = {"precision": "precision", "recall": "recall", "specificity": "specificity", "f1": "F1"}
+    macro = ", ".join(f"{name} {percent(row[f'macro_{column}_mean'])} %{within(row, f'macro_{column}')}"
+                      for column, name in names.items())
+    loss = f"{float(row['test_loss_mean']):.3f}{within(row, 'test_loss', '.3f', 1)}"
+    return f"{mean(row)}{within(row, 'test_accuracy')}; over the classes: {macro}; loss {loss}", ""
 
 
-def less_overfitting(_claim, base, settings):
-    """Whether the interval of any setting's rise of the validation loss, or the one value of all its seeds, lies below the base's."""
+def overfitting(_claim, base, settings):
+    """The rise of the validation loss after its lowest epoch."""
     rise = "val_loss_rise"
-    texts = [f"{row['label']}: {float(row[rise + '_mean']):.2f} (gap {percent(row['accuracy_gap_mean'])})" for row in [base, *settings]]
-    measured = "rise of the validation loss (gap in points): " + "; ".join(texts)
-    if not base[rise + "_ci_low"]:
-        return measured, "one seed: no interval"
-    high = {row["label"]: row[rise + "_ci_high"] or (row[rise + "_mean"] if row[rise + "_std"] else "inf") for row in settings}
-    below = [label for label, end in high.items() if float(end) < float(base[rise + "_ci_low"])]
-    return measured, f"held: {'; '.join(below)}" if below else "inconclusive"
+    texts = [f"{row['label']}: {signed(row[f'{rise}_mean'])}{within(row, rise, '+.2f', 1)}, gap {percent(row['accuracy_gap_mean'])}"
+             for row in [base, *settings]]
+    return "rise of the validation loss, and gap in points: " + "; ".join(texts), ""
 
 
-RULES = {"accuracy": accuracy, "loss": loss, "better": compared, "worse": compared, "open": answered, "shown": shown,
-         "less overfitting": less_overfitting}
+RULES = {"accuracy": accuracy, "loss": loss, "verdicts": verdicts, "shown": shown, "overfitting": overfitting}
+VERDICTS = ("better", "worse", "equivalent", "inconclusive", "unstable")
 
 
-def differences(base, settings):
-    """The base, then each setting's difference to it."""
-    texts = [f"base {mean(base)}"]
-    for row in settings:
-        if row["difference_mean"]:
-            few = f" (n = {row['difference_pairs']})" if row["difference_pairs"] != base["test_accuracy_n"] else ""
-            texts.append(f"{row['label']} {100 * float(row['difference_mean']):+.1f}{few}".replace("-", "−"))
-    return "; ".join(texts)
+def difference(row, base):
+    """A setting's difference with its interval, or why there is none."""
+    if not row["difference"]:
+        return f"{row['label']}: {row['no_interval_because']}"
+    few = f" (n = {row['test_accuracy_n']})" if row["test_accuracy_n"] != base["test_accuracy_n"] else ""
+    interval = within(row, "difference", "+.2f", 1) or " (no interval)"
+    return f"{row['label']} {signed(row['difference'])}{interval}{few}"
+
+
+def within(row, name, form=".1f", scale=100):
+    """The interval of a number in brackets, as a rule 95 % of its mean; nothing where it has none."""
+    low, high = (row[f"{name}_ci_{end}"] for end in ("low", "high"))
+    return f" ({signed(low, form, scale)} to {signed(high, form, scale)})" if low else ""
+
+
+def signed(number, form="+.2f", scale=1):
+    return format(scale * float(number), form).replace("-", "−")
 
 
 def mean(row):
@@ -191,7 +210,7 @@ def ended(experiment):
 
 def penalty(experiment):
     """The mean penalty of its trials over the steps of their selected epoch; 0 where none has one."""
-    best = {(row["id"], row["best_epoch"]) for row in ended(experiment) if row["best_epoch"]}
+    best = {(row["id"], row["best_epoch"]) for row in ended(experiment) if row["best_epoch"] and row["role"] == "comparison"}
     found = [float(row["value"]) for row in read(experiment, "history.csv")
              if row["metric"] == "penalty" and (row["trial"], row["epoch"]) in best]
     return statistics.fmean(found) if found else 0.0
