@@ -14,6 +14,8 @@ use crate::inference::evaluate::{Evaluator, SplitName};
 use crate::inference::load::{Loaded, load};
 use crate::inference::{predict, side_by_side};
 use crate::models;
+use crate::report::Study;
+use crate::report::baseline::against;
 use crate::report::compare::caveats;
 use crate::report::show::{Choice, Listing, Request, View};
 use crate::report::summary::summarize;
@@ -60,6 +62,12 @@ enum Command {
         /// Where the comparison of several folders goes
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        /// Compare every setting with this one instead, such as relu or 'activation: relu', print that and change no file
+        #[arg(long, value_name = "SETTING", conflicts_with = "out")]
+        baseline: Option<String>,
+        /// With --baseline: print JSON
+        #[arg(long, requires = "baseline")]
+        json: bool,
         #[command(flatten)]
         folder: DataFolder,
     },
@@ -312,7 +320,8 @@ pub fn run(cli: Cli) -> Result<i32> {
         Command::Sweep(arguments) => run_sweep(&arguments),
         Command::Train(arguments) => run_train(&arguments),
         Command::Show(arguments) => run_show(arguments),
-        Command::Report { results, out, folder } => {
+        Command::Report { results, baseline: Some(baseline), json, .. } => run_baseline(&results, &baseline, json),
+        Command::Report { results, out, folder, .. } => {
             run_report(&results, out.as_deref(), &data::directory(folder.data.as_deref()))
         }
         Command::Evaluate(arguments) => run_evaluate(arguments),
@@ -449,10 +458,7 @@ fn plan_names(experiment: &Experiment, trial: &Trial) -> String {
 fn run_show(arguments: ShowArguments) -> Result<i32> {
     let ShowArguments { results, sort, reverse, filter: filters, columns, all, json } = arguments;
     let store = Store::open(&results)?;
-    let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
-    let experiment = &manifest.experiment;
-    let note = sweep::note(&manifest, experiment, None);
-    let mut study = sweep::study::study(experiment, &note, vec![], &store, &mut Default::default())?;
+    let mut study = stored_study(&results)?;
     for trial in study.trials.iter_mut().filter(|trial| trial.outcome.is_none()) {
         trial.history = store.history_so_far(&trial.id);
     }
@@ -510,6 +516,22 @@ fn run_report(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i3
     }
     say(&format!("tables and plots in {}", folder.display()))?;
     Ok(exit::DONE)
+}
+
+fn run_baseline(results: &[PathBuf], baseline: &str, json: bool) -> Result<i32> {
+    let [folder] = results else { bail!("--baseline compares the settings of one results folder") };
+    let study = stored_study(folder)?;
+    let found = against(&study, &summarize(&study), baseline)?;
+    say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() })?;
+    Ok(exit::DONE)
+}
+
+/// A results folder's experiment with what is stored of it.
+fn stored_study(folder: &Path) -> Result<Study> {
+    let store = Store::open(folder)?;
+    let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", folder.display()))?;
+    let note = sweep::note(&manifest, &manifest.experiment, None);
+    sweep::study::study(&manifest.experiment, &note, vec![], &store, &mut Default::default())
 }
 
 /// All networks are read before the first is scored, so that a wrong path costs no time.

@@ -3,6 +3,7 @@
 //! Everything here is a pure function; the caller writes the files. The order of work is
 //! trials → [`summary`] (one row a configuration, over its seeds) → [`tables`], [`overview`], [`plots`] and [`text`].
 
+pub mod baseline;
 pub mod compare;
 pub mod events;
 pub mod html;

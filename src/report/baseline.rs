@@ -1,0 +1,215 @@
+//! What was asked afterwards: every setting of a study against any one of them, by the same rule as the planned comparisons.
+
+use std::collections::HashSet;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::Study;
+use super::overview::{Grid, MISSING, markdown_table};
+use super::summary::{BlockSummary, Measure, Row};
+use super::words::{interval, p_value, points_of_margin, signed, some};
+use crate::spec::{base_seeds, choices};
+use crate::verdict::looks::{Replicates, looks};
+use crate::verdict::rule::{Difference, Group, Moderated, Terms, Verdict};
+
+/// A setting against the chosen baseline, in points of test accuracy.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pair {
+    pub setting: String,
+    /// Seeds of the setting and of the baseline: those of the last look that both have had.
+    pub n: usize,
+    pub baseline_n: usize,
+    pub difference: Option<f64>,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    pub p: Option<f64>,
+    pub verdict: &'static str,
+}
+
+/// All settings against one of them, each once. How many pairs are shown counts for how wide their intervals are.
+#[derive(Clone, Debug, Serialize)]
+pub struct Against {
+    pub baseline: String,
+    pub margin: f64,
+    pub pairs: Vec<Pair>,
+}
+
+/// `name` is a setting's label, alone or after its block: `relu`, `activation: relu`; `base` is the experiment's own.
+pub fn against(study: &Study, blocks: &[BlockSummary], name: &str) -> Result<Against> {
+    let settings = settings(blocks);
+    let named = |setting: &&Setting| setting.full == name || setting.row.variant.label == name;
+    let found: Vec<&Setting> = settings.iter().filter(named).collect();
+    let baseline = match found[..] {
+        [one] => one,
+        [] => bail!("--baseline {name}: there is no such setting; {}", choices(name, &names(&settings))),
+        _ => {
+            let names: Vec<String> = found.iter().map(|setting| setting.full.clone()).collect();
+            bail!("--baseline {name}: which one? {}", names.join(", "))
+        }
+    };
+    let others: Vec<&Setting> =
+        settings.iter().filter(|own| own.row.variant.configuration != baseline.row.variant.configuration).collect();
+    let stable = settings.iter().filter(|setting| !setting.is_unstable());
+    let values: Vec<Vec<f64>> = stable.map(|setting| setting.accuracies(usize::MAX)).collect();
+    let group = Group::new(values.iter().map(Vec::as_slice));
+    let pair = |other: &&Setting| pair(study, &group, baseline, other, others.len());
+    Ok(Against { baseline: baseline.full.clone(), margin: study.margin, pairs: others.iter().map(pair).collect() })
+}
+
+/// A configuration of the study, under the first name that it has there.
+struct Setting<'a> {
+    row: &'a Row<'a>,
+    full: String,
+    /// How many settings the block's base is compared with; none where this is no base.
+    compared: Option<usize>,
+    verdict: Verdict,
+}
+
+fn settings<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Setting<'a>> {
+    let mut seen = HashSet::new();
+    let rows =
+        blocks.iter().flat_map(|block| block.rows.iter().enumerate().map(move |(place, row)| (block, place, row)));
+    let new = rows.filter(|(_, _, row)| seen.insert(row.variant.configuration));
+    new.map(|(block, place, row)| {
+        let full =
+            if place == 0 { row.variant.label.clone() } else { format!("{}: {}", block.block.id, row.variant.label) };
+        let compared = (place == 0).then_some(block.progress.settings.len());
+        Setting { row, full, compared, verdict: row.verdict() }
+    })
+    .collect()
+}
+
+fn names<'a>(settings: &'a [Setting]) -> Vec<&'a str> {
+    settings.iter().map(|setting| setting.full.as_str()).collect()
+}
+
+impl Setting<'_> {
+    fn is_unstable(&self) -> bool {
+        self.verdict == Verdict::Unstable || self.row.diverged().next().is_some()
+    }
+
+    /// Test accuracies in percent of those of the first `seeds` trials that are done.
+    fn accuracies(&self, seeds: usize) -> Vec<f64> {
+        let first = self.row.variant.trial_ids.iter().take(seeds);
+        let trials = first.filter_map(|id| self.row.trials.iter().find(|trial| trial.id == *id));
+        trials.filter_map(|trial| Some(100.0 * Measure::TestAccuracy.of(trial)?)).collect()
+    }
+
+    /// The seeds of its own that a look at `seeds` has.
+    fn seeds_of_look(&self, seeds: usize) -> usize {
+        self.compared.map_or(seeds, |settings| base_seeds(settings, seeds))
+    }
+}
+
+fn pair(study: &Study, group: &Group, baseline: &Setting, other: &Setting, pairs: usize) -> Pair {
+    let (look, share) = last_look(study, baseline, other);
+    let [base, own] = [baseline, other]
+        .map(|setting| setting.accuracies(look.map_or(usize::MAX, |look| setting.seeds_of_look(look))));
+    let terms = Terms { settings: pairs, share, margin: study.margin };
+    let sides: Option<(Moderated, Moderated)> = group.moderate(&own).zip(group.moderate(&base));
+    let unstable = [baseline, other].iter().any(|setting| setting.is_unstable());
+    let difference = sides.filter(|_| !unstable).and_then(|(own, base)| Difference::new(&own, &base, &terms));
+    let verdict = match difference {
+        _ if unstable => Verdict::Unstable,
+        Some(difference) => difference.verdict(study.margin),
+        None => Verdict::Inconclusive,
+    };
+    Pair {
+        setting: other.full.clone(),
+        n: own.len(),
+        baseline_n: base.len(),
+        difference: difference.map(|difference| difference.value),
+        low: difference.map(|difference| difference.low),
+        high: difference.map(|difference| difference.high),
+        p: difference.map(|difference| difference.p),
+        verdict: verdict.word(),
+    }
+}
+
+/// The last look that both have had, with its share of the error rate; all trials where the seeds are fixed.
+fn last_look(study: &Study, one: &Setting, other: &Setting) -> (Option<usize>, f64) {
+    let Replicates::Settle { most } = study.replicates else { return (None, 1.0) };
+    let has = |setting: &Setting, look: usize| setting.accuracies(usize::MAX).len() >= setting.seeds_of_look(look);
+    let looks = looks(most);
+    let last = (0..looks.len()).rev().find(|place| has(one, looks[*place]) && has(other, looks[*place]));
+    let Some(last) = last else { return (Some(0), 1.0) };
+    let before = if last == 0 { 0 } else { looks[last - 1] };
+    (Some(looks[last]), (looks[last] - before) as f64 / most as f64)
+}
+
+impl std::fmt::Display for Against {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let header = ["Setting", "n", "n of the baseline", "Difference (points)", "Interval (points)", "p", "Verdict"];
+        let rows = self.pairs.iter().map(|pair| {
+            let numbers = pair.difference.zip(pair.low.zip(pair.high)).zip(pair.p);
+            let [difference, between, p] = match numbers {
+                None => [MISSING, MISSING, MISSING].map(str::to_owned),
+                Some(((value, (low, high)), p)) => {
+                    let shown = Difference { value, low, high, p, standard_error: 0.0, freedom: 0, critical: 0.0 };
+                    [signed(value, 2), interval(&shown), p_value(p).trim_start_matches("= ").to_owned()]
+                }
+            };
+            let counts = [pair.n, pair.baseline_n].map(|n| n.to_string());
+            let [n, baseline_n] = counts;
+            vec![pair.setting.clone(), n, baseline_n, difference, between, p, pair.verdict.to_owned()]
+        });
+        let table = markdown_table(&Grid { header: header.map(str::to_owned).to_vec(), rows: rows.collect() });
+        let names: Vec<String> = self.pairs.iter().map(|pair| pair.setting.clone()).collect();
+        writeln!(
+            f,
+            "Against {}, which was asked afterwards ({}):\n\n{}",
+            self.baseline,
+            some(&names, 3),
+            table.trim_end()
+        )?;
+        write!(
+            f,
+            "\nThe intervals of the {} pairs hold together with 95 % confidence; equivalent: within ±{}.",
+            self.pairs.len(),
+            points_of_margin(self.margin)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{example, summary::summarize};
+
+    fn pairs(baseline: &str) -> Result<Against> {
+        let study = example::study(&[("init", &[("base", 0.5), ("good", 0.6), ("best", 0.7)])], 5, 3);
+        against(&study, &summarize(&study), baseline)
+    }
+
+    #[test]
+    fn any_setting_can_be_the_baseline_and_all_pairs_count() {
+        let found = pairs("init: good").unwrap();
+        let verdicts: Vec<(&str, &str)> =
+            found.pairs.iter().map(|pair| (pair.setting.as_str(), pair.verdict)).collect();
+        assert_eq!(verdicts, [("base", "worse"), ("init: best", "better")]);
+        assert_eq!(pairs("good").unwrap().baseline, "init: good");
+        let text = found.to_string();
+        assert!(text.contains("Against init: good") && text.contains("of the 2 pairs"), "{text}");
+    }
+
+    #[test]
+    fn against_the_base_it_is_what_the_block_says() {
+        let study = example::study(&[("init", &[("base", 0.5), ("good", 0.51), ("best", 0.7)])], 5, 3);
+        let blocks = summarize(&study);
+        let found = against(&study, &blocks, "base").unwrap();
+        for (pair, row) in found.pairs.iter().zip(&blocks[0].rows[1..]) {
+            let planned = row.difference().unwrap();
+            assert_eq!(
+                (pair.low, pair.high, pair.verdict),
+                (Some(planned.low), Some(planned.high), row.verdict().word())
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_gets_the_ones_there_are() {
+        let error = pairs("god").unwrap_err().to_string();
+        assert!(error.contains("--baseline god: there is no such setting"), "{error}");
+    }
+}
