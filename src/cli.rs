@@ -230,7 +230,8 @@ With a folder among the arguments the output is CSV (commas, quotes where a name
   image,first,first_probability,second,second_probability,third,third_probability
 with probabilities in 0 to 1, the highest first.
 
-A picture that cannot be read is named on standard error and does not stop the others; the exit code is then 1.";
+A picture that cannot be read, or a folder without any, is named on standard error and does not stop the others; the exit
+code is then 1.";
 
 const SHOW_HELP: &str = "\
 The columns are those of trials.csv; a configuration key may go by its last part where that is clear: lr, optimizer.

@@ -487,6 +487,24 @@ fn bad_files_are_named_and_the_others_answered() {
     assert_eq!(objects[1]["error"], "mixed/empty.png: the file is empty");
 }
 
+#[test]
+fn folders_without_pictures_are_named() {
+    let outer = picture_folder("outer");
+    for name in ["below/deeper", "empty", "hidden", "full"] {
+        fs::create_dir_all(outer.join(name)).unwrap();
+    }
+    fs::write(outer.join("below/one.png"), one_pixel()).unwrap();
+    fs::write(outer.join("hidden/.one.png"), one_pixel()).unwrap();
+    fs::write(outer.join("full/one.png"), one_pixel()).unwrap();
+    for name in ["outer", "outer/empty", "outer/hidden", "outer/below/deeper"] {
+        let ended = lab().run(&format!("predict {} {name}", folder_of_base())).expect(FAILED);
+        ended.saying(&[&format!("{name}: a folder without pictures")]);
+        assert!(predicted(name, FAILED)[0]["error"].as_str().unwrap().starts_with(name));
+    }
+    let ended = lab().run(&format!("predict {} outer outer/full", folder_of_base())).expect(FAILED);
+    assert!(ended.out.lines().nth(1).unwrap().starts_with("outer/full/one.png,"), "{}", ended.out);
+}
+
 fn folder_of_base() -> String {
     folder(&trials().base)
 }
