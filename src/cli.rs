@@ -235,12 +235,17 @@ A network sees the middle square of a picture at 32×32 pixels, turned as its EX
 transparent; of an animation it sees the first frame. A picture may take 512 MiB of memory, which 20,000×20,000 grey
 pixels do not reach.
 
+A TIFF or BigTIFF may have grey, RGB, CMYK or palette samples of 1 to 32 or 64 bits (a palette up to 16, YCbCr 8),
+floating-point ones in 0 to 1, opacity, strips, tiles or planes, and no compression, LZW, Deflate, PackBits, JPEG or fax
+group 4. What else there is (signed samples, Lab colours, Zstandard, ...) is refused by name.
+
 A folder stands for the files in it, in the order of their names, without its subfolders and names that begin with a dot.
 With a folder among the arguments the output is CSV (commas, quotes where a name needs them), one line a picture under
   image,first,first_probability,second,second_probability,third,third_probability
 with probabilities in 0 to 1, the highest first.
 
-A picture that cannot be read is named on standard error and does not stop the others; the exit code is then 1.";
+A picture that cannot be read, or a folder without any, is named on standard error and does not stop the others; the exit
+code is then 1.";
 
 const SHOW_HELP: &str = "\
 The columns are those of trials.csv; a configuration key may go by its last part where that is clear: lr, optimizer.

@@ -4,6 +4,9 @@
 // Each test binary uses a part of it.
 #[allow(dead_code)]
 mod common;
+#[allow(dead_code)]
+#[path = "pictures/table.rs"]
+mod table;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -351,7 +354,9 @@ fn a_picture_gives_the_same_answer_in_every_format() {
     let folder = picture_folder("formats");
     let rgb = DynamicImage::from(large_picture(3));
     let grey = rgb.to_luma8();
-    for extension in ["png", "bmp", "webp", "tiff", "gif"] {
+    fs::write(folder.join("rgb.tiff"), tiff(&rgb)).unwrap();
+    fs::write(folder.join("grey.tiff"), tiff(&DynamicImage::from(grey.clone()))).unwrap();
+    for extension in ["png", "bmp", "webp", "gif"] {
         rgb.save(folder.join(format!("rgb.{extension}"))).unwrap();
         DynamicImage::from(grey.clone()).to_rgb8().save(folder.join(format!("grey.{extension}"))).unwrap();
     }
@@ -378,6 +383,11 @@ fn a_picture_gives_the_same_answer_in_every_format() {
         let difference = top[0]["probability"].as_f64().unwrap() - expected[0]["probability"].as_f64().unwrap();
         assert!(difference.abs() <= tolerance, "{name}: {difference}");
     }
+}
+
+fn tiff(picture: &DynamicImage) -> Vec<u8> {
+    let rgb = picture.to_rgb8();
+    table::one_strip(1, 2, &[8; 3], rgb.dimensions(), rgb.as_raw())
 }
 
 /// A GIF whose first frame is `first` and whose second is black.
@@ -470,7 +480,9 @@ fn bad_files_are_named_and_the_others_answered() {
     fs::write(folder.join("text.png"), b"this is no picture\n").unwrap();
     fs::write(folder.join(".hidden"), b"no picture, but nobody asked").unwrap();
     fs::create_dir(folder.join("below")).unwrap();
-    for extension in ["png", "jpeg", "gif", "bmp", "webp", "tiff"] {
+    let whole = tiff(&DynamicImage::from(large_picture(2)));
+    fs::write(folder.join("cut.tiff"), &whole[..whole.len() * 2 / 3]).unwrap();
+    for extension in ["png", "jpeg", "gif", "bmp", "webp"] {
         let mut bytes = std::io::Cursor::new(vec![]);
         let format = ImageFormat::from_extension(extension).unwrap();
         DynamicImage::from(large_picture(2)).write_to(&mut bytes, format).unwrap();
@@ -495,6 +507,24 @@ fn bad_files_are_named_and_the_others_answered() {
     let objects = predicted("mixed/one.png mixed/empty.png", FAILED);
     assert_eq!(objects[0]["top"].as_array().unwrap().len(), 3);
     assert_eq!(objects[1]["error"], "mixed/empty.png: the file is empty");
+}
+
+#[test]
+fn folders_without_pictures_are_named() {
+    let outer = picture_folder("outer");
+    for name in ["below/deeper", "empty", "hidden", "full"] {
+        fs::create_dir_all(outer.join(name)).unwrap();
+    }
+    fs::write(outer.join("below/one.png"), one_pixel()).unwrap();
+    fs::write(outer.join("hidden/.one.png"), one_pixel()).unwrap();
+    fs::write(outer.join("full/one.png"), one_pixel()).unwrap();
+    for name in ["outer", "outer/empty", "outer/hidden", "outer/below/deeper"] {
+        let ended = lab().run(&format!("predict {} {name}", folder_of_base())).expect(FAILED);
+        ended.saying(&[&format!("{name}: a folder without pictures")]);
+        assert!(predicted(name, FAILED)[0]["error"].as_str().unwrap().starts_with(name));
+    }
+    let ended = lab().run(&format!("predict {} outer outer/full", folder_of_base())).expect(FAILED);
+    assert!(ended.out.lines().nth(1).unwrap().starts_with("outer/full/one.png,"), "{}", ended.out);
 }
 
 fn folder_of_base() -> String {

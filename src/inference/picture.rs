@@ -7,6 +7,9 @@ use image::imageops::{FilterType, resize};
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, Rgba};
 
+use super::jpeg::whole_picture;
+use super::tiff;
+
 /// A picture's pixels may take so much memory, which 20,000×20,000 pixels of one byte do not reach; decoders may take as
 /// much again for themselves.
 const MAX_PIXEL_BYTES: u64 = 512 << 20;
@@ -19,27 +22,43 @@ const MEGABYTE: u64 = 1_000_000;
 /// Not a whole picture of a kind that is read here, or one with too many pixels.
 pub fn small_square(bytes: &[u8], side: u32) -> Result<Vec<u8>> {
     ensure!(!bytes.is_empty(), "the file is empty");
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let format = reader.format().filter(|format| format.reading_enabled());
+    let (picture, orientation) = if tiff::begins(bytes) { tiff::middle_square(bytes)? } else { decode(bytes)? };
+    let mut small = DynamicImage::from(resize(&Square::of(&picture), side, side, FilterType::Triangle));
+    small.apply_orientation(orientation);
+    Ok(small.into_rgb8().into_raw())
+}
+
+/// A picture of another kind than TIFF, and how it is to be turned.
+fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation)> {
+    let format = image::guess_format(bytes).ok().filter(|format| format.reading_enabled());
     let format = format.context("not a picture that can be read here; valid: PNG, JPEG, GIF, BMP, WebP, TIFF")?;
-    ensure!(format != ImageFormat::Jpeg || is_whole_jpeg(bytes), "the file is cut off");
+    let bytes = if format == ImageFormat::Jpeg { whole_picture(bytes).context("the file is cut off")? } else { bytes };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_PIXEL_BYTES);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(in_words)?;
-    let (width, height) = decoder.dimensions();
-    ensure!(
-        decoder.total_bytes() <= MAX_PIXEL_BYTES,
-        "{width}×{height} pixels take {} MB, more than the {} MB that are read; make it smaller",
-        decoder.total_bytes() / MEGABYTE,
-        MAX_PIXEL_BYTES / MEGABYTE
-    );
+    check_size(decoder.dimensions(), decoder.total_bytes())?;
     // Damaged notes about a picture do not spoil its pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let picture = DynamicImage::from_decoder(decoder).map_err(in_words)?;
-    let mut small = DynamicImage::from(resize(&Square::middle(&picture), side, side, FilterType::Triangle));
-    small.apply_orientation(orientation);
-    Ok(small.into_rgb8().into_raw())
+    Ok((DynamicImage::from_decoder(decoder).map_err(in_words)?, orientation))
+}
+
+/// Refuses pixels that take too much memory.
+pub(super) fn check_size((width, height): (u32, u32), bytes: u64) -> Result<()> {
+    ensure!(
+        bytes <= MAX_PIXEL_BYTES,
+        "{width}×{height} pixels take {} MB, more than the {} MB that are read; make it smaller",
+        bytes / MEGABYTE,
+        MAX_PIXEL_BYTES / MEGABYTE
+    );
+    Ok(())
+}
+
+/// The left column, the top row and the side of the middle square.
+pub(super) fn middle((width, height): (u32, u32)) -> (u32, u32, u32) {
+    let side = width.min(height);
+    ((width - side) / 2, (height - side) / 2, side)
 }
 
 /// Once: these errors repeat their causes in their own text.
@@ -48,15 +67,6 @@ fn in_words(error: ImageError) -> anyhow::Error {
         ImageError::IoError(cause) if cause.kind() == ErrorKind::UnexpectedEof => anyhow!("the file is cut off"),
         other => anyhow!("{other}"),
     }
-}
-
-/// The decoder fills the rest of a JPEG that is cut off with grey, so look for the end of the last scan: neither marker can
-/// occur among its data.
-fn is_whole_jpeg(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: [u8; 2] = [0xFF, 0xDA];
-    const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
-    let last = |marker| bytes.windows(2).rposition(|pair| pair == marker);
-    last(END_OF_IMAGE) > last(START_OF_SCAN)
 }
 
 /// The middle square of a picture on white, without a copy of the picture.
@@ -68,10 +78,9 @@ struct Square<'a> {
 }
 
 impl Square<'_> {
-    fn middle(picture: &DynamicImage) -> Square<'_> {
-        let (width, height) = picture.dimensions();
-        let side = width.min(height);
-        Square { picture, left: (width - side) / 2, top: (height - side) / 2, side }
+    fn of(picture: &DynamicImage) -> Square<'_> {
+        let (left, top, side) = middle(picture.dimensions());
+        Square { picture, left, top, side }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
@@ -62,6 +62,7 @@ pub fn predict(
     path: &Path,
     device: Device,
 ) -> Result<Prediction> {
+    ensure!(!path.is_dir(), "{}: a folder without pictures directly in it; name the folders below it", path.display());
     let bytes = read_limited(path, MAX_FILE_BYTES)?;
     let pixels = picture::small_square(&bytes, SIDE).with_context(|| path.display().to_string())?;
     let planes = Tensor::from_slice(&pixels).view([1, SIDE as i64, SIDE as i64, 3]).permute([0, 3, 1, 2]);
@@ -74,7 +75,8 @@ pub fn predict(
     Ok(Prediction { image: path.display().to_string(), top: order.iter().take(TOP).map(guess).collect() })
 }
 
-/// The files among `paths`, and those directly in the folders among them, in order of their names and without hidden ones.
+/// The files among `paths`, and those directly in the folders among them, in order of their names and without hidden ones;
+/// a folder without any stands for itself, so that it is not passed over in silence.
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = vec![];
     for path in paths {
@@ -87,6 +89,9 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         inside.retain(|path| path.is_file() && !is_hidden(path));
         inside.sort();
+        if inside.is_empty() {
+            inside.push(path.clone());
+        }
         files.extend(inside);
     }
     Ok(files)

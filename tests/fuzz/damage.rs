@@ -57,6 +57,17 @@ pub fn bytes(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
+/// One to three numbers near the end, where the directory of a TIFF is, replaced by others.
+pub fn directory(file: &mut [u8], random: &mut Random) {
+    const NUMBERS: [u32; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64, 0xFFFF, 0xFFFF_FFFF];
+    for _ in 0..=random.below(3) {
+        let size = 1 << random.below(3);
+        let at = file.len().saturating_sub(size + random.below(300));
+        let number = random.of(&NUMBERS).to_le_bytes();
+        file[at..].iter_mut().zip(&number[..size]).for_each(|(byte, new)| *byte = *new);
+    }
+}
+
 /// One to three edits of a text's words, numbers and signs: one replaced by its like in the text or in `others`, put
 /// before another, removed, or two swapped.
 pub fn words(text: &mut Vec<u8>, others: &[&str], random: &mut Random) {

@@ -3,9 +3,15 @@
 //! were refused; `RUNNER_FUZZ_FIRST=N RUNNER_FUZZ_ROUNDS=1` repeats the round that a failure names.
 #![cfg(target_os = "linux")]
 
+#[allow(dead_code)] // Other tests use the rest.
+#[path = "../common/mod.rs"]
+mod common;
 mod damage;
 mod memory;
 mod seeds;
+#[allow(dead_code)]
+#[path = "../pictures/table.rs"]
+mod table;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,6 +24,7 @@ use memory::Peak;
 use runner::data::cifar::{Assembly, Layout};
 use runner::data::{archive, python};
 use runner::inference::load;
+use runner::inference::picture::small_square;
 use runner::spec::{Experiment, Overrides};
 use runner::train::checkpoint;
 
@@ -25,11 +32,23 @@ const DEFAULT_ROUNDS: u64 = 2_000;
 /// Of the processor. No input here is worth more; only a hang takes so long.
 const LONGEST: Duration = Duration::from_secs(20);
 const MOST_BYTES: usize = 512 << 20;
+/// A picture's pixels may take 512 MiB, and what they are unpacked from as much again.
+const MOST_BYTES_OF_PICTURES: usize = 1100 << 20;
 /// Kinds of outcomes that are shown.
 const SHOWN: usize = 16;
 
 /// Feeds damaged copies of `seeds` to `target`: most of them with edits that keep the `format`, some with edits of any bytes.
 fn fuzz(
+    name: &str,
+    seeds: &[Vec<u8>],
+    format: impl Fn(&mut Vec<u8>, &mut Random),
+    target: impl Fn(&[u8]) -> Result<()>,
+) {
+    fuzz_within(MOST_BYTES, name, seeds, format, target);
+}
+
+fn fuzz_within(
+    most_bytes: usize,
     name: &str,
     seeds: &[Vec<u8>],
     format: impl Fn(&mut Vec<u8>, &mut Random),
@@ -68,7 +87,7 @@ fn fuzz(
         resident >> 20
     );
     show(outcomes, rounds);
-    assert!(held.max(resident) < MOST_BYTES, "{name}: {held} bytes held at a time, {resident} resident");
+    assert!(held.max(resident) < most_bytes, "{name}: {held} bytes held at a time, {resident} resident");
 }
 
 /// Targets run one after another, so that the peak is one target's.
@@ -226,6 +245,13 @@ fn python_batches() {
     fuzz("python batch", &seeds::pickles(), damage::pickle, |bytes| {
         python::parse(bytes, Assembly::new().slot(0, "fuzz".to_owned())?)
     });
+}
+
+#[test]
+fn pictures() {
+    let numbers = |file: &mut Vec<u8>, random: &mut Random| damage::directory(file, random);
+    let read = |bytes: &[u8]| small_square(bytes, 32).map(drop);
+    fuzz_within(MOST_BYTES_OF_PICTURES, "picture", &seeds::pictures(), numbers, read);
 }
 
 #[test]

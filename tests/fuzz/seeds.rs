@@ -3,8 +3,11 @@
 use std::io::Write;
 
 use crate::damage::RECORD_BYTES;
+use crate::table::{self, PLAIN};
 use flate2::write::GzEncoder;
-use flate2::{Compression, Crc};
+use flate2::{Compression as Level, Crc};
+use image::ExtendedColorType;
+use image::codecs::jpeg::JpegEncoder;
 use runner::data::cifar::Layout;
 use runner::models::{Network, State, layers};
 use runner::spec::config::Model;
@@ -214,7 +217,7 @@ fn builder(members: &[(&str, EntryType, usize)]) -> Vec<u8> {
 }
 
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(vec![], Compression::fast());
+    let mut encoder = GzEncoder::new(vec![], Level::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
@@ -236,4 +239,35 @@ pub fn stored_gzip(bytes: &[u8]) -> Vec<u8> {
     crc.update(bytes);
     packed.extend([crc.sum().to_le_bytes(), (bytes.len() as u32).to_le_bytes()].as_flattened());
     packed
+}
+
+/// TIFFs of every colour model, compression and predictor, and a JPEG and a TIFF with JPEGs in it.
+pub fn pictures() -> Vec<Vec<u8>> {
+    use table::Colour::{BlackIsZero, Cmyk, Palette, Rgb, WhiteIsZero, YCbCr};
+    use table::Compression::{Deflate, Lzw, PackBits};
+    let kinds = [
+        table::Kind { colour: Palette, bits: 4, ..PLAIN },
+        table::Kind { colour: Cmyk, big_endian: true, tiled: true, compression: Lzw, ..PLAIN },
+        table::Kind { colour: YCbCr, subsampling: (2, 2), compression: PackBits, ..PLAIN },
+        table::Kind { colour: WhiteIsZero, bits: 12, reversed_bits: true, ..PLAIN },
+        table::Kind {
+            colour: BlackIsZero,
+            bits: 32,
+            format: table::Format::Float,
+            predictor: 3,
+            compression: Deflate,
+            ..PLAIN
+        },
+        table::Kind { colour: Rgb, bits: 16, extra: Some(vec![0, 1]), predictor: 2, compression: Lzw, ..PLAIN },
+        table::Kind { colour: Rgb, extra: Some(vec![2]), planar: true, big_tiff: true, ..PLAIN },
+    ];
+    let mut random = crate::common::Random(6);
+    let mut files: Vec<Vec<u8>> = kinds.iter().map(|kind| table::picture(kind, &mut random).file).collect();
+    let mut jpeg = vec![];
+    let pixels: Vec<u8> = (0..3 * 40 * 30).map(|_| random.below(256) as u8).collect();
+    JpegEncoder::new(&mut jpeg).encode(&pixels, 40, 30, ExtendedColorType::Rgb8).unwrap();
+    files.push(table::one_strip(7, 6, &[8; 3], (40, 30), &jpeg));
+    files.push(table::one_strip(4, 0, &[1], (table::WIDTH as u32, 18), &table::fax(|x, y| (x * y) % 5 < 2)));
+    files.push(jpeg);
+    files
 }
