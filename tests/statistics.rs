@@ -87,7 +87,8 @@ fn a_wrong_number_is_found_whatever_it_is() {
     for (table, columns) in columns {
         columns.iter().for_each(|column| falsify(&results.join(table), column, "77"));
     }
-    let words = [("trials.csv", "role"), ("summary.csv", "verdict"), ("summary.csv", "taken"), ("summary.csv", BECAUSE)];
+    let words =
+        [("trials.csv", "role"), ("summary.csv", "verdict"), ("summary.csv", "taken"), ("summary.csv", BECAUSE)];
     for (table, column) in words {
         falsify(&results.join(table), column, "other");
     }
@@ -168,7 +169,8 @@ fn try_another_rate(copy: &Path, config: &Value) -> Value {
 /// A trial with the files of a stored one.
 fn imitate(copy: &Path, from: &Value, from_seed: u64, config: &Value, seed: u64, change: &dyn Fn(&mut Value)) {
     let id = |config: &Value, seed| trial_id(&serde_json::from_value(config.clone()).unwrap(), seed);
-    let (source, target) = (stored().join("trials").join(id(from, from_seed)), copy.join("trials").join(id(config, seed)));
+    let (source, target) =
+        (stored().join("trials").join(id(from, from_seed)), copy.join("trials").join(id(config, seed)));
     let read = |name: &str| serde_json::from_slice::<Value>(&fs::read(source.join(name)).unwrap()).unwrap();
     let (mut identity, mut result) = (read("config.json"), read("result.json"));
     identity["id"] = json!(id(config, seed));
