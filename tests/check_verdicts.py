@@ -88,7 +88,7 @@ class Group:
         self.settings = list(dict.fromkeys(setting for block in self.blocks.values() for setting in block))
         self.base_times = 2 if len(self.settings) >= 3 else 1
         self.undecided = {(block, place) for block, settings in self.blocks.items() for place in range(len(settings))}
-        self.out = set()
+        self.out, self.held = set(), False
         self.seeds = dict.fromkeys(self.settings, 0)
         self.look = 0
 
@@ -150,7 +150,7 @@ class Group:
             if stage:
                 return stage
             if not self.open():
-                return "Settled"
+                return "Held" if self.held else "Settled"
         return "Exhausted"
 
     def take_look(self, look, share):
@@ -172,10 +172,11 @@ class Group:
                 self.leave_out(setting, without("inconclusive", "BaseFailed", look, seeds[self.base]))
             return "Held"
         self.look = look
+        self.leave_out_unstable(seeds)
         for setting in self.open():
             if "failed" in ends[setting]:
+                self.held = True
                 self.leave_out(setting, without("inconclusive", "Failed", look, seeds[self.base]))
-        self.leave_out_unstable(seeds)
         samples = {setting: accuracies(ends[setting]) for setting in self.settings if setting not in self.out}
         self.compare(samples, accuracies(ends[self.base]), share)
         return None

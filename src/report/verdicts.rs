@@ -101,7 +101,7 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
             Stage::Waiting(next) => format!("trials for the look at {next} seeds are under way"),
             Stage::Settled => "all settled".to_owned(),
             Stage::Exhausted => "the most seeds allowed are reached, and what is inconclusive stays so".to_owned(),
-            Stage::Held => "held by a failed trial of the base".to_owned(),
+            Stage::Held => "held by failed trials until they are rerun".to_owned(),
             Stage::Ended => "ended by the unstable base".to_owned(),
         };
         format!("{settings}: {look}; {stage}")
@@ -191,8 +191,8 @@ pub fn how_to_read(study: &Study) -> String {
          zero is better, wholly below is worse, wholly within ±{} is equivalent; anything else is inconclusive, which is not the \
          same as equal. A setting of which a trial diverged, or of which some trials are at chance and others not, is unstable and \
          has no interval.\n\n\
-         There is one split and one test set: the intervals cover what training leaves to chance, not other images. For one \
-         accuracy 10,000 test images leave ±0.5 points open, whatever is done over seeds.\n\n\
+         There is one split and one test set: the intervals cover what training leaves to chance, not other images. One \
+         accuracy on 10,000 test images has a standard error of about 0.5 points for that alone.\n\n\
          The accuracy gap is training minus test accuracy, the loss gap test minus training loss, both of the selected epoch's \
          weights. Seconds are wall-clock time: where the machine did other work or a worker was suspended, they say little, and \
          epochs compare better.",

@@ -43,7 +43,7 @@ fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progre
         Stage::Waiting(look) => format!("{open} go on to {look} seeds"),
         Stage::Exhausted => format!("{open} stay open at the most seeds allowed"),
         Stage::Settled => "all settled".to_owned(),
-        Stage::Held => "held by a failed trial of the base; --rerun failed".to_owned(),
+        Stage::Held => "held by failed trials; --rerun failed runs them again".to_owned(),
         Stage::Ended => "the base is unstable, so nothing can be compared with it".to_owned(),
     };
     let unstable = if unstable > 0 { format!(", {unstable} unstable") } else { String::new() };

@@ -82,7 +82,7 @@ pub enum Stage {
     Settled,
     /// The last look has been taken, and some comparisons are still open.
     Exhausted,
-    /// A trial of the base failed.
+    /// A trial of the base failed, or of each setting that is still open: its rerun goes on.
     Held,
     /// The base is unstable.
     Ended,
@@ -204,7 +204,7 @@ impl<'a> Members<'a> {
     }
 
     fn settle(&mut self, most: usize) -> Progress {
-        let mut before = 0;
+        let (mut before, mut held) = (0, false);
         for look in looks(most) {
             let wanted = self.open.iter().map(|setting| (*setting, look));
             let base = (self.base, base_seeds(self.settings.len(), look));
@@ -223,12 +223,13 @@ impl<'a> Members<'a> {
                 self.give_up(Reason::BaseFailed);
                 return self.progress(before, Stage::Held);
             }
-            self.drop_failed();
+            // An unstable setting stays so, whatever a rerun of a failed trial brings.
             self.drop_unstable();
+            held |= self.drop_failed();
             self.compare_open((look - before) as f64 / most as f64);
             before = look;
             if self.open.is_empty() {
-                return self.progress(look, Stage::Settled);
+                return self.progress(look, if held { Stage::Held } else { Stage::Settled });
             }
         }
         self.progress(before, Stage::Exhausted)
@@ -252,22 +253,24 @@ impl<'a> Members<'a> {
         (0..count).map(|seed| stored.get(seed).copied().unwrap_or(End::Pending)).collect()
     }
 
-    fn drop_failed(&mut self) {
-        self.drop(Reason::Failed, |ends| ends.contains(&End::Failed));
+    fn drop_failed(&mut self) -> bool {
+        self.drop(Reason::Failed, |ends| ends.contains(&End::Failed))
     }
 
-    fn drop_unstable(&mut self) {
-        self.drop(Reason::Unstable, is_unstable);
+    fn drop_unstable(&mut self) -> bool {
+        self.drop(Reason::Unstable, is_unstable)
     }
 
-    /// Takes open settings out of the group.
-    fn drop(&mut self, reason: Reason, is_out: fn(&[End]) -> bool) {
+    /// Takes open settings out of the group. Whether there were any.
+    fn drop(&mut self, reason: Reason, is_out: fn(&[End]) -> bool) -> bool {
         let gone: Vec<usize> = self.open.iter().copied().filter(|setting| is_out(&self.ends_of(*setting))).collect();
+        let any = !gone.is_empty();
         for setting in gone {
             self.mark(setting, reason);
             self.open.remove(&setting);
             self.out.insert(setting);
         }
+        any
     }
 
     fn give_up(&mut self, reason: Reason) {
