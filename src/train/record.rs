@@ -1,4 +1,8 @@
 //! What a trial measured: plain data, written by `trial.rs`, stored by `sweep/store.rs`, read by `report/`.
+//!
+//! Trials are stored for good. A new field has a serde default and is not written where it has it
+//! (`#[serde(default, skip_serializing_if = ...)]`), so that what earlier versions stored is read, and stays, as it is;
+//! `tests/stored.rs` has files of such versions.
 
 use serde::{Deserialize, Serialize};
 
