@@ -91,6 +91,7 @@ fn a_stored_trial_is_loaded_with_what_it_has() {
         let scores = trial.outcome.scores.unwrap();
         assert_eq!((scores.best_epoch, scores.test.accuracy, trial.history.len()), (1, 0.304, 1));
         assert_eq!((scores.val.loss, scores.val.accuracy), (trial.history[0].val_loss, trial.history[0].val_accuracy));
+        assert_eq!((scores.last_test, scores.evidence, trial.predictions), (None, None, None));
         assert!(trial.showcase.is_some_and(|showcase| showcase.mistakes.len() == 25));
         assert!(store.load(stored.interrupted).unwrap().is_none());
         assert!(Manifest::load(&store).unwrap().is_some());
@@ -146,6 +147,7 @@ fn an_interrupted_trial_goes_on_and_old_rows_keep_their_numbers() {
         for (column, cell) in row(&stored.path("trials.csv")) {
             assert_eq!(new[&column], cell, "{column}");
         }
+        assert_eq!(["last_test_accuracy", "test_ece"].map(|column| new[column].as_str()), ["", ""]);
         lab.run(&format!("evaluate results/guard/trials/{}", stored.finished)).expect(DONE);
     }
 }

@@ -32,11 +32,14 @@ pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
     let mut targets: Vec<f64> = experiments.iter().flat_map(|(_, study)| study.targets.clone()).collect();
     targets.sort_by(f64::total_cmp);
     targets.dedup();
+    // Those of the same images are the same.
+    let test_labels = experiments.iter().find_map(|(_, study)| study.test_labels.clone());
     let names: Vec<&str> = experiments.iter().map(|(name, _)| name.as_str()).collect();
     Ok(Study {
         name: name.to_owned(),
         description: Some(format!("The experiments {} side by side.", names.join(", "))),
         targets,
+        test_labels,
         trials: trials(experiments, &blocks),
         blocks,
         ..first.clone()

@@ -43,6 +43,8 @@ pub struct Study {
     pub dataset_note: String,
     /// The test set where it is at hand, for the pictures that show some of it.
     pub test_images: Option<Arc<Images>>,
+    /// The true class of each test image; none in results of older versions.
+    pub test_labels: Option<Vec<u8>>,
     pub blocks: Vec<StudyBlock>,
     pub trials: Vec<StoredTrial>,
 }
@@ -79,6 +81,8 @@ pub struct StoredTrial {
     /// None until the trial has ended.
     pub outcome: Option<Outcome>,
     pub showcase: Option<Showcase>,
+    /// The class of each test image by the selected epoch's weights; none in results of older versions.
+    pub predictions: Option<Vec<u8>>,
 }
 
 impl StoredTrial {

@@ -5,6 +5,7 @@ pub mod device;
 mod estimate;
 pub mod manifest;
 pub mod message;
+mod npy;
 mod patience;
 mod pool;
 mod progress;
@@ -107,6 +108,7 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
         manifest = manifest.computed_by(earlier);
     }
     manifest.write(&store)?;
+    store.write_test_labels(&test_images.labels)?;
     say_dropped(experiment, &store)?;
     let (results, data) = (options.out.clone(), options.data.clone());
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };

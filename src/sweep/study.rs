@@ -52,6 +52,7 @@ pub fn study(
         official: note.official,
         dataset_note: note.text.clone(),
         test_images: note.test_images.clone(),
+        test_labels: store.test_labels()?,
         blocks: blocks(experiment),
         trials: stored,
     })
@@ -59,9 +60,11 @@ pub fn study(
 
 /// A trial with what is stored of it once it has ended.
 pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredTrial> {
-    let (history, outcome, showcase) = match store.load(&trial.id)? {
-        Some(Finished { history, outcome, showcase, .. }) => (history, Some(outcome), showcase),
-        None => (vec![], None, None),
+    let (history, outcome, showcase, predictions) = match store.load(&trial.id)? {
+        Some(Finished { history, outcome, showcase, predictions, .. }) => {
+            (history, Some(outcome), showcase, predictions)
+        }
+        None => (vec![], None, None, None),
     };
     Ok(StoredTrial {
         id: trial.id.clone(),
@@ -73,6 +76,7 @@ pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredT
         history,
         outcome,
         showcase,
+        predictions,
     })
 }
 
