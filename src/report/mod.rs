@@ -4,6 +4,7 @@
 //! trials → [`summary`] (one row a configuration, over its seeds) → [`tables`], [`overview`], [`plots`] and [`text`].
 
 pub mod compare;
+pub mod evidence;
 pub mod events;
 pub mod html;
 pub mod keys;
