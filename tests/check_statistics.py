@@ -101,10 +101,15 @@ class Trial:
             found[f"seconds_to_val_{target}"] = seconds
         if self.scores:
             train, val, test = (self.scores[split] for split in ("train", "val", "test"))
+            # Older trials have neither.
+            last, evidence = (self.scores.get(name, {}) for name in ("last_test", "evidence"))
             found |= {
                 "test_accuracy": test["accuracy"], "test_loss": test["loss"],
                 "val_accuracy": val["accuracy"], "val_loss": val["loss"], "best_epoch": self.scores["best_epoch"],
                 "accuracy_gap": train["accuracy"] - test["accuracy"], "loss_gap": test["loss"] - train["loss"],
+                "last_test_accuracy": last.get("accuracy"), "last_test_loss": last.get("loss"),
+                "test_top3_accuracy": evidence.get("top3_accuracy"), "test_ece": evidence.get("ece"),
+                "test_brier": evidence.get("brier"),
                 **{f"macro_{name}": np.mean(scores) for name, scores in self.class_scores.items()},
                 "val_loss_rise": self.history[-1]["val_loss"] - min(epoch["val_loss"] for epoch in self.history),
                 "val_accuracy_peak": max(accuracies), "val_curve_area": np.mean(accuracies), "epochs_run": self.result["epochs"],

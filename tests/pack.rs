@@ -7,12 +7,14 @@ use std::sync::Mutex;
 
 use anyhow::Result;
 use runner::data;
-use runner::data::batches::Resident;
+use runner::data::batches::{Resident, Scaling};
 use runner::report::statistics::spread;
 use runner::spec::Experiment;
-use runner::spec::config::{Config, DatasetName, Mode};
+use runner::spec::config::{Config, DatasetName, Mode, Select};
+use runner::train::course::stored_states;
+use runner::train::evaluate::evaluate;
 use runner::train::pack::{self, fit_together};
-use runner::train::record::Epoch;
+use runner::train::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::train::trial::{self, Ended, Observer, Sets, Step};
 use tch::{Device, Tensor};
 
@@ -288,6 +290,53 @@ fn what_was_stored_after_the_last_step_is_scored() {
         };
         assert_eq!(scores_again, scores, "member {k}");
     }
+}
+
+/// What the current weights of a checkpoint score on the test images, in exact mode.
+fn current_score(config: &Config, sets: &Sets, checkpoint: &[u8]) -> SplitScore {
+    let mut network = trial::declared(config);
+    network.load_state(&stored_states(checkpoint).unwrap().0).unwrap();
+    let scaling = Scaling::fixed(config.data.scale, Device::Cpu);
+    evaluate(&network, &sets.test, &scaling, &sets.test.all(), &mut |_| {}).0
+}
+
+fn done(ended: &Ended) -> (&Scores, &[u8], usize) {
+    let Ended::Done { scores, predictions, history, .. } = ended else { panic!("it did not finish") };
+    (scores, predictions, history.len())
+}
+
+#[test]
+fn the_last_epoch_of_each_member_is_scored_whatever_the_others_do_after_it() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    // The second one's answers never change, so its first epoch is selected, and it stops after its third one.
+    let base = "model: lenet5, epochs: 5, batch_size: 16, early_stopping: {patience: 2}, \
+                optimizer: {name: sgd, lr: 0.02, momentum: 0.9}";
+    let mut members = configs(base, &["optimizer: {name: sgd, lr: 0.00001, momentum: 0.9}"]);
+    members.iter_mut().for_each(|config| config.select = Select::ValAccuracy);
+    let (whole, ended) = together(&members, &sets, None, None);
+    let near = |found: SplitScore, expected: SplitScore| (found.loss - expected.loss).abs() < 1e-6;
+    for (k, config) in members.iter().enumerate() {
+        let (scores, predictions, _) = done(&ended[k]);
+        let (last, by_hand) = (scores.last_test.unwrap(), current_score(config, &sets, &whole[k].checkpoint));
+        assert!(near(last, by_hand), "member {k}: {last:?}, by hand {by_hand:?}");
+        let mut confusion = Confusion::default();
+        let truths = Vec::<i64>::try_from(&sets.test.labels).unwrap();
+        truths.iter().zip(predictions).for_each(|(truth, class)| confusion[*truth as usize][usize::from(*class)] += 1);
+        assert_eq!(confusion, scores.confusion, "member {k}");
+    }
+    let (slow, _, epochs) = done(&ended[1]);
+    assert_eq!((slow.best_epoch, epochs), (1, 3));
+    assert!(slow.last_test.unwrap() != slow.test && done(&ended[0]).2 > epochs);
+
+    // Stopped where the second one ends, then once more later: its last checkpoint stays as it is.
+    let (first, _) = together(&members, &sets, None, Some(150));
+    let checkpoints: Vec<Vec<u8>> = first.iter().map(|watch| watch.checkpoint.clone()).collect();
+    let (second, interrupted) = together(&members, &sets, Some(&checkpoints), Some(20));
+    assert!(interrupted.iter().all(|ended| matches!(ended, Ended::Interrupted)));
+    assert_eq!([0, 1].map(|k: usize| second[k].checkpoints), [1, 0]);
+    let (_, ended) = together(&members, &sets, Some(&checkpoints), None);
+    assert!(near(done(&ended[1]).0.last_test.unwrap(), slow.last_test.unwrap()));
 }
 
 #[test]

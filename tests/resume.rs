@@ -6,13 +6,14 @@ use std::path::Path;
 
 use anyhow::Result;
 use runner::data;
-use runner::data::batches::Resident;
+use runner::data::batches::{Resident, Scaling, Split};
 use runner::models::State;
 use runner::parity::compare::states;
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
 use runner::train::course::stored_states;
-use runner::train::record::{Epoch, Scores};
+use runner::train::evaluate::evaluate;
+use runner::train::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::train::trial::{self, Ended, Observer, Sets, Step};
 use tch::Device;
 
@@ -40,17 +41,20 @@ blocks:
       - {optimizer: {name: rmsprop, lr: 0.001, momentum: 0.9, centered: true}, schedule: one_cycle}
       - {optimizer: {name: adagrad, lr_decay: 0.1}, schedule: {name: staged, stages: [{epochs: 2, lr: 0.01}, {epochs: 3, lr: 0.001}]}}
       - {optimizer: {name: sgd, lr: 0.01, momentum: 0.9, nesterov: true}, schedule: cosine, warmup: {epochs: 2}}
+      - {optimizer: {name: sgd, lr: 0.3, momentum: 0.9}, early_stopping: {patience: 1}}
 ";
 
 /// How a trial went: (step, bits of its rate, bits of its loss), and what it left.
 #[derive(Default)]
 struct Journey {
     steps: Vec<(usize, u64, u32)>,
+    last_checkpoint: Vec<u8>,
     /// Of the last checkpoint.
     current: State,
     best: State,
     history: Vec<Epoch>,
     scores: Option<Scores>,
+    predictions: Vec<u8>,
     interruptions: usize,
 }
 
@@ -81,10 +85,9 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// Trains to the end with a stop after every `stride` steps.
-fn travel(config: &Config, sets: &Sets, stride: usize) -> Journey {
+/// Trains to the end with a stop after every `stride` steps, from the checkpoint `resume` if given.
+fn travel(config: &Config, sets: &Sets, stride: usize, mut resume: Option<Vec<u8>>) -> Journey {
     let mut journey = Journey::default();
-    let mut resume: Option<Vec<u8>> = None;
     loop {
         let mut watch = Watch { journey: &mut journey, steps_left: stride, checkpoint: vec![] };
         let ended = trial::run(config, SEED, sets, Device::Cpu, resume.as_deref(), &mut watch).unwrap();
@@ -96,9 +99,12 @@ fn travel(config: &Config, sets: &Sets, stride: usize) -> Journey {
                 journey.interruptions += 1;
                 resume = Some(checkpoint);
             }
-            Ended::Done { scores, best, history, .. } => {
+            Ended::Done { scores, best, history, predictions, .. } => {
+                // One that was at its end already leaves no other.
+                let checkpoint = if checkpoint.is_empty() { resume.unwrap() } else { checkpoint };
                 journey.current = stored_states(&checkpoint).unwrap().0;
                 let without_times = |epoch: Epoch| Epoch { train_seconds: 0.0, seconds: 0.0, ..epoch };
+                (journey.last_checkpoint, journey.predictions) = (checkpoint, predictions);
                 journey.history = history.into_iter().map(without_times).collect();
                 (journey.best, journey.scores) = (best, Some(*scores));
                 return journey;
@@ -108,25 +114,51 @@ fn travel(config: &Config, sets: &Sets, stride: usize) -> Journey {
     }
 }
 
+/// What the weights after the last step score on the test images, and how the predictions are confused.
+fn scored_by_hand(config: &Config, sets: &Sets, journey: &Journey) -> (SplitScore, Confusion) {
+    let mut network = trial::declared(config);
+    network.load_state(&journey.current).unwrap();
+    let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
+    let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
+    let (last, _) = evaluate(&network, &sets.test, &scaling, &sets.test.all(), &mut |_| {});
+    let truths = Vec::<i64>::try_from(&sets.test.labels).unwrap();
+    let mut confusion = Confusion::default();
+    truths.iter().zip(&journey.predictions).for_each(|(truth, class)| confusion[*truth as usize][*class as usize] += 1);
+    (last, confusion)
+}
+
 #[test]
 fn a_resumed_trial_ends_with_the_same_bits() {
     tch::set_num_threads(1);
     let set = data::load(DatasetName::Synthetic, Path::new("")).unwrap();
     let sets = Sets { train: Resident::new(&set.train, Device::Cpu), test: Resident::new(&set.test, Device::Cpu) };
     let experiment = Experiment::parse("resume", EXPERIMENT, &Default::default()).unwrap();
+    let (mut selected_before, mut stopped_later) = (0, 0);
     for variant in &experiment.blocks[0].variants {
-        let whole = travel(&variant.config, &sets, usize::MAX);
+        let whole = travel(&variant.config, &sets, usize::MAX, None);
         assert_eq!(whole.interruptions, 0);
+        let scores = whole.scores.clone().unwrap();
+        let by_hand = scored_by_hand(&variant.config, &sets, &whole);
+        assert_eq!((scores.last_test.unwrap(), scores.confusion), by_hand, "{}", variant.label);
+        if scores.best_epoch == whole.history.len() {
+            assert_eq!(scores.last_test, Some(scores.test));
+        } else {
+            stopped_later += usize::from(whole.history.len() < variant.config.epochs);
+            selected_before += 1;
+        }
+        let at_the_end = travel(&variant.config, &sets, usize::MAX, Some(whole.last_checkpoint.clone()));
+        assert_eq!((&at_the_end.scores, &at_the_end.predictions), (&whole.scores, &whole.predictions));
         // After every step, in the middle of epochs and now and then at an end, at every epoch's end.
         for stride in [1, 4, 6] {
-            let parts = travel(&variant.config, &sets, stride);
+            let parts = travel(&variant.config, &sets, stride, None);
             let about = format!("{}, stopped every {stride} steps", variant.label);
             assert_eq!(parts.interruptions, (whole.steps.len() - 1) / stride, "{about}");
             assert_eq!(parts.steps, whole.steps, "{about}");
             assert_eq!(parts.history, whole.history, "{about}");
-            assert_eq!(parts.scores, whole.scores, "{about}");
+            assert_eq!((&parts.scores, &parts.predictions), (&whole.scores, &whole.predictions), "{about}");
             assert_eq!(states(&parts.current, &whole.current), None, "{about}: current weights");
             assert_eq!(states(&parts.best, &whole.best), None, "{about}: best weights");
         }
     }
+    assert!(selected_before >= 1 && stopped_later >= 1, "{selected_before}, of them {stopped_later} stopped early");
 }

@@ -6,10 +6,13 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 
 use common::clock::{Steady, change_clocks};
+use common::skip::skip;
 use common::{DONE, INTERRUPTED, Lab, TINY, TINY_TRIALS, assert_same, files, head, kill, long, names};
 use libc::{SIGINT, SIGKILL};
+use runner::parity::python;
 
 #[test]
 fn a_sweep_leaves_every_table_plot_and_trial() {
@@ -35,6 +38,7 @@ fn a_sweep_leaves_every_table_plot_and_trial() {
             "history.csv",
             "last.safetensors",
             "log.txt",
+            "predictions.npy",
             "result.json",
             "showcase.json",
         ];
@@ -243,5 +247,43 @@ fn trials_whose_worker_dies_are_tried_again_alone() {
     for log in logs {
         let (first, again) = log.split_once("attempt 2,").expect("every trial of the pack is tried again");
         assert!(first.contains("computed together") && !again.contains("computed together"), "{log}");
+    }
+}
+
+/// Each trial's confusion matrix from what NumPy reads of its predictions and the labels, and whether what `numpy.save` makes of
+/// them has the same bytes.
+const CONFUSED: &str = r#"
+import io, json, pathlib, sys
+import numpy as np
+
+root = pathlib.Path(sys.argv[1])
+labels = np.load(root / "test_labels.npy")
+for folder in sorted((root / "trials").iterdir()):
+    predicted = np.load(folder / "predictions.npy")
+    assert predicted.dtype == labels.dtype == np.uint8 and predicted.shape == labels.shape == (1000,)
+    confusion = np.zeros((10, 10), dtype=int)
+    np.add.at(confusion, (labels, predicted), 1)
+    assert confusion.tolist() == json.loads((folder / "result.json").read_text())["scores"]["confusion"], folder
+    again = io.BytesIO()
+    np.save(again, predicted)
+    assert again.getvalue() == (folder / "predictions.npy").read_bytes()
+    print(folder.name)
+"#;
+
+#[test]
+fn numpy_reads_the_predicted_class_of_every_test_image() {
+    let python = match python::find() {
+        Ok(python) => python,
+        Err(error) => return skip(&format!("the predicted classes: {error:#}")),
+    };
+    for mode in ["exact", "fast"] {
+        let lab = Lab::new(TINY);
+        lab.sweep(&format!("--mode {mode}")).expect(DONE);
+        let output = Command::new(&python).args(["-c", CONFUSED]).arg(lab.result("")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(), lab.stored());
+        for column in ["last_test_loss", "last_test_accuracy", "test_top3_accuracy", "test_ece", "test_brier"] {
+            assert!(lab.column(column).values().all(|cell| cell.parse::<f64>().is_ok()), "{column}");
+        }
     }
 }

@@ -136,6 +136,7 @@ fn odd_trial() -> StoredTrial {
         history: (1..).zip(numbers).map(|(index, number)| epoch(100 * index, number)).collect(),
         outcome: None,
         showcase: None,
+        predictions: None,
     }
 }
 

@@ -210,6 +210,8 @@ fn scores((best_epoch, scores): (usize, PythonScores)) -> Scores {
         val: SplitScore { loss: scores.val_loss, accuracy: scores.val_accuracy },
         test: SplitScore { loss: scores.test_loss, accuracy: scores.test_accuracy },
         confusion: scores.confusion,
+        last_test: None,
+        evidence: None,
     }
 }
 

@@ -34,6 +34,8 @@ pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
     targets.dedup();
     // Each is a configuration of its own: runs of one experiment may be compared.
     blocks.iter_mut().flat_map(|block| &mut block.variants).enumerate().for_each(|(place, v)| v.configuration = place);
+    // Those of the same images are the same.
+    let test_labels = experiments.iter().find_map(|(_, study)| study.test_labels.clone());
     let names: Vec<&str> = experiments.iter().map(|(name, _)| name.as_str()).collect();
     Ok(Study {
         name: name.to_owned(),
@@ -41,6 +43,7 @@ pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
         targets,
         replicates: Replicates::Fixed,
         changed_plans: vec![],
+        test_labels,
         trials: trials(experiments, &blocks),
         blocks,
         ..first.clone()

@@ -71,6 +71,8 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
             val: SplitScore { loss: best.val_loss, accuracy: best.val_accuracy },
             test,
             confusion,
+            last_test: Some(SplitScore { loss: test.loss + 0.02, accuracy: test.accuracy - 0.01 }),
+            evidence: Some(Evidence { top3_accuracy: 0.8, ece: 0.05, brier: 0.6 }),
         }),
     };
     StoredTrial {
@@ -88,6 +90,7 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
         history,
         outcome: Some(outcome),
         showcase: Some(showcase(kind)),
+        predictions: Some(predictions(&confusion)),
     }
 }
 
@@ -132,7 +135,7 @@ fn test_images() -> Images {
 fn confusion(accuracy: f64) -> Confusion {
     let mut counts = Confusion::default();
     for (truth, row) in counts.iter_mut().enumerate() {
-        let right = (1000.0 * (accuracy + 0.12 * (truth as f64 - 4.5) / 4.5)).round() as u64;
+        let right = (1000.0 * (accuracy + 0.12 * (truth as f64 - 4.5) / 4.5).min(1.0)).round() as u64;
         let mut left = 1000 - right;
         for step in 1..CLASSES {
             let share = if step == CLASSES - 1 { left } else { left * 3 / 10 };
@@ -142,6 +145,12 @@ fn confusion(accuracy: f64) -> Confusion {
         row[truth] = right;
     }
     counts
+}
+
+/// Of images in the order of their classes.
+fn predictions(confusion: &Confusion) -> Vec<u8> {
+    let cells = confusion.iter().flat_map(|row| (0..).zip(row));
+    cells.flat_map(|(class, count)| std::iter::repeat_n(class, *count as usize)).collect()
 }
 
 /// Its loss explodes and is NaN after `epochs`.
@@ -183,6 +192,7 @@ pub fn study(blocks: &[(&str, &[(&str, f64)])], seeds: u64, epochs: usize) -> St
         margin: 1.0,
         replicates: Replicates::Fixed,
         changed_plans: Vec::new(),
+        test_labels: Some((0..10_000).map(|image| (image / 1000) as u8).collect()),
         blocks: Vec::new(),
         trials: Vec::new(),
     };

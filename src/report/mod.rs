@@ -6,6 +6,7 @@
 pub mod baseline;
 pub mod compare;
 pub mod events;
+pub mod evidence;
 pub mod html;
 pub mod keys;
 pub mod metrics;
@@ -54,6 +55,8 @@ pub struct Study {
     pub replicates: Replicates,
     /// What was planned otherwise when earlier looks were taken, in words.
     pub changed_plans: Vec<String>,
+    /// The true class of each test image; none in results of older versions.
+    pub test_labels: Option<Vec<u8>>,
     pub blocks: Vec<StudyBlock>,
     pub trials: Vec<StoredTrial>,
 }
@@ -119,6 +122,8 @@ pub struct StoredTrial {
     /// None until the trial has ended.
     pub outcome: Option<Outcome>,
     pub showcase: Option<Showcase>,
+    /// The class of each test image by the selected epoch's weights; none in results of older versions.
+    pub predictions: Option<Vec<u8>>,
 }
 
 impl StoredTrial {

@@ -367,7 +367,9 @@ fn readable(name: &str, cell: &Cell) -> String {
     match Value::of(cell) {
         Value::Missing => MISSING.to_owned(),
         Value::Number(share) if is_share(name) => format!("{}%", minus(100.0 * share, 2)),
-        Value::Number(loss) if name.ends_with("_loss") || ["loss_gap", "val_loss_rise"].contains(&name) => {
+        Value::Number(loss)
+            if name.ends_with("_loss") || ["loss_gap", "val_loss_rise", "test_ece", "test_brier"].contains(&name) =>
+        {
             minus(loss, 4)
         }
         Value::Number(time) if name.starts_with("seconds") || name == "images_per_second" => minus(time, 1),

@@ -18,6 +18,14 @@ pub enum Measure {
     TestLoss,
     ValAccuracy,
     ValLoss,
+    /// Of the last epoch's weights, as the next; trials of older versions have neither, nor the three that follow.
+    LastTestAccuracy,
+    LastTestLoss,
+    /// Share of test images whose true class is among the three most probable ones.
+    Top3Accuracy,
+    /// Expected calibration error on the test images.
+    Ece,
+    Brier,
     /// On the test images, as the unweighted mean over the classes; so are the next three.
     MacroPrecision,
     MacroRecall,
@@ -63,6 +71,11 @@ impl Measure {
             Measure::TestLoss => scores.test.loss,
             Measure::ValAccuracy => scores.val.accuracy,
             Measure::ValLoss => scores.val.loss,
+            Measure::LastTestAccuracy => scores.last_test?.accuracy,
+            Measure::LastTestLoss => scores.last_test?.loss,
+            Measure::Top3Accuracy => scores.evidence?.top3_accuracy,
+            Measure::Ece => scores.evidence?.ece,
+            Measure::Brier => scores.evidence?.brier,
             Measure::MacroPrecision => macro_average().precision,
             Measure::MacroRecall => macro_average().recall,
             Measure::MacroSpecificity => macro_average().specificity,
@@ -89,6 +102,11 @@ impl Measure {
             Measure::TestLoss => "test_loss".into(),
             Measure::ValAccuracy => "val_accuracy".into(),
             Measure::ValLoss => "val_loss".into(),
+            Measure::LastTestAccuracy => "last_test_accuracy".into(),
+            Measure::LastTestLoss => "last_test_loss".into(),
+            Measure::Top3Accuracy => "test_top3_accuracy".into(),
+            Measure::Ece => "test_ece".into(),
+            Measure::Brier => "test_brier".into(),
             Measure::MacroPrecision => "macro_precision".into(),
             Measure::MacroRecall => "macro_recall".into(),
             Measure::MacroSpecificity => "macro_specificity".into(),

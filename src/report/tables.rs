@@ -48,7 +48,7 @@ pub struct TrialsGrid {
 /// The columns of `trials.csv` with one row for each of `trials`; a cell is empty where there is no value yet.
 pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> TrialsGrid {
     let keys = key_columns(trials);
-    let measures: Vec<Measure> = COMPUTED.into_iter().chain(target_measures(targets)).collect();
+    let measures: Vec<Measure> = FURTHER.into_iter().chain(target_measures(targets)).collect();
     let header = IDENTITY.into_iter().chain(keys.iter().copied()).chain(ENDING).chain(SCORES);
     let header = header.map(str::to_owned).chain(measures.iter().map(|measure| measure.column()));
     let row = |trial: &StoredTrial| {
@@ -62,9 +62,19 @@ pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> TrialsGrid {
     TrialsGrid { header: header.chain(COSTS.map(str::to_owned)).collect(), rows: trials.iter().map(row).collect() }
 }
 
-/// What a trial's row has beside what is stored of it.
-const COMPUTED: [Measure; 5] =
-    [Measure::AccuracyGap, Measure::LossGap, Measure::LossRise, Measure::PeakValAccuracy, Measure::CurveArea];
+/// What a trial's row has beside [`SCORES`]: what only newer trials have, then what is computed.
+const FURTHER: [Measure; 10] = [
+    Measure::LastTestLoss,
+    Measure::LastTestAccuracy,
+    Measure::Top3Accuracy,
+    Measure::Ece,
+    Measure::Brier,
+    Measure::AccuracyGap,
+    Measure::LossGap,
+    Measure::LossRise,
+    Measure::PeakValAccuracy,
+    Measure::CurveArea,
+];
 /// `epochs_run`, because `epochs` is the configured number among the resolved keys.
 const ENDING: [&str; 4] = ["status", "attempts", "error", "epochs_run"];
 const SCORES: [&str; 11] = [
@@ -197,7 +207,7 @@ pub fn summary_csv(blocks: &[BlockSummary], targets: &[f64]) -> Result<Vec<u8>> 
         Measure::BestEpoch,
     ];
     let costs = [Measure::Epochs, Measure::Seconds, Measure::ImagesPerSecond];
-    let measures = scores.into_iter().chain(COMPUTED).chain(costs).chain(target_measures(targets));
+    let measures = scores.into_iter().chain(FURTHER).chain(costs).chain(target_measures(targets));
     let measures: Vec<Measure> = measures.collect();
     let mut header: Vec<String> = COUNTS.map(str::to_owned).to_vec();
     for measure in &measures {

@@ -2,6 +2,10 @@
 //!
 //! `check.rs` is the only maker of a [`Config`] from a user's file, so after it nothing here can be wrong.
 //! The serialized form (JSON, keys in this order) is what a trial's id hashes and what `config.json` stores.
+//!
+//! A new key must not change the id of a configuration that does not use it, nor make a stored trial, manifest or checkpoint
+//! unreadable: it has a serde default and is not written where it has it
+//! (`#[serde(default, skip_serializing_if = ...)]`). `tests/stored.rs` has files of earlier versions.
 
 use serde::{Deserialize, Serialize};
 

@@ -8,6 +8,7 @@ mod looks;
 mod made;
 pub mod manifest;
 pub mod message;
+mod npy;
 mod patience;
 mod pool;
 mod progress;
@@ -123,6 +124,7 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
         manifest = manifest.computed_by(earlier);
     }
     manifest.write(&store)?;
+    store.write_test_labels(&test_images.labels)?;
     say_dropped(experiment, &store)?;
     let (results, data) = (options.out.clone(), options.data.clone());
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };

@@ -16,14 +16,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::npy;
+use crate::data::CLASSES;
 use crate::report::events;
 use crate::spec::config::Config;
-use crate::train::record::{Epoch, Outcome, Showcase};
+use crate::train::record::{Epoch, Outcome, Scores, Showcase};
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
 pub const RESULT: &str = "result.json";
 const SHOWCASE: &str = "showcase.json";
+const PREDICTIONS: &str = "predictions.npy";
+/// Beside `manifest.json`: the true class of each test image, so that a report needs no images.
+const TEST_LABELS: &str = "test_labels.npy";
 const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
 const STEPS: &str = "steps.csv";
@@ -57,6 +62,16 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Of a trial that is done.
     pub showcase: Option<Showcase>,
+    /// The class of each test image by the selected epoch's weights; none in results of older versions.
+    pub predictions: Option<Vec<u8>>,
+}
+
+/// What only a trial that is done has: the selected epoch's weights as bytes of a safetensors file, what to show of them, and
+/// the class that they give each test image.
+pub struct Kept {
+    pub best: Vec<u8>,
+    pub showcase: Showcase,
+    pub predictions: Vec<u8>,
 }
 
 impl Store {
@@ -210,12 +225,31 @@ impl Store {
             history.len(),
             outcome.epochs
         );
-        let showcase = match fs::read(folder.join(SHOWCASE)) {
-            // Only a trial that is done has one.
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            _ => Some(serde_json::from_slice(&read(SHOWCASE)?).with_context(|| broken(SHOWCASE))?),
+        // Only a trial that is done has these; of older versions, no predictions.
+        let read_optional = |name: &str| match fs::read(folder.join(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            _ => read(name).map(Some),
         };
-        Ok(Some(Finished { identity, history, outcome, showcase }))
+        let showcase = read_optional(SHOWCASE)?.map(|bytes| serde_json::from_slice(&bytes));
+        let showcase = showcase.transpose().with_context(|| broken(SHOWCASE))?;
+        let scored = read_optional(PREDICTIONS)?.zip(outcome.scores.as_ref());
+        let predictions = scored.map(|(bytes, scores)| parse_predictions(&bytes, scores));
+        let predictions = predictions.transpose().with_context(|| broken(PREDICTIONS))?;
+        Ok(Some(Finished { identity, history, outcome, showcase, predictions }))
+    }
+
+    /// Keeps the true classes of the test images with the results.
+    pub fn write_test_labels(&self, labels: &[u8]) -> Result<()> {
+        self.write(TEST_LABELS, &npy::encode(labels))
+    }
+
+    /// None in results of older versions.
+    pub fn test_labels(&self) -> Result<Option<Vec<u8>>> {
+        let damaged = || {
+            let path = self.root.join(TEST_LABELS);
+            format!("{}: not what this program writes; a sweep into this folder writes it anew", path.display())
+        };
+        self.read(TEST_LABELS).map(|bytes| npy::decode(&bytes).with_context(damaged)).transpose()
     }
 
     /// Whether a process runs this trial now.
@@ -340,11 +374,11 @@ impl Claim {
     }
 
     /// Stores the outcome and moves the whole folder to its final place in one step.
-    /// `kept` is what only a trial that is done has: the selected epoch's weights and what to show of them.
-    pub fn finish(self, outcome: &Outcome, history: &[Epoch], kept: Option<(&[u8], &Showcase)>) -> Result<()> {
-        if let Some((best, showcase)) = kept {
+    pub fn finish(self, outcome: &Outcome, history: &[Epoch], kept: Option<&Kept>) -> Result<()> {
+        if let Some(Kept { best, showcase, predictions }) = kept {
             self.write(BEST, best)?;
             self.write(SHOWCASE, &serde_json::to_vec(showcase)?)?;
+            self.write(PREDICTIONS, &npy::encode(predictions))?;
         }
         self.write(HISTORY, &history_csv(history)?)?;
         self.write(RESULT, &pretty(outcome)?)?;
@@ -502,6 +536,19 @@ fn history_csv(history: &[Epoch]) -> Result<Vec<u8>> {
 
 fn parse_history(bytes: &[u8]) -> Result<Vec<Epoch>> {
     csv::Reader::from_reader(bytes).deserialize().map(|row| Ok(row?)).collect()
+}
+
+/// Fails unless each class is predicted as often as the confusion matrix of `scores` says.
+fn parse_predictions(bytes: &[u8], scores: &Scores) -> Result<Vec<u8>> {
+    let predictions = npy::decode(bytes)?;
+    let mut left: Vec<u64> = (0..CLASSES).map(|class| scores.confusion.iter().map(|row| row[class]).sum()).collect();
+    for &class in &predictions {
+        let left = left.get_mut(usize::from(class)).with_context(|| format!("there is no class {class}"))?;
+        *left = left.checked_sub(1).with_context(|| format!("{RESULT} has fewer images taken for class {class}"))?;
+    }
+    let missing: u64 = left.iter().sum();
+    ensure!(missing == 0, "it has {missing} images fewer than {RESULT}");
+    Ok(predictions)
 }
 
 /// Reads a file of at most `limit` bytes.
@@ -665,6 +712,62 @@ mod tests {
         assert!(store.load(&identity().id).unwrap().is_none());
         store.claim(&identity()).unwrap().unwrap().finish(&outcome(), &[], None).unwrap();
         assert!(store.load(&identity().id).unwrap().is_some());
+    }
+
+    #[test]
+    fn predictions_are_read_if_they_agree_with_the_scores_and_are_not_missed_in_older_trials() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let score = crate::train::record::SplitScore { loss: 1.0, accuracy: 0.0 };
+        let mut confusion = crate::train::record::Confusion::default();
+        (confusion[0][3], confusion[7][3], confusion[1][9]) = (2, 1, 1);
+        let (train, val, test) = (score, score, score);
+        let scores = Scores { best_epoch: 1, train, val, test, confusion, last_test: None, evidence: None };
+        let done = Outcome { status: crate::train::record::Status::Done, scores: Some(scores), ..outcome() };
+        let showcase = Showcase {
+            mistakes: vec![],
+            filters: crate::train::record::Filters { shape: vec![0, 3, 5, 5], values: vec![] },
+        };
+        let kept = Kept { best: vec![], showcase, predictions: vec![3, 3, 9, 3] };
+        store.claim(&identity()).unwrap().unwrap().finish(&done, &[], Some(&kept)).unwrap();
+        let path = store.trial_dir(&identity().id).join(PREDICTIONS);
+        let load = || store.load(&identity().id).map(|trial| trial.unwrap().predictions);
+        assert_eq!(load().unwrap(), Some(vec![3, 3, 9, 3]));
+        for (damaged, reason) in [
+            (npy::encode(&[3, 3, 9]), "1 images fewer"),
+            (npy::encode(&[3, 3, 9, 3, 3]), "fewer images taken for class 3"),
+            (npy::encode(&[3, 3, 3, 9, 9]), "fewer images taken for class 9"),
+            (npy::encode(&[3, 3, 10, 3]), "no class 10"),
+            (vec![3, 3, 9, 3], "not a .npy file"),
+            (vec![], "not a .npy file"),
+        ] {
+            fs::write(&path, damaged).unwrap();
+            let error = format!("{:#}", load().unwrap_err());
+            assert!(
+                error.contains("predictions.npy: not what this program writes") && error.contains(reason),
+                "{error}"
+            );
+        }
+        // What an attempt left that failed as it stored its result.
+        let failed = Outcome { status: crate::train::record::Status::Failed, ..outcome() };
+        fs::write(path.with_file_name(RESULT), pretty(&failed).unwrap()).unwrap();
+        assert_eq!(load().unwrap(), None);
+        fs::write(path.with_file_name(RESULT), pretty(&done).unwrap()).unwrap();
+        assert!(load().is_err());
+        fs::remove_file(&path).unwrap();
+        assert_eq!(load().unwrap(), None);
+    }
+
+    #[test]
+    fn the_test_labels_are_kept_with_the_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        assert_eq!(store.test_labels().unwrap(), None);
+        store.write_test_labels(&[1, 2, 0]).unwrap();
+        assert_eq!(store.test_labels().unwrap(), Some(vec![1, 2, 0]));
+        fs::write(folder.path().join(TEST_LABELS), [1, 2, 0]).unwrap();
+        let error = format!("{:#}", store.test_labels().unwrap_err());
+        assert!(error.contains("test_labels.npy: not what this program writes"), "{error}");
     }
 
     #[test]

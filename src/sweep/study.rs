@@ -74,14 +74,17 @@ pub fn study(
         changed_plans,
         blocks: blocks(experiment, &asked),
         trials: asked.trials().map(stored).collect::<Result<_>>()?,
+        test_labels: store.test_labels()?,
     })
 }
 
 /// A trial with what is stored of it once it has ended.
 pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredTrial> {
-    let (history, outcome, showcase) = match store.load(&trial.id)? {
-        Some(Finished { history, outcome, showcase, .. }) => (history, Some(outcome), showcase),
-        None => (vec![], None, None),
+    let (history, outcome, showcase, predictions) = match store.load(&trial.id)? {
+        Some(Finished { history, outcome, showcase, predictions, .. }) => {
+            (history, Some(outcome), showcase, predictions)
+        }
+        None => (vec![], None, None, None),
     };
     Ok(StoredTrial {
         id: trial.id.clone(),
@@ -94,6 +97,7 @@ pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredT
         history,
         outcome,
         showcase,
+        predictions,
     })
 }
 

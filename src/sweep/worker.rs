@@ -17,7 +17,7 @@ use super::manifest::{self, Manifest};
 use super::message::{Event, Job};
 use super::pool;
 use super::reporter::Reporter;
-use super::store::{Identity, Store};
+use super::store::{Identity, Kept, Store};
 use crate::data::batches::Resident;
 use crate::data::shared::{self, Ticket};
 use crate::spec::config::{Config, DatasetName, Mode};
@@ -179,9 +179,9 @@ impl Worker {
     fn store_outcome(&self, mut reporter: Reporter, trial: &Identity, attempts: usize, ended: Ended) -> Result<Event> {
         let (status, error, scores, kept, history) = match ended {
             Ended::Interrupted => return Ok(Event::Interrupted),
-            Ended::Done { scores, showcase, best, history } => {
+            Ended::Done { scores, showcase, predictions, best, history } => {
                 let best = checkpoint::encode(&best, trial)?;
-                (Status::Done, None, Some(*scores), Some((best, showcase)), history)
+                (Status::Done, None, Some(*scores), Some(Kept { best, showcase, predictions }), history)
             }
             Ended::Diverged { reason, history } => (Status::Diverged, Some(reason), None, None, history),
         };
@@ -202,8 +202,7 @@ impl Worker {
             git: env!("RUNNER_GIT").to_owned(),
         };
         reporter.say(&format!("{status:?} after {} epochs", outcome.epochs));
-        let kept = kept.as_ref().map(|(best, showcase)| (best.as_slice(), showcase));
-        reporter.into_claim()?.finish(&outcome, &history, kept)?;
+        reporter.into_claim()?.finish(&outcome, &history, kept.as_ref())?;
         Ok(Event::Ended { outcome: Box::new(outcome) })
     }
 }

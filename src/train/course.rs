@@ -167,6 +167,11 @@ impl<'a> Course<'a> {
         self.progress.best_epoch
     }
 
+    /// Whether the selected epoch is the last one so far.
+    pub fn selected_last(&self) -> bool {
+        self.best_epoch() == self.history().len()
+    }
+
     /// The epoch under way, counted from 1.
     pub fn epoch(&self) -> usize {
         self.history().len() + 1

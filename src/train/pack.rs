@@ -9,15 +9,17 @@ use tch::{Device, Kind, Reduction, Tensor};
 use super::clip::clip;
 use super::course::{Course, Partial, Restored};
 use super::evaluate::{IGNORE_INDEX, evaluate_members};
-use super::packed_optimizer::{PackedOptimizer, blocks};
-use super::record::Scores;
+use super::evidence::{evidence, predictions};
+use super::packed_optimizer::PackedOptimizer;
+use super::penalties::Penalties;
+use super::record::{Scores, SplitScore};
 use super::recorder::Recorder;
 use super::showcase::showcase;
 use super::trial::{Ended, Observer, Sets, Step, copied, declared, untrained};
 use crate::data::augment::{augment, draw};
 use crate::data::batches::{Scaling, Split, draw_base_seed};
-use crate::models::PackedNetwork;
-use crate::native::{self, add_scaled};
+use crate::models::{PackedNetwork, State};
+use crate::native;
 use crate::spec::config::{Activation, Clip, Config, Init, Mode, Optimizer, Regularization};
 
 /// Whether two configurations can be computed together with one seed: what is left of both is the same once everything that
@@ -92,11 +94,25 @@ struct Member<'a> {
     diverged: Option<String>,
     /// Its last checkpoint is stored; it is computed on like a diverged one.
     closed: bool,
+    /// The weights after its last epoch, once it has finished: those in the network are computed on.
+    last_state: State,
 }
 
 impl Member<'_> {
     fn is_running(&self) -> bool {
         self.diverged.is_none() && !self.course.finished()
+    }
+
+    /// How it ended; `scores` count where it has not diverged. `logits` are of the test images with these `labels`.
+    fn end(mut self, scores: Scores, labels: &Tensor, logits: &Tensor) -> Result<Ended> {
+        if let Some(reason) = self.diverged {
+            return Ok(Ended::Diverged { reason, history: self.course.into_history() });
+        }
+        let best = std::mem::take(&mut self.course.best_state);
+        let mut network = declared(self.config);
+        network.load_state(&best).context("the selected epoch's weights")?;
+        let (showcase, predictions) = (showcase(&network, labels, logits), predictions(logits));
+        Ok(Ended::Done { scores: Box::new(scores), showcase, predictions, best, history: self.course.into_history() })
     }
 }
 
@@ -111,12 +127,6 @@ pub(super) struct Pack<'a> {
     penalties: Option<Penalties>,
     recorder: Recorder,
     members: Vec<Member<'a>>,
-}
-
-/// Factors of the L1 and L2 terms, float32 [K, P], 0 where none applies; none where no member has that term.
-struct Penalties {
-    l1: Option<Tensor>,
-    l2: Option<Tensor>,
 }
 
 /// What one step says of one member.
@@ -144,9 +154,11 @@ impl<'a> Pack<'a> {
             course: Course::new(config, seed, steps, device),
             diverged: None,
             closed: false,
+            last_state: vec![],
         };
         let members: Vec<Member> = configs.iter().map(member).collect();
-        let (optimizer, penalties) = (optimizer(&members, &network), Penalties::new(&members, &network));
+        let rules: Vec<Regularization> = configs.iter().map(|config| config.regularization).collect();
+        let (optimizer, penalties) = (optimizer(&members, &network), Penalties::new(&rules, &network));
         let recorder = Recorder::default();
         Ok(Pack { config, sets, split, scaling, network, optimizer, penalties, recorder, members })
     }
@@ -293,6 +305,9 @@ impl<'a> Pack<'a> {
                 Ok(restart) => afresh |= restart,
                 Err(reason) => member.diverged = Some(reason),
             }
+            if member.course.finished() {
+                member.last_state = weights();
+            }
         }
         if afresh {
             self.optimizer = optimizer(&self.members, &self.network);
@@ -323,6 +338,9 @@ impl<'a> Pack<'a> {
             network.load_state(&model)?;
             self.network.write(k as i64, &network.state());
             self.optimizer.restore(k as i64, optimizer_steps, &optimizer)?;
+            if member.course.finished() {
+                (member.closed, member.last_state) = (true, model);
+            }
         }
         let steps: Vec<usize> = self.members.iter().map(|member| member.course.rate.position.step).collect();
         ensure!(steps.iter().all(|step| *step == steps[0]), "the members of a pack are at different steps");
@@ -330,12 +348,10 @@ impl<'a> Pack<'a> {
         Ok(())
     }
 
-    /// Scores each member's selected weights on every split.
+    /// Scores each member's selected weights on every split, and its last ones on the test images.
     fn score(mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<Ended>> {
-        for (k, member) in self.members.iter().enumerate().filter(|(_, member)| member.diverged.is_none()) {
-            self.network.write(k as i64, &member.course.best_state);
-        }
-        self.network.refresh();
+        let last = self.score_last(observers);
+        self.take(|member| &member.course.best_state);
         let mut logits = vec![];
         let mut on = |set, index: &Tensor| {
             logits.clear();
@@ -345,62 +361,38 @@ impl<'a> Pack<'a> {
             })
         };
         let (train, val) = (on(&self.sets.train, &self.split.train), on(&self.sets.train, &self.split.val));
+        let labels = &self.sets.test.labels;
         let test = on(&self.sets.test, &self.sets.test.all());
         let logits = Tensor::cat(&logits, 1);
         let ended = self.members.into_iter().enumerate().map(|(k, member)| {
-            if let Some(reason) = member.diverged {
-                return Ok(Ended::Diverged { reason, history: member.course.into_history() });
-            }
-            let (test, confusion) = test[k];
-            let scores =
-                Scores { best_epoch: member.course.best_epoch(), train: train[k].0, val: val[k].0, test, confusion };
-            let mut network = declared(member.config);
-            network.load_state(&member.course.best_state).context("the selected epoch's weights")?;
-            let showcase = showcase(&network, &self.sets.test.labels, &logits.get(k as i64));
-            let mut course = member.course;
-            let best = std::mem::take(&mut course.best_state);
-            Ok(Ended::Done { scores: Box::new(scores), showcase, best, history: course.into_history() })
+            let ((test, confusion), logits) = (test[k], logits.get(k as i64));
+            let last_test = if member.course.selected_last() { Some(test) } else { last.get(k).copied() };
+            let evidence = Some(evidence(labels, &logits));
+            let best_epoch = member.course.best_epoch();
+            let (train, val) = (train[k].0, val[k].0);
+            member.end(Scores { best_epoch, train, val, test, confusion, last_test, evidence }, labels, &logits)
         });
         ended.collect()
     }
-}
 
-impl Penalties {
-    /// None where no member has one.
-    fn new(members: &[Member], network: &PackedNetwork) -> Option<Penalties> {
-        let rules: Vec<_> = members.iter().map(|member| member.config.regularization).collect();
-        if rules.iter().all(|rule| rule.l1 == 0.0 && rule.l2 == 0.0) {
-            return None;
+    /// What each member's last weights score on the test images; nothing where all have selected them.
+    fn score_last(&mut self, observers: &mut [&mut dyn Observer]) -> Vec<SplitScore> {
+        let mut done = self.members.iter().filter(|member| member.diverged.is_none());
+        if done.all(|member| member.course.selected_last()) {
+            return vec![];
         }
-        // The kernels are shared by all members that have a penalty.
-        let mask = network.mask(rules[0].on);
-        let factors = |of: fn(&Regularization) -> f64| {
-            let values: Vec<f64> = rules.iter().map(of).collect();
-            let column = Tensor::from_slice(&values).to_kind(Kind::Float).to_device(mask.device()).view([-1, 1]);
-            values.iter().any(|value| *value > 0.0).then(|| column * &mask)
-        };
-        Some(Penalties { l1: factors(|rule| rule.l1), l2: factors(|rule| rule.l2) })
+        self.take(|member| &member.last_state);
+        let (set, mut after_batch) = (&self.sets.test, |_: &Tensor| observers[0].evaluated_batch());
+        let scored = evaluate_members(&self.network, set, &self.scaling, &set.all(), &mut after_batch);
+        scored.into_iter().map(|(test, _)| test).collect()
     }
 
-    /// Adds the terms' gradient at `parameters` to `gradient`; their values, [K].
-    fn add(&self, gradient: &Tensor, parameters: &Tensor) -> Tensor {
-        let mut values = parameters.new_zeros([parameters.size()[0]], (Kind::Float, parameters.device()));
-        let mut accumulate = |value: Tensor| drop(values.g_add_(&value.sum_dim_intlist(1, false, Kind::Float)));
-        for (start, width) in blocks(parameters) {
-            let block = |tensor: &Tensor| tensor.narrow(1, start, width);
-            let (mut gradient, parameters) = (block(gradient), block(parameters));
-            if let Some(factors) = &self.l1 {
-                let weighted = parameters.sign() * block(factors);
-                accumulate(&weighted * &parameters);
-                add_scaled(&mut gradient, &weighted, 1.0);
-            }
-            if let Some(factors) = &self.l2 {
-                let weighted = &parameters * block(factors);
-                accumulate(&weighted * &parameters);
-                add_scaled(&mut gradient, &weighted, 2.0);
-            }
+    /// Puts weights of each member that has not diverged into the network.
+    fn take(&mut self, weights: impl for<'m> Fn(&'m Member<'a>) -> &'m State) {
+        for (k, member) in self.members.iter().enumerate().filter(|(_, member)| member.diverged.is_none()) {
+            self.network.write(k as i64, weights(member));
         }
-        values
+        self.network.refresh();
     }
 }
 

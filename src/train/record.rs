@@ -1,4 +1,8 @@
 //! What a trial measured: plain data, written by `trial.rs`, stored by `sweep/store.rs`, read by `report/`.
+//!
+//! Trials are stored for good. A new field has a serde default and is not written where it has it
+//! (`#[serde(default, skip_serializing_if = ...)]`), so that what earlier versions stored is read, and stays, as it is;
+//! `tests/stored.rs` has files of such versions.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +41,7 @@ pub enum Status {
     Diverged,
 }
 
-/// Plain cross-entropy and accuracy of the selected epoch's weights on one split.
+/// Plain cross-entropy and accuracy on one split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SplitScore {
     /// Can be infinite or NaN on images that selected no epoch.
@@ -46,7 +50,7 @@ pub struct SplitScore {
     pub accuracy: f64,
 }
 
-/// The selected epoch's scores, all in evaluation mode.
+/// The scores of the selected epoch's weights, and one of the last epoch's, all in evaluation mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Counted from 1.
@@ -56,6 +60,25 @@ pub struct Scores {
     pub test: SplitScore,
     /// On the test set.
     pub confusion: Confusion,
+    /// Of the weights after the last epoch on the test set; none in results of older versions, as the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_test: Option<SplitScore>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// What the probabilities of the test images' classes say beyond the first choices.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Share of images whose true class is among the three most probable ones.
+    pub top3_accuracy: f64,
+    /// Expected calibration error: how far confidence and accuracy lie apart, in the mean over images. Guo et al. 2017, with
+    /// 15 bins of equal width.
+    #[serde(with = "any_number")]
+    pub ece: f64,
+    /// Mean over images of the sum over classes of (p - y)², from 0 to 2. Brier 1950.
+    #[serde(with = "any_number")]
+    pub brier: f64,
 }
 
 /// A test image that the selected epoch's weights take for another class.

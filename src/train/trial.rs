@@ -8,6 +8,7 @@ use tch::{Device, Reduction, Tensor};
 use super::clip::clip;
 use super::course::{Course, Partial, Restored};
 use super::evaluate::{IGNORE_INDEX, evaluate};
+use super::evidence::{evidence, predictions};
 use super::init::initialize;
 use super::optimizer::Optimizer;
 use super::record::{Confusion, Epoch, Scores, Showcase, SplitScore};
@@ -60,8 +61,9 @@ pub struct Step {
 }
 
 pub enum Ended {
-    /// All epochs, or as many as early stopping allowed. `best` is the selected epoch's state dict.
-    Done { scores: Box<Scores>, showcase: Showcase, best: State, history: Vec<Epoch> },
+    /// All epochs, or as many as early stopping allowed. `best` is the selected epoch's state dict, `predictions` the class
+    /// that it gives each test image.
+    Done { scores: Box<Scores>, showcase: Showcase, predictions: Vec<u8>, best: State, history: Vec<Epoch> },
     /// A loss became NaN or infinite; `reason` says where.
     Diverged { reason: String, history: Vec<Epoch> },
     /// The observer stopped it at a checkpoint.
@@ -240,20 +242,32 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Scores the selected epoch's weights on every split.
+    /// Scores the selected epoch's weights on every split, and the last epoch's on the test images.
     fn score(mut self, observer: &mut dyn Observer) -> Result<Ended> {
+        let set = &self.sets.test;
+        let last = (!self.course.selected_last()).then(|| self.evaluate(set, &set.all(), observer).0);
         self.network.load_state(&self.course.best_state).context("the selected epoch's weights")?;
         let (train, _) = self.evaluate(&self.sets.train, &self.split.train, observer);
         let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observer);
-        let (set, mut logits) = (&self.sets.test, vec![]);
+        let mut logits = vec![];
         let (test, confusion) = evaluate(&self.network, set, &self.scaling, &set.all(), &mut |batch| {
             logits.push(batch.shallow_clone());
             observer.evaluated_batch();
         });
-        let scores = Scores { best_epoch: self.course.best_epoch(), train, val, test, confusion };
-        let showcase = showcase(&self.network, &set.labels, &Tensor::cat(&logits, 0));
+        let logits = Tensor::cat(&logits, 0);
+        let scores = Scores {
+            best_epoch: self.course.best_epoch(),
+            train,
+            val,
+            test,
+            confusion,
+            last_test: last.or(Some(test)),
+            evidence: Some(evidence(&set.labels, &logits)),
+        };
+        let showcase = showcase(&self.network, &set.labels, &logits);
+        let predictions = predictions(&logits);
         let best = std::mem::take(&mut self.course.best_state);
-        Ok(Ended::Done { scores: Box::new(scores), showcase, best, history: self.course.into_history() })
+        Ok(Ended::Done { scores: Box::new(scores), showcase, predictions, best, history: self.course.into_history() })
     }
 
     fn evaluate(&self, set: &Resident, index: &Tensor, observer: &mut dyn Observer) -> (SplitScore, Confusion) {

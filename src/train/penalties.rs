@@ -1,0 +1,52 @@
+//! The L1 and L2 terms of a pack's members.
+
+use tch::{Kind, Tensor};
+
+use super::packed_optimizer::blocks;
+use crate::models::PackedNetwork;
+use crate::native::add_scaled;
+use crate::spec::config::Regularization;
+
+/// Factors of the L1 and L2 terms, float32 [K, P], 0 where none applies; none where no member has that term.
+pub struct Penalties {
+    l1: Option<Tensor>,
+    l2: Option<Tensor>,
+}
+
+impl Penalties {
+    /// Of the members with these `rules`; none where no member has one.
+    pub fn new(rules: &[Regularization], network: &PackedNetwork) -> Option<Penalties> {
+        if rules.iter().all(|rule| rule.l1 == 0.0 && rule.l2 == 0.0) {
+            return None;
+        }
+        // The kernels are shared by all members that have a penalty.
+        let mask = network.mask(rules[0].on);
+        let factors = |of: fn(&Regularization) -> f64| {
+            let values: Vec<f64> = rules.iter().map(of).collect();
+            let column = Tensor::from_slice(&values).to_kind(Kind::Float).to_device(mask.device()).view([-1, 1]);
+            values.iter().any(|value| *value > 0.0).then(|| column * &mask)
+        };
+        Some(Penalties { l1: factors(|rule| rule.l1), l2: factors(|rule| rule.l2) })
+    }
+
+    /// Adds the terms' gradient at `parameters` to `gradient`; their values, [K].
+    pub fn add(&self, gradient: &Tensor, parameters: &Tensor) -> Tensor {
+        let mut values = parameters.new_zeros([parameters.size()[0]], (Kind::Float, parameters.device()));
+        let mut accumulate = |value: Tensor| drop(values.g_add_(&value.sum_dim_intlist(1, false, Kind::Float)));
+        for (start, width) in blocks(parameters) {
+            let block = |tensor: &Tensor| tensor.narrow(1, start, width);
+            let (mut gradient, parameters) = (block(gradient), block(parameters));
+            if let Some(factors) = &self.l1 {
+                let weighted = parameters.sign() * block(factors);
+                accumulate(&weighted * &parameters);
+                add_scaled(&mut gradient, &weighted, 1.0);
+            }
+            if let Some(factors) = &self.l2 {
+                let weighted = &parameters * block(factors);
+                accumulate(&weighted * &parameters);
+                add_scaled(&mut gradient, &weighted, 2.0);
+            }
+        }
+        values
+    }
+}
