@@ -6,15 +6,23 @@
 //! ```
 #![allow(clippy::disallowed_methods, reason = "the only writer of result files")]
 
+mod claim;
+pub mod files;
+
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+
+pub use claim::Claim;
+use claim::{lock_folder, open_lock};
+use files::{
+    free_bytes, is_other_process, make_folder, remove_folder, remove_scratch, scratch_beside, write_atomically,
+};
 
 use crate::report::events;
 use crate::spec::config::Config;
@@ -31,9 +39,6 @@ const LOG: &str = "log.txt";
 const LOCK: &str = "lock";
 /// In `work/`; held while tables and plots are made.
 const PUBLISH_LOCK: &str = "publish.lock";
-const SCRATCH_PREFIX: &str = ".scratch-";
-/// Each try fails only if another process has moved the folder away meanwhile.
-const MAX_LOCK_TRIES: usize = 1000;
 
 /// A folder of results. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]
@@ -265,208 +270,8 @@ impl Store {
         }
         // Whoever wrote here held the lock.
         remove_scratch(&folder, |_| false)?;
-        let claim = Claim { store: self.clone(), folder, identity: identity.clone(), _lock: lock };
-        claim.write(CONFIG, &pretty(identity)?)?;
-        Ok(Some(claim))
+        Claim::new(self.clone(), identity.clone(), lock).map(Some)
     }
-}
-
-/// A trial that this process runs; the lock goes with it.
-pub struct Claim {
-    store: Store,
-    folder: PathBuf,
-    identity: Identity,
-    _lock: File,
-}
-
-impl Claim {
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    pub fn write_checkpoint(&self, bytes: &[u8], history: &[Epoch]) -> Result<()> {
-        self.write(HISTORY, &history_csv(history)?)?;
-        self.write(LAST, bytes)
-    }
-
-    /// As stored, damaged or not.
-    pub fn read_checkpoint(&self) -> Result<Option<Vec<u8>>> {
-        let path = self.folder.join(LAST);
-        match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            read => Ok(Some(read.with_context(|| format!("cannot read {}", path.display()))?)),
-        }
-    }
-
-    pub fn discard_checkpoint(&self) -> Result<()> {
-        Ok(fs::remove_file(self.folder.join(LAST))?)
-    }
-
-    /// The finished epochs as far as they are stored.
-    pub fn history(&self) -> Vec<Epoch> {
-        self.store.history_so_far(&self.identity.id)
-    }
-
-    pub fn write_steps(&self, bytes: &[u8]) -> Result<()> {
-        self.write(STEPS, bytes)
-    }
-
-    /// None if the trial's steps are not traced so far.
-    pub fn read_steps(&self) -> Option<Vec<u8>> {
-        fs::read(self.folder.join(STEPS)).ok()
-    }
-
-    /// The trial's log, to append to.
-    pub fn log(&self) -> Result<File> {
-        let path = self.folder.join(LOG);
-        let log = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(&path);
-        log.with_context(|| format!("cannot open {}", path.display()))
-    }
-
-    /// Stores the outcome and moves the whole folder to its final place in one step.
-    /// `kept` is what only a trial that is done has: the selected epoch's weights and what to show of them.
-    pub fn finish(self, outcome: &Outcome, history: &[Epoch], kept: Option<(&[u8], &Showcase)>) -> Result<()> {
-        if let Some((best, showcase)) = kept {
-            self.write(BEST, best)?;
-            self.write(SHOWCASE, &serde_json::to_vec(showcase)?)?;
-        }
-        self.write(HISTORY, &history_csv(history)?)?;
-        self.write(RESULT, &pretty(outcome)?)?;
-        let target = self.store.trial_dir(&self.identity.id);
-        if !self.store.is_stored(&self.identity.id) {
-            // Without its result it is no stored trial, whoever made it.
-            remove_folder(&target)?;
-        }
-        fs::rename(&self.folder, &target).with_context(|| format!("cannot make {}", target.display()))?;
-        sync_folder(target.parent().expect("a trial's folder has a parent"))?;
-        // Only now: without its lock the folder in work/ could have been claimed a second time.
-        Ok(fs::remove_file(target.join(LOCK))?)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        write_atomically(&self.folder.join(name), bytes)
-    }
-}
-
-/// Makes a folder and those around it, where they are not there.
-pub fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
-}
-
-/// Writes a scratch file beside `path`, fsyncs it, renames it and fsyncs the folder: a reader sees the old file or the
-/// new one, whole. A failed fsync is not tried again, for the kernel may have dropped the pages.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let scratch = scratch_beside(path)?;
-    let write = || -> std::io::Result<()> {
-        // create_new follows no link and overwrites nothing.
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&scratch)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&scratch, path)
-    };
-    if let Err(error) = write() {
-        let _ = fs::remove_file(&scratch);
-        bail!("cannot write {}: {error}", path.display());
-    }
-    sync_folder(path.parent().context("a file needs a folder")?)
-}
-
-/// A new name beside `path` that says which process uses it. The counter keeps threads apart, the time programs that
-/// have the same number on two machines or one after the other.
-fn scratch_beside(path: &Path) -> Result<PathBuf> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().context("a file needs a name")?.to_string_lossy();
-    let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    Ok(path.with_file_name(format!("{SCRATCH_PREFIX}{}-{nanoseconds:x}-{count}-{name}", std::process::id())))
-}
-
-/// Takes a folder away in one step, if it is there, and then empties it.
-fn remove_folder(folder: &Path) -> Result<()> {
-    let scratch = scratch_beside(folder)?;
-    match fs::rename(folder, &scratch) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        moved => moved
-            .and_then(|()| fs::remove_dir_all(&scratch))
-            .with_context(|| format!("cannot remove {}", folder.display())),
-    }
-}
-
-fn open_lock(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW).open(path)
-}
-
-/// Makes the folder of a trial under way and locks it; None if another process holds it.
-///
-/// Who finishes moves the folder away with its lock, so a lock counts only if it is still the one in the folder.
-fn lock_folder(folder: &Path) -> Result<Option<File>> {
-    let path = folder.join(LOCK);
-    for _ in 0..MAX_LOCK_TRIES {
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            // A results folder that is gone is not made again: it would lack all that was in it.
-            made => made.with_context(|| format!("cannot make {}", folder.display()))?,
-        }
-        let lock = match open_lock(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            opened => opened.with_context(|| format!("cannot open {}", path.display()))?,
-        };
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error).context(format!("cannot lock {}", path.display())),
-        }
-        let held = lock.metadata()?;
-        if fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
-            return Ok(Some(lock));
-        }
-    }
-    bail!("cannot lock {}: it keeps disappearing", path.display())
-}
-
-fn sync_folder(folder: &Path) -> Result<()> {
-    let sync = || File::open(folder)?.sync_all();
-    sync().with_context(|| format!("cannot fsync {}", folder.display()))
-}
-
-/// Scratch files and folders except those whose writer is `kept`.
-fn remove_scratch(folder: &Path, kept: fn(i32) -> bool) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(rest) = name.strip_prefix(SCRATCH_PREFIX) else { continue };
-        let writer: Option<i32> = rest.split('-').next().and_then(|pid| pid.parse().ok());
-        if writer.is_some_and(kept) {
-            continue;
-        }
-        let path = entry.path();
-        let removed = if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            // Another sweep was quicker.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            other => other.with_context(|| format!("cannot remove {}", path.display()))?,
-        }
-    }
-    Ok(())
-}
-
-/// Whether `pid` is alive and not this program, which may have the number of one that was killed.
-fn is_other_process(pid: i32) -> bool {
-    // SAFETY: signal 0 only asks whether the process is there.
-    let answer = || unsafe { libc::kill(pid, 0) };
-    let is_there = || answer() == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM);
-    pid > 0 && pid as u32 != std::process::id() && is_there()
-}
-
-fn free_bytes(folder: &Path) -> Result<u64> {
-    let path = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
-    let mut answer = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: the path is a C string and statvfs fills the struct it is given.
-    let answer = unsafe {
-        ensure!(libc::statvfs(path.as_ptr(), answer.as_mut_ptr()) == 0, std::io::Error::last_os_error());
-        answer.assume_init()
-    };
-    Ok(answer.f_bavail * answer.f_frsize)
 }
 
 fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {
@@ -488,40 +293,9 @@ fn parse_history(bytes: &[u8]) -> Result<Vec<Epoch>> {
     csv::Reader::from_reader(bytes).deserialize().map(|row| Ok(row?)).collect()
 }
 
-/// Reads a file of at most `limit` bytes.
-pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = vec![];
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
-    ensure!(bytes.len() as u64 <= limit, "{}: larger than {limit} bytes", path.display());
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_write_replaces_the_file_and_leaves_no_scratch() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        write_atomically(&path, b"one").unwrap();
-        write_atomically(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_failed_write_names_the_file_and_keeps_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("plots");
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("kept"), b"x").unwrap();
-        let error = write_atomically(&path, b"bytes").unwrap_err().to_string();
-        assert!(error.contains("cannot write") && error.contains("plots"), "{error}");
-        assert!(path.join("kept").exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
 
     #[test]
     fn history_survives_its_csv_exactly() {
@@ -538,21 +312,6 @@ mod tests {
         };
         let back = parse_history(&history_csv(std::slice::from_ref(&epoch)).unwrap()).unwrap();
         assert_eq!(format!("{:?}", back), format!("{:?}", [epoch]));
-    }
-
-    #[test]
-    fn scratch_of_a_dead_process_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        // A killed program's number may be ours now.
-        for pid in [999_999_999, std::process::id()] {
-            fs::write(folder.path().join(format!("{SCRATCH_PREFIX}{pid}-x")), b"").unwrap();
-            fs::create_dir(folder.path().join(format!("{SCRATCH_PREFIX}{pid}-folder"))).unwrap();
-        }
-        let parent = folder.path().join(format!("{SCRATCH_PREFIX}{}-x", std::os::unix::process::parent_id()));
-        fs::write(&parent, b"").unwrap();
-        remove_scratch(folder.path(), is_other_process).unwrap();
-        assert!(parent.exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     fn identity() -> Identity {
