@@ -13,6 +13,7 @@ use crate::inference::evaluate::{Evaluator, SplitName};
 use crate::inference::load::{Loaded, load};
 use crate::inference::{predict, side_by_side};
 use crate::models;
+use crate::report::Study;
 use crate::report::compare::caveats;
 use crate::report::show::{Choice, Listing, Request, View};
 use crate::report::summary::summarize;
@@ -388,11 +389,14 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
         }
         sweep::print("`--rerun failed` tries them again");
     }
+    if !report.undone.is_empty() {
+        sweep::print(&format!("\nnot done:\n  {}", report.undone.join("\n  ")));
+    }
     let Report { done, diverged, .. } = report;
     let failed = report.failures.len();
     let code = match (report.interrupted, failed) {
         (true, _) => exit::INTERRUPTED,
-        (false, 0) => exit::DONE,
+        (false, 0) if report.undone.is_empty() => exit::DONE,
         (false, _) => exit::FAILED,
     };
     // The code stands even where nobody reads the line.
@@ -408,11 +412,12 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun
     let store = Store::open(out).ok();
     let (mut lines, mut new) = (vec![], 0);
     for trial in trials {
-        let outcome = store.as_ref().map_or(Ok(None), |store| store.load(&trial.id))?.map(|stored| stored.outcome);
-        let state = match outcome {
-            None => "new",
-            Some(outcome) if sweep::is_rerun(rerun, outcome.status) => "again",
-            Some(_) => "stored",
+        let state = match store.as_ref().map_or(Ok(None), |store| store.load(&trial.id)) {
+            Ok(None) => "new",
+            Ok(Some(stored)) if sweep::is_rerun(rerun, stored.outcome.status) => "again",
+            Ok(Some(_)) => "stored",
+            Err(_) if rerun != Rerun::None => "again",
+            Err(error) => return Err(error),
         };
         new += usize::from(state != "stored");
         let variants =
@@ -435,7 +440,7 @@ fn run_show(arguments: ShowArguments) -> Result<i32> {
     let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", results.display()))?;
     let experiment = &manifest.experiment;
     let note = sweep::note(&manifest, experiment, None);
-    let mut study = sweep::study::study(experiment, &experiment.trials(), &note, &store, &mut Default::default())?;
+    let mut study = sweep::study::study(experiment, &experiment.trials(), &note, &store, &mut Default::default());
     for trial in study.trials.iter_mut().filter(|trial| trial.outcome.is_none()) {
         trial.history = store.history_so_far(&trial.id);
     }
@@ -454,7 +459,22 @@ fn run_show(arguments: ShowArguments) -> Result<i32> {
     if let Some(reason) = &view.why_empty {
         sweep::print(reason);
     }
-    Ok(exit::DONE)
+    Ok(say_unreadable(&study))
+}
+
+/// Names the trials that cannot be read and returns the exit code.
+fn say_unreadable(study: &Study) -> i32 {
+    let unreadable: Vec<&str> = study.unreadable().collect();
+    unreadable.iter().for_each(|error| sweep::print(&format!("warning: {error}")));
+    if unreadable.is_empty() {
+        return exit::DONE;
+    }
+    sweep::print(&format!(
+        "{} of {} cannot be read and count as failed",
+        unreadable.len(),
+        count(study.trials.len(), "trial")
+    ));
+    exit::FAILED
 }
 
 /// The table on standard output; what there is to say about it on standard error.
@@ -492,7 +512,7 @@ fn run_report(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i3
         sweep::print(&format!("note: {caveat}"));
     }
     say(&format!("tables and plots in {}", folder.display()))?;
-    Ok(exit::DONE)
+    Ok(say_unreadable(&study))
 }
 
 /// All networks are read before the first is scored, so that a wrong path costs no time.

@@ -35,6 +35,7 @@ pub use progress::{duration, print};
 pub use publish::{note, publish_comparison, publish_stored};
 use schedule::{Input, Sweep};
 use store::Store;
+use store::files::{NAMES_MAY_BE_LOST, is_refused, try_sync_folder};
 
 /// How a sweep is to run; what it computes is the experiment's.
 #[derive(Clone, Debug)]
@@ -74,6 +75,8 @@ pub struct Report {
     /// Each failed trial: its label, its error and the path of its log.
     pub failures: Vec<(String, String, PathBuf)>,
     pub interrupted: bool,
+    /// What was not done because a file could not be read or written, and why.
+    pub undone: Vec<String>,
 }
 
 /// The context of an error that ended a sweep after it had begun.
@@ -100,19 +103,24 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     if let Some(earlier) = &earlier {
         manifest.follow(earlier, &store)?;
     }
-    for trial in trials {
-        run_again(&store, &trial.id, options.rerun)?;
-    }
+    let kept = run_again(&store, trials, options.rerun)?;
     if let Some(earlier) = earlier.filter(|_| trials.iter().all(|trial| store.is_stored(&trial.id))) {
         manifest = manifest.computed_by(earlier);
     }
     manifest.write(&store)?;
+    if !try_sync_folder(&options.out)? {
+        print(&format!("warning: {}: {NAMES_MAY_BE_LOST}", options.out.display()));
+    }
     say_dropped(experiment, &store)?;
     let (results, data) = (options.out.clone(), options.data.clone());
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };
     let publisher =
         publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, Some(test_images)));
-    Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)
+    let mut report = Sweep::new(experiment, trials, options, store, setup, publisher)?.run().context(Stopped)?;
+    report.undone.extend(kept);
+    report.undone.sort();
+    report.undone.dedup();
+    Ok(report)
 }
 
 /// Whether a stored trial with this outcome is to run again.
@@ -124,13 +132,32 @@ pub fn is_rerun(rerun: Rerun, status: Status) -> bool {
     }
 }
 
-/// Takes a stored trial out of the finished ones if it is to run again. One that failed goes on from its last checkpoint, for it
-/// was stopped by something outside it; one that diverged would only do so again.
-fn run_again(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
-    if rerun == Rerun::None {
-        return Ok(());
+/// Takes the stored trials out of the finished ones that are to run again; returns why some are not for this user to move.
+fn run_again(store: &Store, trials: &[Trial], rerun: Rerun) -> Result<Vec<String>> {
+    let mut kept = vec![];
+    for trial in trials.iter().filter(|_| rerun != Rerun::None) {
+        match take_out(store, &trial.id, rerun) {
+            Err(error) if is_refused(&error) => kept.push(format!("{error:#}")),
+            taken => taken?,
+        }
     }
-    match store.load(id)?.map(|stored| stored.outcome.status).filter(|status| is_rerun(rerun, *status)) {
+    Ok(kept)
+}
+
+/// Takes a stored trial out of the finished ones if it is to run again, as a damaged one is. One that failed goes on from its
+/// last checkpoint, for it was stopped by something outside it; one that diverged would only do so again.
+fn take_out(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
+    let stored = match store.load(id) {
+        Err(error) if !is_refused(&error) => {
+            let aside = store.set_aside(id)?;
+            let causes: Vec<String> = error.chain().skip(1).map(|cause| cause.to_string()).collect();
+            let (causes, aside) = (causes.join(": "), aside.display());
+            print(&format!("warning: {causes}; the trial runs again, and what is left of it is in {aside}"));
+            return Ok(());
+        }
+        loaded => loaded?,
+    };
+    match stored.map(|stored| stored.outcome.status).filter(|status| is_rerun(rerun, *status)) {
         Some(Status::Failed) if rerun == Rerun::Failed => store.reopen(id),
         Some(_) => store.forget(id),
         None => Ok(()),

@@ -29,9 +29,9 @@ pub fn publish(
     known: &mut HashMap<String, StoredTrial>,
 ) -> Result<Study> {
     let _turn = store.turn_to_publish()?;
-    let study = study(experiment, &experiment.trials(), note, store, known)?;
+    let study = study(experiment, &experiment.trials(), note, store, known);
     write(store, &study)?;
-    for trial in study.trials.iter().filter(|trial| trial.outcome.is_some()) {
+    for trial in study.trials.iter().filter(|trial| trial.outcome.is_some() && trial.unreadable().is_none()) {
         store.extend(&events::path(trial), &events::event_file(trial))?;
     }
     store.keep_only_runs(&study.trials.iter().map(events::run_name).collect())?;
@@ -55,7 +55,7 @@ pub fn publish_comparison(folders: &[PathBuf], out: &Path, data: &Path) -> Resul
         let images = if place == 0 { test_images(&manifest, data) } else { None };
         let note = note(&manifest, &manifest.experiment, images);
         let experiment = &manifest.experiment;
-        let study = study(experiment, &experiment.trials(), &note, &store, &mut HashMap::new())?;
+        let study = study(experiment, &experiment.trials(), &note, &store, &mut HashMap::new());
         experiments.push((experiment.name.clone(), study));
     }
     // Runs of one experiment are told apart by their folders.
@@ -104,7 +104,7 @@ fn pictures(report: &str) -> impl Iterator<Item = &str> {
 pub fn publish_epochs(store: &Store, trial: &Trial, label: &str) -> Result<()> {
     // Before it is asked whether the trial has ended, for it then takes its epochs along.
     let epochs = store.history_so_far(&trial.id);
-    let mut trial = stored_trial(trial, label, store)?;
+    let mut trial = stored_trial(trial, label, store);
     if trial.outcome.is_none() {
         trial.history = epochs;
     }
@@ -165,10 +165,10 @@ impl Publisher {
     }
 
     /// Everything stored so far is in the tables afterwards.
-    pub fn finish(&mut self) -> Result<()> {
+    pub fn finish(&mut self) -> Result<Study> {
         self.join()?;
         // All read anew: another sweep may have run a trial again.
-        publish(&self.store, &self.experiment, &self.note, &mut HashMap::new()).map(drop)
+        publish(&self.store, &self.experiment, &self.note, &mut HashMap::new())
     }
 
     fn join(&mut self) -> Result<()> {

@@ -13,6 +13,7 @@ use super::patience::Patience;
 use super::pool::{Content, Message, Process, Setup};
 use super::progress::{Display, Standing, duration, print};
 use super::publish::{Publisher, publish_epochs};
+use super::store::files::is_refused;
 use super::store::{Identity, Store};
 use super::study::labels;
 use super::{Options, Report};
@@ -107,10 +108,13 @@ impl<'a> Sweep<'a> {
         publisher: Publisher,
     ) -> Result<Sweep<'a>> {
         let (mut order, mut stored): (Vec<usize>, Vec<(usize, Outcome)>) = (vec![], vec![]);
+        let mut report = Report::default();
         for (index, trial) in trials.iter().enumerate() {
-            match store.load(&trial.id)? {
-                Some(finished) => stored.push((index, finished.outcome)),
-                None => order.push(index),
+            match store.load(&trial.id) {
+                Ok(Some(finished)) => stored.push((index, finished.outcome)),
+                Ok(None) => order.push(index),
+                Err(error) if is_refused(&error) => report.undone.push(format!("{error:#}")),
+                Err(error) => return Err(error),
             }
         }
         // Every configuration once before any a second time: the first tables then cover the whole study.
@@ -134,7 +138,7 @@ impl<'a> Sweep<'a> {
             sender,
             estimate: Estimate::new(trials),
             last_tick: now,
-            report: Report::default(),
+            report,
             new_failures: 0,
             stopping: false,
             said_busy: false,
@@ -159,7 +163,10 @@ impl<'a> Sweep<'a> {
         }
         self.display.finish();
         result?;
-        self.publisher.finish()?;
+        match self.publisher.finish() {
+            Ok(study) => self.report.undone.extend(study.unreadable().map(str::to_owned)),
+            Err(error) => self.report.undone.push(format!("the tables and plots: {error:#}")),
+        }
         Ok(self.report)
     }
 
@@ -298,7 +305,11 @@ impl<'a> Sweep<'a> {
             }
             Event::Busy => {
                 self.free(slot, place)?;
-                self.busy(trial, attempt)?;
+                self.busy(trial, attempt);
+            }
+            Event::Refused { error } => {
+                self.free(slot, place)?;
+                self.refused(trial, attempt, error);
             }
             Event::Left => {
                 self.free(slot, place)?;
@@ -417,17 +428,33 @@ impl<'a> Sweep<'a> {
     }
 
     /// Another sweep holds this trial, or has just stored it.
-    fn busy(&mut self, trial: usize, attempt: usize) -> Result<()> {
-        if let Some(finished) = self.store.load(&self.trials[trial].id)? {
-            self.count(trial, &finished.outcome);
-            return Ok(());
+    fn busy(&mut self, trial: usize, attempt: usize) {
+        match self.store.load(&self.trials[trial].id) {
+            Ok(Some(finished)) => return self.count(trial, &finished.outcome),
+            Ok(None) => {}
+            Err(error) => return self.undone(trial, &format!("{error:#}")),
         }
         if !self.said_busy {
             self.said_busy = true;
             self.display.say("another sweep on this folder runs some of the trials; waiting for those");
         }
         self.queue.push_back(Pending { trial, attempt, not_before: Instant::now() + BUSY_WAIT });
-        Ok(())
+    }
+
+    /// Another user has begun this trial. If nobody runs it now, nobody may before the sweep ends.
+    fn refused(&mut self, trial: usize, attempt: usize, error: String) {
+        let id = &self.trials[trial].id;
+        if self.store.is_stored(id) || self.store.is_running(id) {
+            self.busy(trial, attempt);
+        } else {
+            self.undone(trial, &error);
+        }
+    }
+
+    fn undone(&mut self, trial: usize, error: &str) {
+        let line = format!("{}: {error}", self.name(trial));
+        self.display.say(&line);
+        self.report.undone.push(line);
     }
 
     fn failed(&mut self, trial: usize, attempt: usize, error: String) -> Result<()> {

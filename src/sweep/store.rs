@@ -3,11 +3,13 @@
 //! ```text
 //! trials/<id>/   a finished trial, complete or absent
 //! work/<id>/     a trial under way: its lock, its last checkpoint, its log; renamed to trials/<id> when it is whole
+//! damaged/<id>.N what was stored of a trial but could not be read when it was to run again
 //! ```
 #![allow(clippy::disallowed_methods, reason = "the only writer of result files")]
 
 mod claim;
 pub mod files;
+mod trial;
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,18 +17,20 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result, bail, ensure};
 
 pub use claim::Claim;
-use claim::{lock_folder, open_lock};
+pub use trial::{Finished, Identity};
+
+use claim::{lock_folder, move_folder};
 use files::{
-    free_bytes, is_other_process, make_folder, remove_folder, remove_scratch, scratch_beside, write_atomically,
+    cannot, free_bytes, is_at, is_refused, make_folder, open_lock, prove_writable, remove_folder, remove_own_scratch,
+    remove_scratch, write_atomically,
 };
+use trial::parse_history;
 
 use crate::report::events;
-use crate::spec::config::Config;
-use crate::train::record::{Epoch, Outcome, Showcase};
+use crate::train::record::Epoch;
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
@@ -39,6 +43,8 @@ const LOG: &str = "log.txt";
 const LOCK: &str = "lock";
 /// In `work/`; held while tables and plots are made.
 const PUBLISH_LOCK: &str = "publish.lock";
+/// Each try fails only if another sweep has put a new folder in the trial's place meanwhile.
+const MAX_LOAD_TRIES: usize = 1000;
 
 /// A folder of results. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]
@@ -46,43 +52,26 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// What `config.json` of a trial says.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Identity {
-    pub id: String,
-    pub seed: u64,
-    pub config: Config,
-}
-
-/// A finished trial as stored.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    pub identity: Identity,
-    pub history: Vec<Epoch>,
-    pub outcome: Outcome,
-    /// Of a trial that is done.
-    pub showcase: Option<Showcase>,
-}
-
 impl Store {
-    /// Makes the folder if it is not there, proves that it can be written, and removes scratch files of killed programs.
+    /// Makes the folder if it is not there, proves that it can be written, and removes what killed programs left.
     pub fn create(root: &Path) -> Result<Store> {
         let store = Store { root: root.to_owned() };
         for folder in [root.to_owned(), store.root.join("trials"), store.root.join("work"), store.root.join("plots")] {
             make_folder(&folder)?;
-            remove_scratch(&folder, is_other_process)?;
+            remove_scratch(&folder);
+            // Plots can wait; they are an error at the end.
+            if folder.file_name() != Some("plots".as_ref()) {
+                prove_writable(&folder)?;
+            }
         }
-        Store::writable(root)?;
+        store.clear_stored();
         Ok(store)
     }
 
     /// Whether results could be written into `root`, which is made; the bytes that are free there.
     pub fn writable(root: &Path) -> Result<u64> {
         make_folder(root)?;
-        let probe = scratch_beside(&root.join("probe"))?;
-        let made = OpenOptions::new().write(true).create_new(true).open(&probe);
-        made.with_context(|| format!("cannot write into {}", root.display()))?;
-        fs::remove_file(&probe)?;
+        prove_writable(root)?;
         free_bytes(root)
     }
 
@@ -94,8 +83,7 @@ impl Store {
 
     /// A folder for tables and plots alone, which is made.
     pub fn for_report(root: &Path) -> Result<Store> {
-        let plots = root.join("plots");
-        fs::create_dir_all(&plots).with_context(|| format!("cannot make the folder {}", plots.display()))?;
+        make_folder(&root.join("plots"))?;
         Ok(Store { root: root.to_owned() })
     }
 
@@ -133,9 +121,7 @@ impl Store {
     pub fn remove(&self, name: &str) -> Result<()> {
         let path = self.root.join(name);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot("remove", &path, error)),
             _ => Ok(()),
         }
     }
@@ -160,7 +146,7 @@ impl Store {
             // Not at the file's end, where another sweep may have put the same just now.
             file.write_all_at(&bytes[same..], same as u64)
         };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        write().map_err(|error| cannot("write", &path, error))
     }
 
     /// Removes event files of trials that the current study no longer has, with their folders.
@@ -169,7 +155,7 @@ impl Store {
             let run = run?;
             let file = run.path().join(events::FILE);
             if !kept.contains(&*run.file_name().to_string_lossy()) && file.exists() {
-                fs::remove_file(file)?;
+                fs::remove_file(&file).map_err(|error| cannot("remove", &file, error))?;
                 // Someone may have put a file of their own there.
                 let _ = fs::remove_dir(run.path());
             }
@@ -177,34 +163,24 @@ impl Store {
         Ok(())
     }
 
-    /// The stored trial, or None if it has not finished.
+    /// The stored trial, whole, or None if it has not finished or another sweep takes it away meanwhile.
     pub fn load(&self, id: &str) -> Result<Option<Finished>> {
         let folder = self.trial_dir(id);
-        if !self.is_stored(id) {
-            return Ok(None);
+        for _ in 0..MAX_LOAD_TRIES {
+            // Open until all is read, so that no other folder gets its number.
+            let open = match File::open(&folder) {
+                Err(error) if is_absence(&error) => return Ok(None),
+                opened => opened.map_err(|error| cannot("read", &folder, error))?,
+            };
+            let read = self.is_stored(id).then(|| trial::read(&folder, id)).transpose();
+            match read {
+                _ if !is_at(&open, &folder) => continue,
+                Err(_) if !self.is_stored(id) => return Ok(None),
+                Err(error) if is_refused(&error) => return Err(error),
+                read => return read.with_context(|| damaged(&folder, id)),
+            }
         }
-        let read = |name: &str| {
-            let path = folder.join(name);
-            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
-        };
-        let broken = |name: &str| format!("{}: not what this program writes", folder.join(name).display());
-        let identity: Identity = serde_json::from_slice(&read(CONFIG)?).with_context(|| broken(CONFIG))?;
-        ensure!(identity.id == id, "{}: belongs to trial {}", folder.display(), identity.id);
-        let outcome: Outcome = serde_json::from_slice(&read(RESULT)?).with_context(|| broken(RESULT))?;
-        let history = parse_history(&read(HISTORY)?).with_context(|| broken(HISTORY))?;
-        ensure!(
-            history.len() == outcome.epochs,
-            "{}: it has {} of {} epochs",
-            broken(HISTORY),
-            history.len(),
-            outcome.epochs
-        );
-        let showcase = match fs::read(folder.join(SHOWCASE)) {
-            // Only a trial that is done has one.
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            _ => Some(serde_json::from_slice(&read(SHOWCASE)?).with_context(|| broken(SHOWCASE))?),
-        };
-        Ok(Some(Finished { identity, history, outcome, showcase }))
+        bail!("cannot read {}: it keeps being replaced", folder.display())
     }
 
     /// Whether a process runs this trial now.
@@ -227,19 +203,20 @@ impl Store {
         Ok(stored.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     }
 
-    /// Whether the trial has ended.
+    /// Whether the trial has ended. One that is not for this user to read has.
     pub fn is_stored(&self, id: &str) -> bool {
-        self.trial_dir(id).join(RESULT).exists()
+        let result = fs::symlink_metadata(self.trial_dir(id).join(RESULT));
+        result.map_or_else(|error| error.kind() == ErrorKind::PermissionDenied, |_| true)
     }
 
     /// Makes a stored trial one under way again, with its last checkpoint if it has one.
     pub fn reopen(&self, id: &str) -> Result<()> {
-        let (stored, work) = (self.trial_dir(id), self.work_dir(id));
-        match fs::rename(&stored, &work) {
+        let work = self.work_dir(id);
+        match move_folder(&self.trial_dir(id), &work) {
             Ok(()) => Ok(fs::remove_file(work.join(RESULT))?),
             // Another sweep has begun it afresh.
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => self.forget(id),
-            Err(error) => Err(error).with_context(|| format!("cannot move {} to work/", stored.display())),
+            Err(error) if kind(&error) == Some(ErrorKind::DirectoryNotEmpty) => self.forget(id),
+            Err(error) => Err(error),
         }
     }
 
@@ -248,15 +225,24 @@ impl Store {
         remove_folder(&self.trial_dir(id))
     }
 
+    /// Puts a damaged trial where it is in nobody's way, and says where that is.
+    pub fn set_aside(&self, id: &str) -> Result<PathBuf> {
+        let folder = self.root.join("damaged");
+        make_folder(&folder)?;
+        let mut names = (1..).map(|count| folder.join(format!("{id}.{count}")));
+        let aside = names.find(|path| !path.exists()).expect("there is a next number");
+        move_folder(&self.trial_dir(id), &aside)?;
+        Ok(aside)
+    }
+
     /// Waits until no other sweep publishes here, so that older tables never replace newer ones. The file is the turn.
     pub fn turn_to_publish(&self) -> Result<File> {
         for folder in ["work", "plots"] {
-            let folder = self.root.join(folder);
-            fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            make_folder(&self.root.join(folder))?;
         }
         let path = self.root.join("work").join(PUBLISH_LOCK);
         let lock = open_lock(&path).and_then(|lock| lock.lock().map(|()| lock));
-        lock.with_context(|| format!("cannot lock {}", path.display()))
+        lock.map_err(|error| cannot("lock", &path, error))
     }
 
     /// Locks a trial for this process. None if another holds it or it has finished meanwhile.
@@ -265,54 +251,53 @@ impl Store {
         let Some(lock) = lock_folder(&folder)? else { return Ok(None) };
         // The holder before us may have finished between our look and our lock.
         if self.is_stored(&identity.id) {
-            remove_folder(&folder)?;
+            self.clear(&identity.id, lock)?;
             return Ok(None);
         }
         // Whoever wrote here held the lock.
-        remove_scratch(&folder, |_| false)?;
+        remove_own_scratch(&folder);
         Claim::new(self.clone(), identity.clone(), lock).map(Some)
     }
-}
 
-fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-/// One row an epoch; floats in the shortest form that reads back exactly.
-fn history_csv(history: &[Epoch]) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(vec![]);
-    for epoch in history {
-        writer.serialize(epoch)?;
+    /// Removes the folder in work/ of a stored trial, whose lock is held.
+    fn clear(&self, id: &str, lock: File) -> Result<()> {
+        remove_folder(&self.work_dir(id))?;
+        // NFS keeps what is open, so what is left of it goes now.
+        drop(lock);
+        remove_scratch(&self.root.join("work"));
+        Ok(())
     }
-    Ok(writer.into_inner()?)
+
+    /// A kill may have left the folders in work/ of trials that had just been stored. They are in nobody's way.
+    fn clear_stored(&self) {
+        for entry in fs::read_dir(self.root.join("work")).into_iter().flatten().flatten() {
+            let id = entry.file_name().to_string_lossy().into_owned();
+            if self.is_stored(&id)
+                && let Ok(Some(lock)) = lock_folder(&entry.path())
+                && self.is_stored(&id)
+            {
+                let _ = self.clear(&id, lock);
+            }
+        }
+    }
 }
 
-fn parse_history(bytes: &[u8]) -> Result<Vec<Epoch>> {
-    csv::Reader::from_reader(bytes).deserialize().map(|row| Ok(row?)).collect()
+fn damaged(folder: &Path, id: &str) -> String {
+    format!("{}: damaged; `--rerun all --only {id}` runs the trial again, or remove this folder", folder.display())
+}
+
+fn is_absence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
+    error.downcast_ref().map(std::io::Error::kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn history_survives_its_csv_exactly() {
-        let epoch = Epoch {
-            epoch: 1,
-            lr: 0.1 + 0.2,
-            train_loss: f64::NAN,
-            train_accuracy: 1.0 / 3.0,
-            penalty: f64::INFINITY,
-            val_loss: f64::MIN_POSITIVE,
-            val_accuracy: 0.0,
-            train_seconds: 1e300,
-            seconds: 5e-324,
-        };
-        let back = parse_history(&history_csv(std::slice::from_ref(&epoch)).unwrap()).unwrap();
-        assert_eq!(format!("{:?}", back), format!("{:?}", [epoch]));
-    }
+    use crate::train::record::Outcome;
 
     fn identity() -> Identity {
         let config = crate::spec::defaults("lenet5").unwrap();

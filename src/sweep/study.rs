@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::Result;
-
 use super::store::{Finished, Store};
 use crate::data::Images;
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::{BlockMode, Experiment, Trial, flatten, trial_id};
+use crate::train::record::Outcome;
 
 /// The data set as results name it.
 #[derive(Clone, Debug)]
@@ -29,7 +28,7 @@ pub fn study(
     note: &DataNote,
     store: &Store,
     known: &mut HashMap<String, StoredTrial>,
-) -> Result<Study> {
+) -> Study {
     let labels = labels(experiment);
     let mut stored = vec![];
     for trial in trials {
@@ -37,13 +36,13 @@ pub fn study(
             stored.push(trial.clone());
             continue;
         }
-        let row = stored_trial(trial, &labels[&trial.id], store)?;
-        if row.outcome.is_some() {
+        let row = stored_trial(trial, &labels[&trial.id], store);
+        if row.outcome.is_some() && row.unreadable().is_none() {
             known.insert(trial.id.clone(), row.clone());
         }
         stored.push(row);
     }
-    Ok(Study {
+    Study {
         name: experiment.name.clone(),
         description: experiment.description.clone(),
         targets: experiment.targets.clone(),
@@ -54,16 +53,17 @@ pub fn study(
         test_images: note.test_images.clone(),
         blocks: blocks(experiment),
         trials: stored,
-    })
+    }
 }
 
-/// A trial with what is stored of it once it has ended.
-pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredTrial> {
-    let (history, outcome, showcase) = match store.load(&trial.id)? {
-        Some(Finished { history, outcome, showcase, .. }) => (history, Some(outcome), showcase),
-        None => (vec![], None, None),
+/// A trial with what is stored of it once it has ended. One that cannot be read counts as failed.
+pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> StoredTrial {
+    let (history, outcome, showcase) = match store.load(&trial.id) {
+        Ok(Some(Finished { history, outcome, showcase, .. })) => (history, Some(outcome), showcase),
+        Ok(None) => (vec![], None, None),
+        Err(error) => (vec![], Some(Outcome::unreadable(format!("{error:#}"))), None),
     };
-    Ok(StoredTrial {
+    StoredTrial {
         id: trial.id.clone(),
         seed: trial.seed,
         label: label.to_owned(),
@@ -73,7 +73,7 @@ pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredT
         history,
         outcome,
         showcase,
-    })
+    }
 }
 
 /// Each trial's configuration in words, by trial id: `base` for the experiment's own, else `block: label` from the first

@@ -15,6 +15,7 @@ use super::device;
 use super::manifest::{self, Manifest};
 use super::message::{Event, Job};
 use super::reporter::Reporter;
+use super::store::files::is_refused;
 use super::store::{Identity, Store};
 use crate::data::batches::Resident;
 use crate::data::shared::{self, Ticket};
@@ -65,6 +66,7 @@ impl Worker {
             match self.take(of, trial, job.trace, stop) {
                 Ok(Some(reporter)) => taken.push(reporter),
                 Ok(None) => send(of, Event::Busy),
+                Err(error) if is_refused(&error) => send(of, Event::Refused { error: format!("{error:#}") }),
                 Err(error) => send(of, failed(&error)),
             }
         }

@@ -11,9 +11,11 @@ mod common;
 
 mod checkpoints;
 mod data;
+mod filesystems;
 mod images;
 mod input;
 mod kills;
+mod others;
 mod signals;
 mod storage;
 mod strace;
@@ -25,8 +27,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// Rows 1 to 30.
-const ROWS: [&str; 30] = [
+/// Rows 1 to 36.
+const ROWS: [&str; 36] = [
     "SIGKILL at a random moment: the sweep, a worker or both, many times",
     "a kill at the k-th rename, fsync or write",
     "fsync or rename fails",
@@ -57,6 +59,12 @@ const ROWS: [&str; 30] = [
     "locale, time zone, home, and terminals of any kind",
     "ten thousand trials",
     "random bytes in every file",
+    "the folder holds files of the user's own (a report.md, plots)",
+    "results on overlayfs (folder rename: EXDEV), CIFS or FUSE (folder fsync: EINVAL, ENOTSUP), no locks (ENOSYS, ENOLCK)",
+    "NFS 4 with two machines",
+    "the binary is replaced while a sweep runs; thread, process or descriptor limits",
+    "another user's files and locks in the folder",
+    "a trial is read while it is moved or replaced; scratch files of another container or machine",
 ];
 
 #[test]

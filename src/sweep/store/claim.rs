@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::files::{remove_folder, sync_folder, write_atomically};
-use super::{BEST, CONFIG, HISTORY, Identity, LAST, LOCK, LOG, RESULT, SHOWCASE, STEPS, Store, history_csv, pretty};
+use super::files::{cannot, is_at, open_lock, remove_folder, scratch_beside, sync_folder, write_atomically};
+use super::trial::{history_csv, pretty};
+use super::{BEST, CONFIG, HISTORY, Identity, LAST, LOCK, LOG, RESULT, SHOWCASE, STEPS, Store};
 use crate::train::record::{Epoch, Outcome, Showcase};
 
 /// Each try fails only if another process has moved the folder away meanwhile.
@@ -69,7 +70,7 @@ impl Claim {
     pub fn log(&self) -> Result<File> {
         let path = self.folder.join(LOG);
         let log = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(&path);
-        log.with_context(|| format!("cannot open {}", path.display()))
+        log.map_err(|error| cannot("open", &path, error))
     }
 
     /// Stores the outcome and moves the whole folder to its final place in one step.
@@ -86,8 +87,7 @@ impl Claim {
             // Without its result it is no stored trial, whoever made it.
             remove_folder(&target)?;
         }
-        fs::rename(&self.folder, &target).with_context(|| format!("cannot make {}", target.display()))?;
-        sync_folder(target.parent().expect("a trial's folder has a parent"))?;
+        move_folder(&self.folder, &target)?;
         // Only now: without its lock the folder in work/ could have been claimed a second time.
         Ok(fs::remove_file(target.join(LOCK))?)
     }
@@ -97,8 +97,40 @@ impl Claim {
     }
 }
 
-pub fn open_lock(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW).open(path)
+/// Moves a trial's folder in one step. Where the file system cannot, as an overlay cannot the folders of its lower layers, a copy
+/// takes the place in that step.
+pub fn move_folder(from: &Path, to: &Path) -> Result<()> {
+    let copy = match fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => Some(copy_folder(from, to)?),
+        moved => moved.map(|()| None).map_err(|error| cannot("make", to, error))?,
+    };
+    sync_folder(to.parent().expect("a trial's folder has a parent"))?;
+    if copy.is_some() { remove_folder(from) } else { Ok(()) }
+}
+
+/// Returns the copy's lock.
+fn copy_folder(from: &Path, to: &Path) -> Result<File> {
+    let scratch = scratch_beside(to);
+    let lock = lock_folder(&scratch)?.with_context(|| format!("{} is in use", scratch.display()))?;
+    let rename = || fs::rename(&scratch, to).map_err(|error| cannot("make", to, error));
+    let copied = copy_files(from, &scratch).and_then(|()| rename());
+    if copied.is_err() {
+        let _ = fs::remove_dir_all(&scratch);
+    }
+    copied.map(|()| lock)
+}
+
+/// Names that begin with a dot are scratch, or what NFS calls files that are still open.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (name, copy) = (entry.file_name(), to.join(entry.file_name()));
+        if name != LOCK && !name.to_string_lossy().starts_with('.') && entry.file_type()?.is_file() {
+            let copied = fs::copy(entry.path(), &copy).and_then(|_| File::open(&copy)?.sync_all());
+            copied.map_err(|error| cannot("write", &copy, error))?;
+        }
+    }
+    sync_folder(to)
 }
 
 /// Makes the folder of a trial under way and locks it; None if another process holds it.
@@ -110,20 +142,17 @@ pub fn lock_folder(folder: &Path) -> Result<Option<File>> {
         match fs::create_dir(folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             // A results folder that is gone is not made again: it would lack all that was in it.
-            made => made.with_context(|| format!("cannot make {}", folder.display()))?,
+            made => made.map_err(|error| cannot("make", folder, error))?,
         }
         let lock = match open_lock(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            opened => opened.with_context(|| format!("cannot open {}", path.display()))?,
+            opened => opened.map_err(|error| cannot("open", &path, error))?,
         };
         match lock.try_lock() {
+            Ok(()) if is_at(&lock, &path) => return Ok(Some(lock)),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error).context(format!("cannot lock {}", path.display())),
-        }
-        let held = lock.metadata()?;
-        if fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
-            return Ok(Some(lock));
+            Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, error)),
         }
     }
     bail!("cannot lock {}: it keeps disappearing", path.display())
