@@ -23,7 +23,8 @@ use crate::report::words::{count, grouped};
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Experiment, Overrides, Trial, most_trials};
 use crate::sweep::manifest::Manifest;
-use crate::sweep::store::{Store, make_folder, write_atomically};
+use crate::sweep::store::Store;
+use crate::sweep::store::files::{make_folder, write_atomically};
 use crate::sweep::study::{ask_with, grows, stored_outcomes};
 use crate::sweep::worker::Worker;
 use crate::sweep::{self, Options, Report, Rerun, device};
@@ -402,11 +403,14 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
         }
         sweep::print("`--rerun failed` tries them again");
     }
+    if !report.undone.is_empty() {
+        sweep::print(&format!("\nnot done:\n  {}", report.undone.join("\n  ")));
+    }
     let Report { done, diverged, .. } = report;
     let failed = report.failures.len();
     let code = match (report.interrupted, failed) {
         (true, _) => exit::INTERRUPTED,
-        (false, 0) => exit::DONE,
+        (false, 0) if report.undone.is_empty() => exit::DONE,
         (false, _) => exit::FAILED,
     };
     // The code stands even where nobody reads the line.
@@ -419,8 +423,19 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
 }
 
 fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun) -> Result<i32> {
-    let stored = Store::open(out).map_or_else(|_| Ok(HashMap::new()), |store| stored_outcomes(experiment, &store))?;
     let may_run: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let mut damaged = HashSet::new();
+    let store = Store::open(out).ok();
+    let stored = store.map_or_else(
+        || Ok(HashMap::new()),
+        |store| {
+            stored_outcomes(experiment, &store, |id, error| {
+                let again = rerun != Rerun::None && may_run.contains(id);
+                damaged.insert(id.to_owned());
+                if again { Ok(()) } else { Err(error) }
+            })
+        },
+    )?;
     let is_again = |id: &str, status| may_run.contains(id) && sweep::is_rerun(rerun, status);
     let mut ended = stored.clone();
     ended.retain(|id, outcome| !is_again(id, outcome.status));
@@ -428,6 +443,7 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun
     let asked = ask_with(experiment, &ended);
     for trial in asked.trials().filter(|trial| may_run.contains(trial.id.as_str()) && seen.insert(trial.id.clone())) {
         let state = match stored.get(&trial.id) {
+            None if damaged.contains(&trial.id) => "again",
             None => "new",
             Some(outcome) if is_again(&trial.id, outcome.status) => "again",
             Some(_) => "stored",
@@ -482,7 +498,22 @@ fn run_show(arguments: ShowArguments) -> Result<i32> {
     if let Some(reason) = &view.why_empty {
         sweep::print(reason);
     }
-    Ok(exit::DONE)
+    Ok(say_unreadable(&study))
+}
+
+/// Names the trials that cannot be read and returns the exit code.
+fn say_unreadable(study: &Study) -> i32 {
+    let unreadable: Vec<&str> = study.unreadable().collect();
+    unreadable.iter().for_each(|error| sweep::print(&format!("warning: {error}")));
+    if unreadable.is_empty() {
+        return exit::DONE;
+    }
+    sweep::print(&format!(
+        "{} of {} cannot be read and count as failed",
+        unreadable.len(),
+        count(study.trials.len(), "trial")
+    ));
+    exit::FAILED
 }
 
 /// The table on standard output; what there is to say about it on standard error.
@@ -520,7 +551,7 @@ fn run_report(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i3
         sweep::print(&format!("note: {caveat}"));
     }
     say(&format!("tables and plots in {}", folder.display()))?;
-    Ok(exit::DONE)
+    Ok(say_unreadable(&study))
 }
 
 fn run_baseline(results: &[PathBuf], baseline: &str, json: bool) -> Result<i32> {

@@ -10,6 +10,7 @@ use crate::native;
 use crate::spec::config::DatasetName;
 use crate::sweep::device;
 use crate::sweep::store::Store;
+use crate::sweep::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
@@ -22,10 +23,15 @@ pub struct Findings {
     pub cifar10: Result<String, String>,
     /// Whether results can be written below the current folder, and the bytes free there.
     pub results: Result<u64, String>,
+    /// What results there may suffer.
+    pub results_warning: Option<&'static str>,
 }
 
 /// Looks at everything and changes nothing but an empty `results` folder.
 pub fn examine(data_folder: &Path) -> Findings {
+    let results = Path::new("results");
+    let found = Store::writable(results).and_then(|bytes| Ok((bytes, try_sync_folder(results)?)));
+    let is_synced = found.as_ref().is_ok_and(|(_, is_synced)| *is_synced);
     let cifar10 = data::load(DatasetName::Cifar10, data_folder).map(|set| set.source);
     Findings {
         runner: env!("CARGO_PKG_VERSION"),
@@ -34,7 +40,8 @@ pub fn examine(data_folder: &Path) -> Findings {
         gpus: device::count_gpus(),
         cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
         cifar10: cifar10.map_err(|error| format!("{error:#}")),
-        results: Store::writable(Path::new("results")).map_err(|error| format!("{error:#}")),
+        results_warning: (found.is_ok() && !is_synced).then_some(NAMES_MAY_BE_LOST),
+        results: found.map(|(bytes, _)| bytes).map_err(|error| format!("{error:#}")),
     }
 }
 
@@ -56,8 +63,9 @@ impl fmt::Display for Findings {
             Err(reason) => writeln!(f, "CIFAR-10    {reason}")?,
         }
         match &self.results {
-            Ok(bytes) => write!(f, "results/    can be written, {:.1} GB free", *bytes as f64 / 1e9),
-            Err(reason) => write!(f, "results/    {reason}"),
+            Ok(bytes) => write!(f, "results/    can be written, {:.1} GB free", *bytes as f64 / 1e9)?,
+            Err(reason) => write!(f, "results/    {reason}")?,
         }
+        self.results_warning.map_or(Ok(()), |warning| write!(f, "; {warning}"))
     }
 }

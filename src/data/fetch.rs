@@ -4,6 +4,7 @@
 use super::cifar::{self, BATCH_NAMES, Layout};
 use super::places::{self, Place, WAYS_OUT};
 use super::{Dataset, archive, hex, inspect};
+use crate::sweep::store::files::{scratch_beside, sync_folder};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sha2::{Digest, Sha256};
@@ -228,7 +229,7 @@ fn sha256(file: &mut File) -> Result<String> {
 fn unpack(dataset: &Dataset, folder: &Path) -> Result<()> {
     let about = || folder.display().to_string();
     let parent = folder.parent().unwrap_or(Path::new("."));
-    let scratch = parent.join(format!("{}.part-{}", Layout::Binary.folder(), std::process::id()));
+    let scratch = scratch_beside(folder);
     fs::create_dir(&scratch).with_context(|| scratch.display().to_string())?;
     let written = write_batches(dataset, &scratch).and_then(|()| Ok(fs::rename(&scratch, folder)?));
     if written.is_err() {
@@ -245,11 +246,6 @@ fn write_batches(dataset: &Dataset, folder: &Path) -> Result<()> {
         writer.into_inner()?.sync_all()?;
     }
     sync_folder(folder)
-}
-
-/// Makes renames in `folder` last through a power cut.
-fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())
 }
 
 /// A bar on a terminal, else a line for every tenth.
@@ -467,6 +463,16 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let error = fetch(dir.path(), Some("http://127.0.0.1:1/")).unwrap_err().to_string();
         assert!(error.contains("not the official pixels"), "{error}");
+    }
+
+    /// In a container every run has the same number.
+    #[test]
+    fn what_a_killed_fetch_of_the_same_process_number_left_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = format!("{}.part-{}", Layout::Binary.folder(), std::process::id());
+        fs::create_dir(dir.path().join(left)).unwrap();
+        unpack(&cifar::tests::SAMPLE, &dir.path().join(Layout::Binary.folder())).unwrap();
+        assert!(places::load(dir.path()).is_ok());
     }
 
     #[test]

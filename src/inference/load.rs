@@ -11,7 +11,8 @@ use crate::models::{Network, State, layers, table_of};
 use crate::report::tables::status_word;
 use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides, check_stored};
-use crate::sweep::store::{BEST, Identity, RESULT, read_limited};
+use crate::sweep::store::files::read_limited;
+use crate::sweep::store::{BEST, Identity, RESULT};
 use crate::train::checkpoint;
 use crate::train::record::{Outcome, Status};
 

@@ -127,6 +127,12 @@ pub struct StoredTrial {
 }
 
 impl StoredTrial {
+    /// Why it cannot be read, if it is stored and cannot.
+    pub fn unreadable(&self) -> Option<&str> {
+        let outcome = self.outcome.as_ref().filter(|outcome| outcome.attempts == 0);
+        outcome.and_then(|outcome| outcome.error.as_deref())
+    }
+
     pub fn status(&self) -> Option<Status> {
         self.outcome.as_ref().map(|outcome| outcome.status)
     }
@@ -138,6 +144,11 @@ impl StoredTrial {
 }
 
 impl Study {
+    /// Of each trial that is stored and cannot be read, why.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.trials.iter().filter_map(StoredTrial::unreadable)
+    }
+
     pub fn title<'a>(&self, block: &'a StudyBlock) -> &'a str {
         block.title.as_deref().unwrap_or(&block.id)
     }

@@ -64,7 +64,7 @@ fn set_aside(store: &Store, name: &str, bytes: &[u8], written: Option<&BTreeSet<
     if there == bytes || written.is_some_and(|written| written.contains(&digest(&there))) {
         return Ok(None);
     }
-    let kept = store.set_aside(name)?;
+    let kept = store.keep_aside(name)?;
     let what = if written.is_some() { "was changed by somebody else" } else { "was not made by this program" };
     Ok(Some(format!("{}: {what}; it is kept as {kept}", store.root().join(name).display())))
 }

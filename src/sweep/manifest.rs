@@ -1,11 +1,13 @@
 //! `manifest.json`: what a results folder was made from, and the check that it is not continued with something else.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::store::Store;
+use super::store::files::cannot;
 use crate::native;
 use crate::spec::{Experiment, Variant};
 
@@ -95,8 +97,11 @@ impl Manifest {
     }
 
     pub fn load(store: &Store) -> Result<Option<Manifest>> {
-        let Some(bytes) = store.read(FILE) else { return Ok(None) };
         let path = store.root().join(FILE);
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|error| cannot("read", &path, error))?,
+        };
         Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("{}: not a manifest", path.display()))?))
     }
 

@@ -25,7 +25,7 @@ pub struct Said {
     pub event: Event,
 }
 
-/// What happens to a trial. Each of a job ends with one of the last five.
+/// What happens to a trial. Each of a job ends with one of the last six.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -51,6 +51,10 @@ pub enum Event {
     },
     /// Another sweep runs this trial.
     Busy,
+    /// Its files are not for this user.
+    Refused {
+        error: String,
+    },
     /// Not taken: it is for another worker, or for later.
     Left,
     /// The trial failed in a way that its worker survived.

@@ -40,6 +40,7 @@ pub use progress::{duration, print};
 pub use publish::{note, publish_comparison, publish_stored};
 use schedule::{Input, Sweep};
 use store::Store;
+use store::files::{NAMES_MAY_BE_LOST, is_refused, try_sync_folder};
 
 /// How a sweep is to run; what it computes is the experiment's.
 #[derive(Clone, Debug)]
@@ -80,6 +81,8 @@ pub struct Report {
     pub failures: Vec<(String, String, PathBuf)>,
     /// A signal came before all trials had ended.
     pub interrupted: bool,
+    /// What was not done because a file could not be read or written, and why.
+    pub undone: Vec<String>,
 }
 
 impl Report {
@@ -114,10 +117,10 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     if let Some(earlier) = &earlier {
         manifest.follow(earlier, &store)?;
     }
-    for trial in trials {
-        run_again(&store, &trial.id, options.rerun)?;
-    }
-    let asked = study::ask_with(experiment, &study::stored_outcomes(experiment, &store)?);
+    let kept = run_again(&store, trials, options.rerun)?;
+    let stored =
+        study::stored_outcomes(experiment, &store, |_, error| if is_refused(&error) { Ok(()) } else { Err(error) })?;
+    let asked = study::ask_with(experiment, &stored);
     let may_run: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
     let mut wanted = asked.trials().filter(|trial| may_run.contains(trial.id.as_str()));
     if let Some(earlier) = earlier.filter(|_| wanted.all(|trial| store.is_stored(&trial.id))) {
@@ -125,12 +128,19 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     }
     manifest.write(&store)?;
     store.write_test_labels(&test_images.labels)?;
+    if !try_sync_folder(&options.out)? {
+        print(&format!("warning: {}: {NAMES_MAY_BE_LOST}", options.out.display()));
+    }
     say_dropped(experiment, &store)?;
     let (results, data) = (options.out.clone(), options.data.clone());
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };
     let publisher =
         publish::Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, Some(test_images)));
-    Sweep::new(experiment, trials, options, store, setup, publisher)?.run()
+    let mut report = Sweep::new(experiment, trials, options, store, setup, publisher)?.run()?;
+    report.undone.extend(kept);
+    report.undone.sort();
+    report.undone.dedup();
+    Ok(report)
 }
 
 /// Whether a stored trial with this outcome is to run again.
@@ -142,13 +152,32 @@ pub fn is_rerun(rerun: Rerun, status: Status) -> bool {
     }
 }
 
-/// Takes a stored trial out of the finished ones if it is to run again. One that failed goes on from its last checkpoint, for it
-/// was stopped by something outside it; one that diverged would only do so again.
-fn run_again(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
-    if rerun == Rerun::None {
-        return Ok(());
+/// Takes the stored trials out of the finished ones that are to run again; returns why some are not for this user to move.
+fn run_again(store: &Store, trials: &[Trial], rerun: Rerun) -> Result<Vec<String>> {
+    let mut kept = vec![];
+    for trial in trials.iter().filter(|_| rerun != Rerun::None) {
+        match take_out(store, &trial.id, rerun) {
+            Err(error) if is_refused(&error) => kept.push(format!("{error:#}")),
+            taken => taken?,
+        }
     }
-    match store.load(id)?.map(|stored| stored.outcome.status).filter(|status| is_rerun(rerun, *status)) {
+    Ok(kept)
+}
+
+/// Takes a stored trial out of the finished ones if it is to run again, as a damaged one is. One that failed goes on from its
+/// last checkpoint, for it was stopped by something outside it; one that diverged would only do so again.
+fn take_out(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
+    let stored = match store.load(id) {
+        Err(error) if !is_refused(&error) => {
+            let aside = store.put_damaged_aside(id)?;
+            let causes: Vec<String> = error.chain().skip(1).map(|cause| cause.to_string()).collect();
+            let (causes, aside) = (causes.join(": "), aside.display());
+            print(&format!("warning: {causes}; the trial runs again, and what is left of it is in {aside}"));
+            return Ok(());
+        }
+        loaded => loaded?,
+    };
+    match stored.map(|stored| stored.outcome.status).filter(|status| is_rerun(rerun, *status)) {
         Some(Status::Failed) if rerun == Rerun::Failed => store.reopen(id),
         Some(_) => store.forget(id),
         None => Ok(()),

@@ -44,7 +44,7 @@ pub fn publish(
         manifest.write(store)?;
     }
     write(store, &study)?;
-    for trial in study.trials.iter().filter(|trial| trial.outcome.is_some()) {
+    for trial in study.trials.iter().filter(|trial| trial.outcome.is_some() && trial.unreadable().is_none()) {
         store.extend(&events::path(trial), &events::event_file(trial))?;
     }
     store.keep_only_runs(&study.trials.iter().map(events::run_name).collect())?;
@@ -116,7 +116,7 @@ fn write(store: &Store, study: &Study) -> Result<()> {
 pub fn publish_epochs(store: &Store, trial: &Trial, label: &str) -> Result<()> {
     // Before it is asked whether the trial has ended, for it then takes its epochs along.
     let epochs = store.history_so_far(&trial.id);
-    let mut trial = stored_trial(trial, label, store)?;
+    let mut trial = stored_trial(trial, label, store);
     if trial.outcome.is_none() {
         trial.history = epochs;
     }
@@ -179,10 +179,10 @@ impl Publisher {
     }
 
     /// Everything stored so far is in the tables afterwards.
-    pub fn finish(&mut self) -> Result<()> {
+    pub fn finish(&mut self) -> Result<Study> {
         self.join()?;
         // All read anew: another sweep may have run a trial again.
-        publish(&self.store, &self.experiment, &self.note, &mut HashMap::new()).map(drop)
+        publish(&self.store, &self.experiment, &self.note, &mut HashMap::new())
     }
 
     fn join(&mut self) -> Result<()> {

@@ -17,6 +17,7 @@ use super::patience::Patience;
 use super::pool::{Content, Message, Process, Setup};
 use super::progress::{Display, Standing, duration};
 use super::publish::{Publisher, publish_epochs};
+use super::store::files::is_refused;
 use super::store::{Identity, Store};
 use super::study::{ask_with, grows, labels, stored_outcomes};
 use super::{Options, Report, Stopped, signals};
@@ -121,13 +122,22 @@ impl<'a> Sweep<'a> {
         setup: Setup,
         publisher: Publisher,
     ) -> Result<Sweep<'a>> {
-        let outcomes = stored_outcomes(experiment, &store)?;
+        let mut report = Report::default();
+        let mut may_run: HashSet<String> = trials.iter().map(|trial| trial.id.clone()).collect();
+        let outcomes = stored_outcomes(experiment, &store, |id, error| match is_refused(&error) {
+            true => {
+                may_run.remove(id);
+                report.undone.push(format!("{error:#}"));
+                Ok(())
+            }
+            false => Err(error),
+        })?;
         let asked = ask_with(experiment, &outcomes);
         let (sender, inputs) = channel();
         signals::listen(sender.clone())?;
         let mut sweep = Sweep {
             experiment,
-            may_run: trials.iter().map(|trial| trial.id.clone()).collect(),
+            may_run,
             trials: vec![],
             outcomes,
             judgement: asked.judgement.clone(),
@@ -143,7 +153,7 @@ impl<'a> Sweep<'a> {
             sender,
             estimate: Estimate::default(),
             last_tick: Instant::now(),
-            report: Report::default(),
+            report,
             new_failures: 0,
             stopping: false,
             said_busy: false,
@@ -206,7 +216,10 @@ impl<'a> Sweep<'a> {
         }
         self.display.finish();
         result.map_err(|error| if began { error.context(Stopped) } else { error })?;
-        self.publisher.finish().context(Stopped)?;
+        match self.publisher.finish() {
+            Ok(study) => self.report.undone.extend(study.unreadable().map(str::to_owned)),
+            Err(error) => self.report.undone.push(format!("the tables and plots: {error:#}")),
+        }
         // A signal that came when there was nothing left to stop has interrupted nothing.
         self.report.interrupted &= self.report.ended() < self.trials.len();
         Ok(self.report)
@@ -343,7 +356,11 @@ impl<'a> Sweep<'a> {
             }
             Event::Busy => {
                 self.free(slot, place)?;
-                self.busy(trial, attempt)?;
+                self.busy(trial, attempt);
+            }
+            Event::Refused { error } => {
+                self.free(slot, place)?;
+                self.refused(trial, attempt, error);
             }
             Event::Left => {
                 self.free(slot, place)?;
@@ -477,18 +494,36 @@ impl<'a> Sweep<'a> {
     }
 
     /// Another sweep holds this trial, or has just stored it.
-    fn busy(&mut self, trial: usize, attempt: usize) -> Result<()> {
-        if let Some(finished) = self.store.load(&self.trials[trial].id)? {
-            self.count(trial, &finished.outcome);
-            self.learn(trial, &finished.outcome);
-            return Ok(());
+    fn busy(&mut self, trial: usize, attempt: usize) {
+        match self.store.load(&self.trials[trial].id) {
+            Ok(Some(finished)) => {
+                self.count(trial, &finished.outcome);
+                return self.learn(trial, &finished.outcome);
+            }
+            Ok(None) => {}
+            Err(error) => return self.undone(trial, &format!("{error:#}")),
         }
         if !self.said_busy {
             self.said_busy = true;
             self.display.say("another sweep on this folder runs some of the trials; waiting for those");
         }
         self.queue.push_back(Pending { trial, attempt, not_before: Instant::now() + BUSY_WAIT });
-        Ok(())
+    }
+
+    /// Another user has begun this trial. If nobody runs it now, nobody may before the sweep ends.
+    fn refused(&mut self, trial: usize, attempt: usize, error: String) {
+        let id = &self.trials[trial].id;
+        if self.store.is_stored(id) || self.store.is_running(id) {
+            self.busy(trial, attempt);
+        } else {
+            self.undone(trial, &error);
+        }
+    }
+
+    fn undone(&mut self, trial: usize, error: &str) {
+        let line = format!("{}: {error}", self.name(trial));
+        self.display.say(&line);
+        self.report.undone.push(line);
     }
 
     fn failed(&mut self, trial: usize, attempt: usize, error: String) -> Result<()> {
@@ -500,7 +535,8 @@ impl<'a> Sweep<'a> {
         }
         let words = format!("failed after {attempt} attempts: {error}");
         if !self.store_failure(trial, &error, &words)? {
-            return self.busy(trial, attempt);
+            self.busy(trial, attempt);
+            return Ok(());
         }
         let log = self.store.log_path(&self.trials[trial].id);
         self.display.say(&format!("{name}: {words} (log: {})", log.display()));

@@ -3,24 +3,35 @@
 //! ```text
 //! trials/<id>/   a finished trial, complete or absent
 //! work/<id>/     a trial under way: its lock, its last checkpoint, its log; renamed to trials/<id> when it is whole
+//! damaged/<id>.N what was stored of a trial but could not be read when it was to run again
 //! ```
 #![allow(clippy::disallowed_methods, reason = "the only writer of result files")]
 
+mod claim;
+pub mod files;
+mod trial;
+
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
+
+pub use claim::Claim;
+pub use trial::{Finished, Identity, Kept};
+
+use claim::{lock_folder, move_folder};
+use files::{
+    cannot, free_bytes, is_at, is_refused, make_folder, open_lock, prove_writable, remove_folder, remove_own_scratch,
+    remove_scratch, write_atomically,
+};
+use trial::parse_history;
 
 use super::npy;
-use crate::data::CLASSES;
 use crate::report::events;
-use crate::spec::config::Config;
-use crate::train::record::{Epoch, Outcome, Scores, Showcase};
+use crate::train::record::Epoch;
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
@@ -36,9 +47,8 @@ const LOG: &str = "log.txt";
 const LOCK: &str = "lock";
 /// In `work/`; held while tables and plots are made.
 const PUBLISH_LOCK: &str = "publish.lock";
-const SCRATCH_PREFIX: &str = ".scratch-";
-/// Each try fails only if another process has moved the folder away meanwhile.
-const MAX_LOCK_TRIES: usize = 1000;
+/// Each try fails only if another sweep has put a new folder in the trial's place meanwhile.
+const MAX_LOAD_TRIES: usize = 1000;
 
 /// A folder of results. Cheap to clone; holds no file open.
 #[derive(Clone, Debug)]
@@ -46,53 +56,26 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// What `config.json` of a trial says.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Identity {
-    pub id: String,
-    pub seed: u64,
-    pub config: Config,
-}
-
-/// A finished trial as stored.
-#[derive(Clone, Debug)]
-pub struct Finished {
-    pub identity: Identity,
-    pub history: Vec<Epoch>,
-    pub outcome: Outcome,
-    /// Of a trial that is done.
-    pub showcase: Option<Showcase>,
-    /// The class of each test image by the selected epoch's weights; none in results of older versions.
-    pub predictions: Option<Vec<u8>>,
-}
-
-/// What only a trial that is done has: the selected epoch's weights as bytes of a safetensors file, what to show of them, and
-/// the class that they give each test image.
-pub struct Kept {
-    pub best: Vec<u8>,
-    pub showcase: Showcase,
-    pub predictions: Vec<u8>,
-}
-
 impl Store {
-    /// Makes the folder if it is not there, proves that it can be written, and removes scratch files of killed programs.
+    /// Makes the folder if it is not there, proves that it can be written, and removes what killed programs left.
     pub fn create(root: &Path) -> Result<Store> {
         let store = Store::at(root);
         for folder in [root.to_owned(), store.root.join("trials"), store.root.join("work"), store.root.join("plots")] {
             make_folder(&folder)?;
-            remove_scratch(&folder, is_other_process)?;
+            remove_scratch(&folder);
+            // Plots can wait; they are an error at the end.
+            if folder.file_name() != Some("plots".as_ref()) {
+                prove_writable(&folder)?;
+            }
         }
-        Store::writable(root)?;
+        store.clear_stored();
         Ok(store)
     }
 
     /// Whether results could be written into `root`, which is made; the bytes that are free there.
     pub fn writable(root: &Path) -> Result<u64> {
         make_folder(root)?;
-        let probe = scratch_beside(&root.join("probe"))?;
-        let made = OpenOptions::new().write(true).create_new(true).open(&probe);
-        made.with_context(|| format!("cannot write into {}", root.display()))?;
-        fs::remove_file(&probe)?;
+        prove_writable(root)?;
         free_bytes(root)
     }
 
@@ -104,8 +87,7 @@ impl Store {
 
     /// A folder for tables and plots alone, which is made.
     pub fn for_report(root: &Path) -> Result<Store> {
-        let plots = root.join("plots");
-        fs::create_dir_all(&plots).with_context(|| format!("cannot make the folder {}", plots.display()))?;
+        make_folder(&root.join("plots"))?;
         Ok(Store::at(root))
     }
 
@@ -148,15 +130,13 @@ impl Store {
     pub fn remove(&self, name: &str) -> Result<()> {
         let path = self.root.join(name);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", path.display()))
-            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot("remove", &path, error)),
             _ => Ok(()),
         }
     }
 
     /// Renames a file of the folder to one that is not there yet, and returns its new name.
-    pub fn set_aside(&self, name: &str) -> Result<String> {
+    pub fn keep_aside(&self, name: &str) -> Result<String> {
         let numbered =
             |number: usize| if number == 1 { format!("{name}.kept") } else { format!("{name}.kept-{number}") };
         let free = |kept: &String| self.root.join(kept).symlink_metadata().is_err();
@@ -186,7 +166,7 @@ impl Store {
             // Not at the file's end, where another sweep may have put the same just now.
             file.write_all_at(&bytes[same..], same as u64)
         };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        write().map_err(|error| cannot("write", &path, error))
     }
 
     /// Removes event files of trials that the current study no longer has, with their folders.
@@ -195,7 +175,7 @@ impl Store {
             let run = run?;
             let file = run.path().join(events::FILE);
             if !kept.contains(&*run.file_name().to_string_lossy()) && file.exists() {
-                fs::remove_file(file)?;
+                fs::remove_file(&file).map_err(|error| cannot("remove", &file, error))?;
                 // Someone may have put a file of their own there.
                 let _ = fs::remove_dir(run.path());
             }
@@ -203,39 +183,24 @@ impl Store {
         Ok(())
     }
 
-    /// The stored trial, or None if it has not finished.
+    /// The stored trial, whole, or None if it has not finished or another sweep takes it away meanwhile.
     pub fn load(&self, id: &str) -> Result<Option<Finished>> {
         let folder = self.trial_dir(id);
-        if !self.is_stored(id) {
-            return Ok(None);
+        for _ in 0..MAX_LOAD_TRIES {
+            // Open until all is read, so that no other folder gets its number.
+            let open = match File::open(&folder) {
+                Err(error) if is_absence(&error) => return Ok(None),
+                opened => opened.map_err(|error| cannot("read", &folder, error))?,
+            };
+            let read = self.is_stored(id).then(|| trial::read(&folder, id)).transpose();
+            match read {
+                _ if !is_at(&open, &folder) => continue,
+                Err(_) if !self.is_stored(id) => return Ok(None),
+                Err(error) if is_refused(&error) => return Err(error),
+                read => return read.with_context(|| damaged(&folder, id)),
+            }
         }
-        let read = |name: &str| {
-            let path = folder.join(name);
-            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
-        };
-        let broken = |name: &str| format!("{}: not what this program writes", folder.join(name).display());
-        let identity: Identity = serde_json::from_slice(&read(CONFIG)?).with_context(|| broken(CONFIG))?;
-        ensure!(identity.id == id, "{}: belongs to trial {}", folder.display(), identity.id);
-        let outcome: Outcome = serde_json::from_slice(&read(RESULT)?).with_context(|| broken(RESULT))?;
-        let history = parse_history(&read(HISTORY)?).with_context(|| broken(HISTORY))?;
-        ensure!(
-            history.len() == outcome.epochs,
-            "{}: it has {} of {} epochs",
-            broken(HISTORY),
-            history.len(),
-            outcome.epochs
-        );
-        // Only a trial that is done has these; of older versions, no predictions.
-        let read_optional = |name: &str| match fs::read(folder.join(name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            _ => read(name).map(Some),
-        };
-        let showcase = read_optional(SHOWCASE)?.map(|bytes| serde_json::from_slice(&bytes));
-        let showcase = showcase.transpose().with_context(|| broken(SHOWCASE))?;
-        let scored = read_optional(PREDICTIONS)?.zip(outcome.scores.as_ref());
-        let predictions = scored.map(|(bytes, scores)| parse_predictions(&bytes, scores));
-        let predictions = predictions.transpose().with_context(|| broken(PREDICTIONS))?;
-        Ok(Some(Finished { identity, history, outcome, showcase, predictions }))
+        bail!("cannot read {}: it keeps being replaced", folder.display())
     }
 
     /// Keeps the true classes of the test images with the results.
@@ -272,19 +237,20 @@ impl Store {
         Ok(stored.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     }
 
-    /// Whether the trial has ended.
+    /// Whether the trial has ended. One that is not for this user to read has.
     pub fn is_stored(&self, id: &str) -> bool {
-        self.trial_dir(id).join(RESULT).exists()
+        let result = fs::symlink_metadata(self.trial_dir(id).join(RESULT));
+        result.map_or_else(|error| error.kind() == ErrorKind::PermissionDenied, |_| true)
     }
 
     /// Makes a stored trial one under way again, with its last checkpoint if it has one.
     pub fn reopen(&self, id: &str) -> Result<()> {
-        let (stored, work) = (self.trial_dir(id), self.work_dir(id));
-        match fs::rename(&stored, &work) {
+        let work = self.work_dir(id);
+        match move_folder(&self.trial_dir(id), &work) {
             Ok(()) => Ok(fs::remove_file(work.join(RESULT))?),
             // Another sweep has begun it afresh.
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => self.forget(id),
-            Err(error) => Err(error).with_context(|| format!("cannot move {} to work/", stored.display())),
+            Err(error) if kind(&error) == Some(ErrorKind::DirectoryNotEmpty) => self.forget(id),
+            Err(error) => Err(error),
         }
     }
 
@@ -293,15 +259,24 @@ impl Store {
         remove_folder(&self.trial_dir(id))
     }
 
+    /// Puts a damaged trial where it is in nobody's way, and says where that is.
+    pub fn put_damaged_aside(&self, id: &str) -> Result<PathBuf> {
+        let folder = self.root.join("damaged");
+        make_folder(&folder)?;
+        let mut names = (1..).map(|count| folder.join(format!("{id}.{count}")));
+        let aside = names.find(|path| !path.exists()).expect("there is a next number");
+        move_folder(&self.trial_dir(id), &aside)?;
+        Ok(aside)
+    }
+
     /// Waits until no other sweep publishes here, so that older tables never replace newer ones. The file is the turn.
     pub fn turn_to_publish(&self) -> Result<File> {
         for folder in ["work", "plots"] {
-            let folder = self.root.join(folder);
-            fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            make_folder(&self.root.join(folder))?;
         }
         let path = self.root.join("work").join(PUBLISH_LOCK);
         let lock = open_lock(&path).and_then(|lock| lock.lock().map(|()| lock));
-        lock.with_context(|| format!("cannot lock {}", path.display()))
+        lock.map_err(|error| cannot("lock", &path, error))
     }
 
     /// Locks a trial for this process. None if another holds it or it has finished meanwhile.
@@ -310,313 +285,53 @@ impl Store {
         let Some(lock) = lock_folder(&folder)? else { return Ok(None) };
         // The holder before us may have finished between our look and our lock.
         if self.is_stored(&identity.id) {
-            remove_folder(&folder)?;
+            self.clear(&identity.id, lock)?;
             return Ok(None);
         }
         // Whoever wrote here held the lock.
-        remove_scratch(&folder, |_| false)?;
-        let claim = Claim { store: self.clone(), folder, identity: identity.clone(), _lock: lock };
-        claim.write(CONFIG, &pretty(identity)?)?;
-        Ok(Some(claim))
-    }
-}
-
-/// A trial that this process runs; the lock goes with it.
-pub struct Claim {
-    store: Store,
-    folder: PathBuf,
-    identity: Identity,
-    _lock: File,
-}
-
-impl Claim {
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+        remove_own_scratch(&folder);
+        Claim::new(self.clone(), identity.clone(), lock).map(Some)
     }
 
-    pub fn write_checkpoint(&self, bytes: &[u8], history: &[Epoch]) -> Result<()> {
-        self.write(HISTORY, &history_csv(history)?)?;
-        self.write(LAST, bytes)
+    /// Removes the folder in work/ of a stored trial, whose lock is held.
+    fn clear(&self, id: &str, lock: File) -> Result<()> {
+        remove_folder(&self.work_dir(id))?;
+        // NFS keeps what is open, so what is left of it goes now.
+        drop(lock);
+        remove_scratch(&self.root.join("work"));
+        Ok(())
     }
 
-    /// As stored, damaged or not.
-    pub fn read_checkpoint(&self) -> Result<Option<Vec<u8>>> {
-        let path = self.folder.join(LAST);
-        match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            read => Ok(Some(read.with_context(|| format!("cannot read {}", path.display()))?)),
+    /// A kill may have left the folders in work/ of trials that had just been stored. They are in nobody's way.
+    fn clear_stored(&self) {
+        for entry in fs::read_dir(self.root.join("work")).into_iter().flatten().flatten() {
+            let id = entry.file_name().to_string_lossy().into_owned();
+            if self.is_stored(&id)
+                && let Ok(Some(lock)) = lock_folder(&entry.path())
+                && self.is_stored(&id)
+            {
+                let _ = self.clear(&id, lock);
+            }
         }
     }
-
-    pub fn discard_checkpoint(&self) -> Result<()> {
-        Ok(fs::remove_file(self.folder.join(LAST))?)
-    }
-
-    /// The finished epochs as far as they are stored.
-    pub fn history(&self) -> Vec<Epoch> {
-        self.store.history_so_far(&self.identity.id)
-    }
-
-    pub fn write_steps(&self, bytes: &[u8]) -> Result<()> {
-        self.write(STEPS, bytes)
-    }
-
-    /// None if the trial's steps are not traced so far.
-    pub fn read_steps(&self) -> Option<Vec<u8>> {
-        fs::read(self.folder.join(STEPS)).ok()
-    }
-
-    /// The trial's log, to append to.
-    pub fn log(&self) -> Result<File> {
-        let path = self.folder.join(LOG);
-        let log = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(&path);
-        log.with_context(|| format!("cannot open {}", path.display()))
-    }
-
-    /// Stores the outcome and moves the whole folder to its final place in one step.
-    pub fn finish(self, outcome: &Outcome, history: &[Epoch], kept: Option<&Kept>) -> Result<()> {
-        if let Some(Kept { best, showcase, predictions }) = kept {
-            self.write(BEST, best)?;
-            self.write(SHOWCASE, &serde_json::to_vec(showcase)?)?;
-            self.write(PREDICTIONS, &npy::encode(predictions))?;
-        }
-        self.write(HISTORY, &history_csv(history)?)?;
-        self.write(RESULT, &pretty(outcome)?)?;
-        let target = self.store.trial_dir(&self.identity.id);
-        if !self.store.is_stored(&self.identity.id) {
-            // Without its result it is no stored trial, whoever made it.
-            remove_folder(&target)?;
-        }
-        fs::rename(&self.folder, &target).with_context(|| format!("cannot make {}", target.display()))?;
-        sync_folder(target.parent().expect("a trial's folder has a parent"))?;
-        // Only now: without its lock the folder in work/ could have been claimed a second time.
-        Ok(fs::remove_file(target.join(LOCK))?)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        write_atomically(&self.folder.join(name), bytes)
-    }
 }
 
-/// Makes a folder and those around it, where they are not there.
-pub fn make_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))
+fn damaged(folder: &Path, id: &str) -> String {
+    format!("{}: damaged; `--rerun all --only {id}` runs the trial again, or remove this folder", folder.display())
 }
 
-/// Writes a scratch file beside `path`, fsyncs it, renames it and fsyncs the folder: a reader sees the old file or the
-/// new one, whole. A failed fsync is not tried again, for the kernel may have dropped the pages.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let scratch = scratch_beside(path)?;
-    let write = || -> std::io::Result<()> {
-        // create_new follows no link and overwrites nothing.
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&scratch)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&scratch, path)
-    };
-    if let Err(error) = write() {
-        let _ = fs::remove_file(&scratch);
-        bail!("cannot write {}: {error}", path.display());
-    }
-    sync_folder(path.parent().context("a file needs a folder")?)
+fn is_absence(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// A new name beside `path` that says which process uses it. The counter keeps threads apart, the time programs that
-/// have the same number on two machines or one after the other.
-fn scratch_beside(path: &Path) -> Result<PathBuf> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().context("a file needs a name")?.to_string_lossy();
-    let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    Ok(path.with_file_name(format!("{SCRATCH_PREFIX}{}-{nanoseconds:x}-{count}-{name}", std::process::id())))
-}
-
-/// Takes a folder away in one step, if it is there, and then empties it.
-fn remove_folder(folder: &Path) -> Result<()> {
-    let scratch = scratch_beside(folder)?;
-    match fs::rename(folder, &scratch) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        moved => moved
-            .and_then(|()| fs::remove_dir_all(&scratch))
-            .with_context(|| format!("cannot remove {}", folder.display())),
-    }
-}
-
-fn open_lock(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW).open(path)
-}
-
-/// Makes the folder of a trial under way and locks it; None if another process holds it.
-///
-/// Who finishes moves the folder away with its lock, so a lock counts only if it is still the one in the folder.
-fn lock_folder(folder: &Path) -> Result<Option<File>> {
-    let path = folder.join(LOCK);
-    for _ in 0..MAX_LOCK_TRIES {
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            // A results folder that is gone is not made again: it would lack all that was in it.
-            made => made.with_context(|| format!("cannot make {}", folder.display()))?,
-        }
-        let lock = match open_lock(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            opened => opened.with_context(|| format!("cannot open {}", path.display()))?,
-        };
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error).context(format!("cannot lock {}", path.display())),
-        }
-        let held = lock.metadata()?;
-        if fs::metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
-            return Ok(Some(lock));
-        }
-    }
-    bail!("cannot lock {}: it keeps disappearing", path.display())
-}
-
-fn sync_folder(folder: &Path) -> Result<()> {
-    let sync = || File::open(folder)?.sync_all();
-    sync().with_context(|| format!("cannot fsync {}", folder.display()))
-}
-
-/// Scratch files and folders except those whose writer is `kept`.
-fn remove_scratch(folder: &Path, kept: fn(i32) -> bool) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(rest) = name.strip_prefix(SCRATCH_PREFIX) else { continue };
-        let writer: Option<i32> = rest.split('-').next().and_then(|pid| pid.parse().ok());
-        if writer.is_some_and(kept) {
-            continue;
-        }
-        let path = entry.path();
-        let removed = if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            // Another sweep was quicker.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            other => other.with_context(|| format!("cannot remove {}", path.display()))?,
-        }
-    }
-    Ok(())
-}
-
-/// Whether `pid` is alive and not this program, which may have the number of one that was killed.
-fn is_other_process(pid: i32) -> bool {
-    // SAFETY: signal 0 only asks whether the process is there.
-    let answer = || unsafe { libc::kill(pid, 0) };
-    let is_there = || answer() == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM);
-    pid > 0 && pid as u32 != std::process::id() && is_there()
-}
-
-fn free_bytes(folder: &Path) -> Result<u64> {
-    let path = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
-    let mut answer = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: the path is a C string and statvfs fills the struct it is given.
-    let answer = unsafe {
-        ensure!(libc::statvfs(path.as_ptr(), answer.as_mut_ptr()) == 0, std::io::Error::last_os_error());
-        answer.assume_init()
-    };
-    Ok(answer.f_bavail * answer.f_frsize)
-}
-
-fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-/// One row an epoch; floats in the shortest form that reads back exactly.
-fn history_csv(history: &[Epoch]) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(vec![]);
-    for epoch in history {
-        writer.serialize(epoch)?;
-    }
-    Ok(writer.into_inner()?)
-}
-
-fn parse_history(bytes: &[u8]) -> Result<Vec<Epoch>> {
-    csv::Reader::from_reader(bytes).deserialize().map(|row| Ok(row?)).collect()
-}
-
-/// Fails unless each class is predicted as often as the confusion matrix of `scores` says.
-fn parse_predictions(bytes: &[u8], scores: &Scores) -> Result<Vec<u8>> {
-    let predictions = npy::decode(bytes)?;
-    let mut left: Vec<u64> = (0..CLASSES).map(|class| scores.confusion.iter().map(|row| row[class]).sum()).collect();
-    for &class in &predictions {
-        let left = left.get_mut(usize::from(class)).with_context(|| format!("there is no class {class}"))?;
-        *left = left.checked_sub(1).with_context(|| format!("{RESULT} has fewer images taken for class {class}"))?;
-    }
-    let missing: u64 = left.iter().sum();
-    ensure!(missing == 0, "it has {missing} images fewer than {RESULT}");
-    Ok(predictions)
-}
-
-/// Reads a file of at most `limit` bytes.
-pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = vec![];
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    file.take(limit + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
-    ensure!(bytes.len() as u64 <= limit, "{}: larger than {limit} bytes", path.display());
-    Ok(bytes)
+fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
+    error.downcast_ref().map(std::io::Error::kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_write_replaces_the_file_and_leaves_no_scratch() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        write_atomically(&path, b"one").unwrap();
-        write_atomically(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_failed_write_names_the_file_and_keeps_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("plots");
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("kept"), b"x").unwrap();
-        let error = write_atomically(&path, b"bytes").unwrap_err().to_string();
-        assert!(error.contains("cannot write") && error.contains("plots"), "{error}");
-        assert!(path.join("kept").exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn history_survives_its_csv_exactly() {
-        let epoch = Epoch {
-            epoch: 1,
-            lr: 0.1 + 0.2,
-            train_loss: f64::NAN,
-            train_accuracy: 1.0 / 3.0,
-            penalty: f64::INFINITY,
-            val_loss: f64::MIN_POSITIVE,
-            val_accuracy: 0.0,
-            train_seconds: 1e300,
-            seconds: 5e-324,
-        };
-        let back = parse_history(&history_csv(std::slice::from_ref(&epoch)).unwrap()).unwrap();
-        assert_eq!(format!("{:?}", back), format!("{:?}", [epoch]));
-    }
-
-    #[test]
-    fn scratch_of_a_dead_process_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        // A killed program's number may be ours now.
-        for pid in [999_999_999, std::process::id()] {
-            fs::write(folder.path().join(format!("{SCRATCH_PREFIX}{pid}-x")), b"").unwrap();
-            fs::create_dir(folder.path().join(format!("{SCRATCH_PREFIX}{pid}-folder"))).unwrap();
-        }
-        let parent = folder.path().join(format!("{SCRATCH_PREFIX}{}-x", std::os::unix::process::parent_id()));
-        fs::write(&parent, b"").unwrap();
-        remove_scratch(folder.path(), is_other_process).unwrap();
-        assert!(parent.exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
+    use crate::train::record::Outcome;
 
     fn identity() -> Identity {
         let config = crate::spec::defaults("lenet5").unwrap();
@@ -712,62 +427,6 @@ mod tests {
         assert!(store.load(&identity().id).unwrap().is_none());
         store.claim(&identity()).unwrap().unwrap().finish(&outcome(), &[], None).unwrap();
         assert!(store.load(&identity().id).unwrap().is_some());
-    }
-
-    #[test]
-    fn predictions_are_read_if_they_agree_with_the_scores_and_are_not_missed_in_older_trials() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).unwrap();
-        let score = crate::train::record::SplitScore { loss: 1.0, accuracy: 0.0 };
-        let mut confusion = crate::train::record::Confusion::default();
-        (confusion[0][3], confusion[7][3], confusion[1][9]) = (2, 1, 1);
-        let (train, val, test) = (score, score, score);
-        let scores = Scores { best_epoch: 1, train, val, test, confusion, last_test: None, evidence: None };
-        let done = Outcome { status: crate::train::record::Status::Done, scores: Some(scores), ..outcome() };
-        let showcase = Showcase {
-            mistakes: vec![],
-            filters: crate::train::record::Filters { shape: vec![0, 3, 5, 5], values: vec![] },
-        };
-        let kept = Kept { best: vec![], showcase, predictions: vec![3, 3, 9, 3] };
-        store.claim(&identity()).unwrap().unwrap().finish(&done, &[], Some(&kept)).unwrap();
-        let path = store.trial_dir(&identity().id).join(PREDICTIONS);
-        let load = || store.load(&identity().id).map(|trial| trial.unwrap().predictions);
-        assert_eq!(load().unwrap(), Some(vec![3, 3, 9, 3]));
-        for (damaged, reason) in [
-            (npy::encode(&[3, 3, 9]), "1 images fewer"),
-            (npy::encode(&[3, 3, 9, 3, 3]), "fewer images taken for class 3"),
-            (npy::encode(&[3, 3, 3, 9, 9]), "fewer images taken for class 9"),
-            (npy::encode(&[3, 3, 10, 3]), "no class 10"),
-            (vec![3, 3, 9, 3], "not a .npy file"),
-            (vec![], "not a .npy file"),
-        ] {
-            fs::write(&path, damaged).unwrap();
-            let error = format!("{:#}", load().unwrap_err());
-            assert!(
-                error.contains("predictions.npy: not what this program writes") && error.contains(reason),
-                "{error}"
-            );
-        }
-        // What an attempt left that failed as it stored its result.
-        let failed = Outcome { status: crate::train::record::Status::Failed, ..outcome() };
-        fs::write(path.with_file_name(RESULT), pretty(&failed).unwrap()).unwrap();
-        assert_eq!(load().unwrap(), None);
-        fs::write(path.with_file_name(RESULT), pretty(&done).unwrap()).unwrap();
-        assert!(load().is_err());
-        fs::remove_file(&path).unwrap();
-        assert_eq!(load().unwrap(), None);
-    }
-
-    #[test]
-    fn the_test_labels_are_kept_with_the_results() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).unwrap();
-        assert_eq!(store.test_labels().unwrap(), None);
-        store.write_test_labels(&[1, 2, 0]).unwrap();
-        assert_eq!(store.test_labels().unwrap(), Some(vec![1, 2, 0]));
-        fs::write(folder.path().join(TEST_LABELS), [1, 2, 0]).unwrap();
-        let error = format!("{:#}", store.test_labels().unwrap_err());
-        assert!(error.contains("test_labels.npy: not what this program writes"), "{error}");
     }
 
     #[test]

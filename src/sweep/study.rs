@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::store::{Finished, Store};
 use crate::data::Images;
@@ -29,11 +29,18 @@ pub fn grows(experiment: &Experiment) -> bool {
     experiment.settle.is_some() || experiment.tune.is_some()
 }
 
-/// How every possible trial that is stored has ended, by id.
-pub fn stored_outcomes(experiment: &Experiment, store: &Store) -> Result<HashMap<String, Outcome>> {
+/// How every possible trial that is stored has ended, by id. `unreadable` says whether one that cannot be read is an error.
+pub fn stored_outcomes(
+    experiment: &Experiment,
+    store: &Store,
+    mut unreadable: impl FnMut(&str, Error) -> Result<()>,
+) -> Result<HashMap<String, Outcome>> {
     let mut outcomes = HashMap::new();
     for trial in experiment.trials() {
-        outcomes.extend(store.load(&trial.id)?.map(|finished| (trial.id, finished.outcome)));
+        match store.load(&trial.id) {
+            Ok(found) => outcomes.extend(found.map(|finished| (trial.id, finished.outcome))),
+            Err(error) => unreadable(&trial.id, error)?,
+        }
     }
     Ok(outcomes)
 }
@@ -53,13 +60,15 @@ pub fn study(
     let labels = labels(experiment);
     for trial in experiment.trials().iter().filter(|trial| store.is_stored(&trial.id)) {
         if !known.contains_key(&trial.id) {
-            known.insert(trial.id.clone(), stored_trial(trial, &labels[&trial.id], store)?);
+            known.insert(trial.id.clone(), stored_trial(trial, &labels[&trial.id], store));
         }
     }
     let asked = ask(experiment, &|id| Some(Ended::new(known.get(id)?.outcome.as_ref()?)));
-    let stored = |trial: &Trial| {
-        known.get(&trial.id).cloned().map_or_else(|| stored_trial(trial, &labels[&trial.id], store), Ok)
-    };
+    let stored =
+        |trial: &Trial| known.get(&trial.id).cloned().unwrap_or_else(|| stored_trial(trial, &labels[&trial.id], store));
+    let trials = asked.trials().map(stored).collect();
+    // Once more next time: somebody may have mended them.
+    known.retain(|_, trial| trial.unreadable().is_none());
     Ok(Study {
         name: experiment.name.clone(),
         description: experiment.description.clone(),
@@ -73,20 +82,21 @@ pub fn study(
         replicates: asked.plan.replicates,
         changed_plans,
         blocks: blocks(experiment, &asked),
-        trials: asked.trials().map(stored).collect::<Result<_>>()?,
+        trials,
         test_labels: store.test_labels()?,
     })
 }
 
-/// A trial with what is stored of it once it has ended.
-pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredTrial> {
-    let (history, outcome, showcase, predictions) = match store.load(&trial.id)? {
-        Some(Finished { history, outcome, showcase, predictions, .. }) => {
+/// A trial with what is stored of it once it has ended. One that cannot be read counts as failed.
+pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> StoredTrial {
+    let (history, outcome, showcase, predictions) = match store.load(&trial.id) {
+        Ok(Some(Finished { history, outcome, showcase, predictions, .. })) => {
             (history, Some(outcome), showcase, predictions)
         }
-        None => (vec![], None, None, None),
+        Ok(None) => (vec![], None, None, None),
+        Err(error) => (vec![], Some(Outcome::unreadable(format!("{error:#}"))), None, None),
     };
-    Ok(StoredTrial {
+    StoredTrial {
         id: trial.id.clone(),
         seed: trial.seed,
         label: label.to_owned(),
@@ -98,7 +108,7 @@ pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> Result<StoredT
         outcome,
         showcase,
         predictions,
-    })
+    }
 }
 
 /// Each possible trial's configuration in words, by trial id: `base` for the experiment's own, else `block: label` from the

@@ -17,6 +17,7 @@ use super::manifest::{self, Manifest};
 use super::message::{Event, Job};
 use super::pool;
 use super::reporter::Reporter;
+use super::store::files::is_refused;
 use super::store::{Identity, Kept, Store};
 use crate::data::batches::Resident;
 use crate::data::shared::{self, Ticket};
@@ -76,6 +77,7 @@ impl Worker {
             match self.take(of, trial, job.trace, stop) {
                 Ok(Some(reporter)) => taken.push(reporter),
                 Ok(None) => send(of, Event::Busy),
+                Err(error) if is_refused(&error) => send(of, Event::Refused { error: format!("{error:#}") }),
                 Err(error) => send(of, failed(&error)),
             }
         }

@@ -145,6 +145,28 @@ pub fn total(seconds: impl Iterator<Item = f64>) -> f64 {
     seconds.sum::<f64>() + 0.0
 }
 
+impl Outcome {
+    /// In place of one that is stored but cannot be read, for `error`.
+    pub fn unreadable(error: String) -> Outcome {
+        Outcome {
+            status: Status::Failed,
+            attempts: 0,
+            error: Some(error),
+            epochs: 0,
+            scores: None,
+            seconds: 0.0,
+            images_per_second: 0.0,
+            peak_bytes: 0,
+            parameters: 0,
+            libtorch: String::new(),
+            device: String::new(),
+            threads: 0,
+            processor: String::new(),
+            git: String::new(),
+        }
+    }
+}
+
 /// JSON has no NaN and no infinity, so they are stored as texts: `"NaN"`, `"inf"`, `"-inf"`.
 mod any_number {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

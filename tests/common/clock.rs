@@ -1,5 +1,6 @@
 //! Other clocks for a program, by a library that is loaded into it.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::skip::skip;
@@ -15,20 +16,27 @@ pub enum Steady {
 
 /// Has `command` and all that it starts see the clocks of `clock.c`, which is compiled into the lab. False where no compiler is.
 pub fn change_clocks(lab: &Lab, command: &mut Command, steady: Steady) -> bool {
-    if !works("cc --version") {
-        skip("no C compiler (cc)");
-        return false;
-    }
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/clock.c");
-    let library = lab.path("clock.so");
-    let compiled =
-        Command::new("cc").args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&library).arg(source).status();
-    assert!(compiled.unwrap().success());
-    command.env("LD_PRELOAD", library).env("CLOCK_READ", lab.path("clock.read"));
+    command.env("CLOCK_READ", lab.path("clock.read"));
     match steady {
         Steady::AsItIs => {}
         Steady::TimesAsFast(speed) => drop(command.env("CLOCK_SPEED", speed.to_string())),
         Steady::EvenInWorkers => drop(command.env("CLOCK_STEP", "10000000")),
     }
+    preload(lab, command, "common/clock.c")
+}
+
+/// Has `command` and all that it starts take functions from `source`, a C file below tests/, which is compiled into the lab.
+/// False where no compiler is.
+pub fn preload(lab: &Lab, command: &mut Command, source: &str) -> bool {
+    if !works("cc --version") {
+        skip("no C compiler (cc)");
+        return false;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(source);
+    let library = lab.path("preloaded.so");
+    let compiled =
+        Command::new("cc").args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&library).arg(source).status();
+    assert!(compiled.unwrap().success());
+    command.env("LD_PRELOAD", library);
     true
 }

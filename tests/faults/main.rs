@@ -11,9 +11,11 @@ mod common;
 
 mod checkpoints;
 mod data;
+mod filesystems;
 mod images;
 mod input;
 mod kills;
+mod others;
 mod ownership;
 mod processes;
 mod signals;
@@ -28,7 +30,7 @@ use std::fs;
 use std::path::Path;
 
 /// By the numbers of their rows.
-const ROWS: [(usize, &str); 32] = [
+const ROWS: [(usize, &str); 37] = [
     (1, "SIGKILL at a random moment: the sweep, a worker or both, many times"),
     (2, "a kill at the k-th rename, fsync or write"),
     (3, "fsync or rename fails"),
@@ -60,7 +62,12 @@ const ROWS: [(usize, &str); 32] = [
     (29, "ten thousand trials"),
     (30, "random bytes in every file"),
     (31, "a folder with files of the user's own"),
+    (32, "file systems that cannot rename folders (overlays), sync them (CIFS, FUSE) or lock files"),
     (34, "a program file that is replaced; limits of threads, processes and open files"),
+    (35, "another user's files and locks in the folder"),
+    (36, "a trial that is read while it is moved; scratch files of another container or machine"),
+    (37, "pictures: every kind of TIFF, and JPEGs with bytes behind their end"),
+    (38, "every option at the ends of its range"),
 ];
 
 #[test]

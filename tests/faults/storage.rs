@@ -134,13 +134,15 @@ fn row_05_results_that_are_a_file() {
     assert_eq!(fs::read(lab.path("taken")).unwrap(), b"mine");
 }
 
-/// Root may write anywhere, so it gives that right up first.
-fn obey_permissions(command: &mut Command) {
+/// Root may read and write anywhere, so it gives those rights up first.
+pub fn obey_permissions(command: &mut Command) {
     const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
+    const CAP_DAC_READ_SEARCH: libc::c_ulong = 2;
     // SAFETY: prctl is safe between fork and exec.
     unsafe {
         command.pre_exec(|| {
             libc::prctl(libc::PR_CAPBSET_DROP, CAP_DAC_OVERRIDE);
+            libc::prctl(libc::PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
             Ok(())
         });
     }
@@ -256,7 +258,8 @@ fn row_09_a_damaged_trace_costs_a_fresh_start() {
 fn row_09_damaged_tables_of_a_stored_trial_are_refused_with_their_name() {
     let lab = Lab::new(TINY);
     lab.sweep("").expect(DONE);
-    let trial = lab.result("trials").join(&lab.stored()[0]);
+    let id = &lab.stored()[0];
+    let trial = lab.result("trials").join(id);
     for name in ["history.csv", "result.json", "config.json"] {
         let path = trial.join(name);
         let whole = fs::read_to_string(&path).unwrap();
@@ -264,12 +267,58 @@ fn row_09_damaged_tables_of_a_stored_trial_are_refused_with_their_name() {
         let torn = whole[..whole.len() / 2].to_owned();
         for damaged in [torn, rows[..rows.len() - 1].join("\n"), whole.replacen(':', "=", 1).replacen(',', ";", 1)] {
             fs::write(&path, damaged).unwrap();
-            lab.sweep("").expect(BAD_INPUT).saying(&[trial.to_str().unwrap().rsplit('/').next().unwrap(), name]);
-            lab.run("report results/tiny").expect(BAD_INPUT).saying(&[name]);
+            let way_on = format!("trials/{id}: damaged; `--rerun all --only {id}` runs the trial again");
+            lab.sweep("").expect(BAD_INPUT).saying(&[&way_on, name]);
+            let rest = ["warning: ", &way_on, name, "1 of 6 trials cannot be read and count as failed"];
+            lab.run("report results/tiny").expect(FAILED).saying(&rest);
+            let status = lab.column("status");
+            assert!(status.iter().all(|(trial, status)| status == if trial == id { "failed" } else { "done" }));
+            let shown = lab.run("show results/tiny").expect(FAILED).saying(&rest).saying(&["5 done, 1 failed"]);
+            assert_eq!(shown.out.lines().count(), 1 + TINY_TRIALS);
         }
         fs::write(&path, whole).unwrap();
     }
     lab.sweep("").expect(DONE);
+}
+
+/// The rest is not touched, and neither is what was there.
+#[test]
+fn row_09_a_damaged_trial_runs_again_when_asked_to() {
+    let lab = Lab::new(TINY);
+    lab.sweep("").expect(DONE);
+    let whole = lab.essence();
+    let id = &lab.stored()[0];
+    let damaged = ["history.csv", "result.json", "config.json", "showcase.json"];
+    for (name, which) in damaged.iter().zip([&format!("all --only {id}"), "failed", "failed", "failed"]) {
+        let path = lab.result("trials").join(id).join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, &text[..text.len() / 2]).unwrap();
+        let plan = lab.sweep(&format!("--plan --rerun {which}")).expect(DONE).out;
+        let of_trial = plan.lines().find(|line| line.starts_with(id)).unwrap();
+        assert!(of_trial.contains(" again") && (*name == "history.csv" || plan.contains(" 1 to run")), "{plan}");
+        lab.sweep(&format!("--rerun {which}")).expect(DONE).saying(&["warning: ", name, "damaged/"]);
+        let (damaged, aside) = (lab.result("damaged"), lab.path("aside"));
+        fs::rename(&damaged, &aside).unwrap();
+        assert_same(&lab.essence(), &whole);
+        fs::rename(&aside, &damaged).unwrap();
+    }
+    let kept = names(&lab.result("damaged"));
+    assert_eq!(kept.len(), damaged.len());
+    assert!(
+        kept.iter()
+            .all(|kept| kept.starts_with(id) && lab.result("damaged").join(kept).join("best.safetensors").exists())
+    );
+}
+
+#[test]
+fn row_09_a_damaged_trial_stops_no_sweep_of_others() {
+    let lab = Lab::new(TINY);
+    lab.sweep("--only activation").expect(DONE);
+    let id = lab.table("trials.csv").into_iter().find(|row| row["blocks"] == "activation").unwrap()["id"].clone();
+    fs::write(lab.result("trials").join(&id).join("result.json"), "{").unwrap();
+    let ended = lab.sweep("--only init").expect(FAILED).saying(&["not done:", &id, "result.json"]);
+    assert!(ended.out.contains("4 done, 0 diverged, 0 failed"), "{}", ended.out);
+    assert_eq!(lab.column("status").into_values().filter(|status| status == "done").count(), 5);
 }
 
 /// What the program makes anew does not have to be whole.
