@@ -1,6 +1,6 @@
 /* Loaded into the program with LD_PRELOAD. The calendar jumps by days at every look, back and forth; the steady clock runs
-   CLOCK_SPEED times as fast, or in workers moves CLOCK_STEP nanoseconds at every look. The file CLOCK_READ is made when the
-   calendar is looked at. */
+   CLOCK_SPEED times as fast, or in workers moves CLOCK_STEP nanoseconds at every look. The file CLOCK_READ is made when
+   either is looked at. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -19,15 +19,21 @@ __attribute__((constructor)) static void look_who_this_is(int count, char **word
     is_worker = count > 1 && !strcmp(words[1], "worker");
 }
 
+static void look(void) {
+    static atomic_flag looked = ATOMIC_FLAG_INIT;
+    const char *path = getenv("CLOCK_READ");
+    if (path && !atomic_flag_test_and_set(&looked)) close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+}
+
 static long jump(void) {
     static atomic_int looks;
-    const char *path = getenv("CLOCK_READ");
-    if (path) close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+    look();
     return atomic_fetch_add(&looks, 1) % 2 ? 5 * DAY : -3 * DAY;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
     static _Atomic long long start, looks;
+    look();
     int result = (int)syscall(SYS_clock_gettime, clock, now);
     if (clock == CLOCK_REALTIME) now->tv_sec += jump();
     const char *speed = getenv("CLOCK_SPEED");
