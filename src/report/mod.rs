@@ -11,6 +11,7 @@ pub mod html;
 pub mod keys;
 pub mod metrics;
 pub mod overview;
+pub mod per_image;
 pub mod plots;
 pub mod setup;
 pub mod show;

@@ -87,7 +87,7 @@ fn look_cell(row: &Row) -> String {
 }
 
 /// `3`, or `2, 1 of 3 diverged`
-fn n_cell(row: &Row) -> String {
+pub fn n_cell(row: &Row) -> String {
     row.count_label().replacen("n = ", "", 1)
 }
 
@@ -164,7 +164,7 @@ pub fn costs(block: &BlockSummary) -> Grid {
     Grid { header: header.map(str::to_owned).to_vec(), rows: block.rows.iter().map(cells).collect() }
 }
 
-fn scaled(spread: Option<Spread>, factor: f64, decimals: usize) -> String {
+pub fn scaled(spread: Option<Spread>, factor: f64, decimals: usize) -> String {
     spread.map_or(MISSING.to_owned(), |spread| mean_std(&spread, factor, decimals))
 }
 

@@ -2,6 +2,7 @@
 
 use super::compare::caveats;
 use super::overview::{Grid, MISSING, class_means, convergence, costs, markdown, markdown_table, results};
+use super::per_image::{BY_IMAGE, by_image, further_scores};
 use super::plots::{Figure, Place};
 use super::setup::what_was_run;
 use super::summary::{BlockSummary, Measure, Row};
@@ -128,6 +129,8 @@ fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> Str
     parts.push(markdown_table(&results(study, block)).trim_end().to_owned());
     parts.extend(images.map(image));
     parts.push(markdown_table(&class_means(block)).trim_end().to_owned());
+    parts.extend(further_scores(block).map(|grid| markdown_table(&grid).trim_end().to_owned()));
+    parts.extend(by_image(study, block).map(|grid| format!("{BY_IMAGE}\n\n{}", markdown_table(&grid).trim_end())));
     parts.extend(convergence_words(study, block));
     parts.extend(generalization_words(block));
     parts.push(markdown_table(&convergence(block, &study.targets)).trim_end().to_owned());
