@@ -5,6 +5,7 @@
 
 pub mod compare;
 pub mod events;
+pub mod evidence;
 pub mod html;
 pub mod keys;
 pub mod metrics;
