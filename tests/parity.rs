@@ -91,7 +91,7 @@ impl Bench {
 }
 
 #[test]
-fn every_short_case_is_identical() {
+fn row_38_every_short_case_is_identical_the_ends_of_all_ranges_too() {
     let Some(bench) = Bench::new("every_short_case_is_identical") else { return };
     let cases = cases::short(bench.dataset.name).unwrap();
     assert!(cases.len() >= 150, "{} cases", cases.len());

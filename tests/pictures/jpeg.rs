@@ -89,7 +89,7 @@ fn a_jpeg_ends_where_its_last_scan_does() {
 }
 
 #[test]
-fn every_kind_of_jpeg_ends_where_its_last_scan_does() {
+fn row_37_every_kind_of_jpeg_ends_where_its_last_scan_does() {
     match python::find() {
         Ok(python) => jpegs(&python).iter().for_each(|picture| check(picture, &mut Random(5))),
         Err(error) => skip(&format!("every_kind_of_jpeg_ends_where_its_last_scan_does: {error:#}")),

@@ -79,7 +79,7 @@ fn report(tallies: &BTreeMap<String, Tally>) {
 }
 
 #[test]
-fn every_kind_of_tiff_is_seen_as_tiff_6_says_or_refused_by_name() {
+fn row_37_every_kind_of_tiff_is_seen_as_tiff_6_says_or_refused_by_name() {
     let mut random = Random(1);
     let mut tallies = BTreeMap::<String, Tally>::new();
     for kind in kinds() {
