@@ -169,7 +169,7 @@ fn run_again(store: &Store, trials: &[Trial], rerun: Rerun) -> Result<Vec<String
 fn take_out(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
     let stored = match store.load(id) {
         Err(error) if !is_refused(&error) => {
-            let aside = store.put_damaged_aside(id)?;
+            let aside = store.put_aside(id, "damaged")?;
             let causes: Vec<String> = error.chain().skip(1).map(|cause| cause.to_string()).collect();
             let (causes, aside) = (causes.join(": "), aside.display());
             print(&format!("warning: {causes}; the trial runs again, and what is left of it is in {aside}"));
@@ -179,7 +179,12 @@ fn take_out(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
     };
     match stored.map(|stored| stored.outcome.status).filter(|status| is_rerun(rerun, *status)) {
         Some(Status::Failed) if rerun == Rerun::Failed => store.reopen(id),
-        Some(_) => store.forget(id),
+        Some(_) => {
+            if let Some(aside) = store.forget(id)? {
+                print(&format!("trial {id} has files of somebody's own; they are in {} now", aside.display()));
+            }
+            Ok(())
+        }
         None => Ok(()),
     }
 }

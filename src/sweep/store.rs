@@ -249,19 +249,24 @@ impl Store {
         match move_folder(&self.trial_dir(id), &work) {
             Ok(()) => Ok(fs::remove_file(work.join(RESULT))?),
             // Another sweep has begun it afresh.
-            Err(error) if kind(&error) == Some(ErrorKind::DirectoryNotEmpty) => self.forget(id),
+            Err(error) if kind(&error) == Some(ErrorKind::DirectoryNotEmpty) => self.forget(id).map(drop),
             Err(error) => Err(error),
         }
     }
 
-    /// Takes a stored trial away so that it runs again from the start.
-    pub fn forget(&self, id: &str) -> Result<()> {
-        remove_folder(&self.trial_dir(id))
+    /// Takes a stored trial away so that it runs again from the start. If somebody has put files of their own there, it is put
+    /// aside with them: where to.
+    pub fn forget(&self, id: &str) -> Result<Option<PathBuf>> {
+        let folder = self.trial_dir(id);
+        if has_foreign_files(&folder) {
+            return self.put_aside(id, "kept").map(Some);
+        }
+        remove_folder(&folder).map(|()| None)
     }
 
-    /// Puts a damaged trial where it is in nobody's way, and says where that is.
-    pub fn put_damaged_aside(&self, id: &str) -> Result<PathBuf> {
-        let folder = self.root.join("damaged");
+    /// Puts a stored trial into `place`, a folder beside trials/ where it is in nobody's way, and says where that is.
+    pub fn put_aside(&self, id: &str, place: &str) -> Result<PathBuf> {
+        let folder = self.root.join(place);
         make_folder(&folder)?;
         let mut names = (1..).map(|count| folder.join(format!("{id}.{count}")));
         let aside = names.find(|path| !path.exists()).expect("there is a next number");
@@ -318,6 +323,14 @@ impl Store {
 
 fn damaged(folder: &Path, id: &str) -> String {
     format!("{}: damaged; `--rerun all --only {id}` runs the trial again, or remove this folder", folder.display())
+}
+
+/// Whether a trial's folder has what no trial has.
+fn has_foreign_files(folder: &Path) -> bool {
+    const OWN: [&str; 10] = [CONFIG, HISTORY, RESULT, SHOWCASE, PREDICTIONS, LAST, BEST, STEPS, LOG, LOCK];
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut names = names.map(|name| name.to_string_lossy().into_owned());
+    names.any(|name| !OWN.contains(&name.as_str()) && !name.starts_with('.'))
 }
 
 fn is_absence(error: &std::io::Error) -> bool {

@@ -135,3 +135,15 @@ fn row_31_plots_of_an_evaluation_replace_nothing() {
     lab.run(&format!("{trial} drawn")).expect(BAD_INPUT).saying(&[name, "choose another --plots"]);
     assert_eq!(fs::read(lab.path("drawn").join(name)).unwrap(), b"mine");
 }
+
+#[test]
+fn row_31_files_that_somebody_put_to_a_trial_outlive_its_rerun() {
+    let lab = Lab::new(&one("epochs: 1"));
+    lab.sweep("").expect(DONE);
+    let id = lab.stored()[0].clone();
+    fs::write(lab.result("trials").join(&id).join("notes.txt"), "mine").unwrap();
+    lab.sweep("--rerun all").expect(DONE).saying(&["has files of somebody's own", "kept/"]);
+    assert_eq!(fs::read(lab.result("kept").join(format!("{id}.1/notes.txt"))).unwrap(), b"mine");
+    lab.sweep("--rerun all").expect(DONE);
+    assert_eq!((lab.stored(), names(&lab.result("kept")).len()), (vec![id], 1));
+}
