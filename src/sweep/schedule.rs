@@ -555,20 +555,13 @@ impl<'a> Sweep<'a> {
     fn store_failure(&mut self, trial: usize, error: &str, last_words: &str) -> Result<bool> {
         let identity = identity(&self.trials[trial]);
         let outcome = Outcome {
-            status: Status::Failed,
             attempts: MAX_ATTEMPTS,
-            error: Some(error.to_owned()),
-            epochs: 0,
-            scores: None,
-            seconds: 0.0,
-            images_per_second: 0.0,
-            peak_bytes: 0,
-            parameters: 0,
             libtorch: native::libtorch_version().to_owned(),
             device: self.setup.devices.join(","),
             threads: self.setup.threads,
             processor: manifest::processor(),
             git: env!("RUNNER_GIT").to_owned(),
+            ..Outcome::failed(error.to_owned())
         };
         let Some(claim) = self.store.claim(&identity)? else { return Ok(false) };
         // For its sake the failure itself is not given up.

@@ -352,22 +352,7 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        Outcome {
-            status: crate::train::record::Status::Diverged,
-            attempts: 1,
-            error: None,
-            epochs: 0,
-            scores: None,
-            seconds: 0.0,
-            images_per_second: 0.0,
-            peak_bytes: 0,
-            parameters: 0,
-            libtorch: String::new(),
-            device: String::new(),
-            threads: 1,
-            processor: String::new(),
-            git: String::new(),
-        }
+        Outcome { status: crate::train::record::Status::Diverged, ..Outcome::failed(String::new()) }
     }
 
     #[test]

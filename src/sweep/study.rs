@@ -94,7 +94,7 @@ pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> StoredTrial {
             (history, Some(outcome), showcase, predictions)
         }
         Ok(None) => (vec![], None, None, None),
-        Err(error) => (vec![], Some(Outcome::unreadable(format!("{error:#}"))), None, None),
+        Err(error) => (vec![], Some(Outcome::failed(format!("{error:#}"))), None, None),
     };
     StoredTrial {
         id: trial.id.clone(),

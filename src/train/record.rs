@@ -146,8 +146,8 @@ pub fn total(seconds: impl Iterator<Item = f64>) -> f64 {
 }
 
 impl Outcome {
-    /// In place of one that is stored but cannot be read, for `error`.
-    pub fn unreadable(error: String) -> Outcome {
+    /// Of a trial that failed for `error` before anything was measured.
+    pub fn failed(error: String) -> Outcome {
         Outcome {
             status: Status::Failed,
             attempts: 0,
