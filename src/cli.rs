@@ -424,16 +424,12 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
 
 fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun) -> Result<i32> {
     let may_run: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
-    let mut damaged = HashSet::new();
     let store = Store::open(out).ok();
     let stored = store.map_or_else(
         || Ok(HashMap::new()),
         |store| {
-            stored_outcomes(experiment, &store, |id, error| {
-                let again = rerun != Rerun::None && may_run.contains(id);
-                damaged.insert(id.to_owned());
-                if again { Ok(()) } else { Err(error) }
-            })
+            let may_be_damaged = |id: &str| rerun != Rerun::None || !may_run.contains(id);
+            stored_outcomes(experiment, &store, |id, error| if may_be_damaged(id) { Ok(()) } else { Err(error) })
         },
     )?;
     let is_again = |id: &str, status| may_run.contains(id) && sweep::is_rerun(rerun, status);
@@ -443,7 +439,6 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun
     let asked = ask_with(experiment, &ended);
     for trial in asked.trials().filter(|trial| may_run.contains(trial.id.as_str()) && seen.insert(trial.id.clone())) {
         let state = match stored.get(&trial.id) {
-            None if damaged.contains(&trial.id) => "again",
             None => "new",
             Some(outcome) if is_again(&trial.id, outcome.status) => "again",
             Some(_) => "stored",

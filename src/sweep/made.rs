@@ -39,10 +39,13 @@ pub fn replace(store: &Store, files: &[Wanted]) -> Result<Vec<String>> {
     for Wanted { name, bytes } in files {
         let Some(bytes) = bytes else { continue };
         // A folder from before there were records has reports of this program's under these names.
-        if let Some(earlier) = &earlier {
-            notes.extend(set_aside(store, name, bytes, earlier.get(*name))?);
+        let kept = earlier.as_ref().map_or(Ok(None), |earlier| keep_aside(store, name, bytes, earlier.get(*name)))?;
+        if let Err(error) = store.write(name, bytes) {
+            // Nothing has taken its place.
+            kept.filter(|_| store.read(name).is_some()).map_or(Ok(()), |(kept, _)| store.remove(&kept))?;
+            return Err(error);
         }
-        store.write(name, bytes)?;
+        notes.extend(kept.map(|(_, note)| note));
     }
     let gone = record.keys().filter(|name| files.iter().all(|file| file.name != **name));
     for name in gone.cloned().collect::<Vec<_>>() {
@@ -58,15 +61,21 @@ pub fn replace(store: &Store, files: &[Wanted]) -> Result<Vec<String>> {
     Ok(notes)
 }
 
-/// Renames what lies at `name` if it is neither `bytes` nor what this program wrote there.
-fn set_aside(store: &Store, name: &str, bytes: &[u8], written: Option<&BTreeSet<String>>) -> Result<Option<String>> {
+/// Gives what lies at `name` another name beside it if it is neither `bytes` nor what this program wrote there; says so too.
+fn keep_aside(
+    store: &Store,
+    name: &str,
+    bytes: &[u8],
+    written: Option<&BTreeSet<String>>,
+) -> Result<Option<(String, String)>> {
     let Some(there) = store.read(name) else { return Ok(None) };
     if there == bytes || written.is_some_and(|written| written.contains(&digest(&there))) {
         return Ok(None);
     }
     let kept = store.keep_aside(name)?;
     let what = if written.is_some() { "was changed by somebody else" } else { "was not made by this program" };
-    Ok(Some(format!("{}: {what}; it is kept as {kept}", store.root().join(name).display())))
+    let note = format!("{}: {what}; it is kept as {kept}", store.root().join(name).display());
+    Ok(Some((kept, note)))
 }
 
 /// None where no report was recorded.

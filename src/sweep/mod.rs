@@ -118,10 +118,11 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
         manifest.follow(earlier, &store)?;
     }
     let kept = run_again(&store, trials, options.rerun)?;
-    let stored =
-        study::stored_outcomes(experiment, &store, |_, error| if is_refused(&error) { Ok(()) } else { Err(error) })?;
-    let asked = study::ask_with(experiment, &stored);
     let may_run: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let stored = study::stored_outcomes(experiment, &store, |id, error| {
+        if may_run.contains(id) && !is_refused(&error) { Err(error) } else { Ok(()) }
+    })?;
+    let asked = study::ask_with(experiment, &stored);
     let mut wanted = asked.trials().filter(|trial| may_run.contains(trial.id.as_str()));
     if let Some(earlier) = earlier.filter(|_| wanted.all(|trial| store.is_stored(&trial.id))) {
         manifest = manifest.computed_by(earlier);

@@ -125,12 +125,12 @@ impl<'a> Sweep<'a> {
         let mut report = Report::default();
         let mut may_run: HashSet<String> = trials.iter().map(|trial| trial.id.clone()).collect();
         let outcomes = stored_outcomes(experiment, &store, |id, error| match is_refused(&error) {
-            true => {
-                may_run.remove(id);
+            true if may_run.remove(id) => {
                 report.undone.push(format!("{error:#}"));
                 Ok(())
             }
-            false => Err(error),
+            false if may_run.contains(id) => Err(error),
+            _ => Ok(()),
         })?;
         let asked = ask_with(experiment, &outcomes);
         let (sender, inputs) = channel();

@@ -135,14 +135,16 @@ impl Store {
         }
     }
 
-    /// Renames a file of the folder to one that is not there yet, and returns its new name.
+    /// Gives a file of the folder a name beside its own that is not there yet, and returns it. It keeps its own one too, where the
+    /// file system allows that, so that a reader never misses it.
     pub fn keep_aside(&self, name: &str) -> Result<String> {
         let numbered =
             |number: usize| if number == 1 { format!("{name}.kept") } else { format!("{name}.kept-{number}") };
         let free = |kept: &String| self.root.join(kept).symlink_metadata().is_err();
         let kept = (1..).map(numbered).find(free).expect("numbers do not end");
         let (from, to) = (self.root.join(name), self.root.join(&kept));
-        fs::rename(&from, &to).with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))?;
+        let named = fs::hard_link(&from, &to).or_else(|_| fs::rename(&from, &to));
+        named.map_err(|error| cannot("keep", &from, error))?;
         Ok(kept)
     }
 

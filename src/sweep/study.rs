@@ -29,7 +29,8 @@ pub fn grows(experiment: &Experiment) -> bool {
     experiment.settle.is_some() || experiment.tune.is_some()
 }
 
-/// How every possible trial that is stored has ended, by id. `unreadable` says whether one that cannot be read is an error.
+/// How every possible trial that is stored has ended, by id. `unreadable` says whether one that cannot be read is an error; else it
+/// counts as failed.
 pub fn stored_outcomes(
     experiment: &Experiment,
     store: &Store,
@@ -39,7 +40,11 @@ pub fn stored_outcomes(
     for trial in experiment.trials() {
         match store.load(&trial.id) {
             Ok(found) => outcomes.extend(found.map(|finished| (trial.id, finished.outcome))),
-            Err(error) => unreadable(&trial.id, error)?,
+            Err(error) => {
+                let outcome = Outcome::failed(format!("{error:#}"));
+                unreadable(&trial.id, error)?;
+                outcomes.insert(trial.id, outcome);
+            }
         }
     }
     Ok(outcomes)

@@ -44,12 +44,12 @@ fn row_03_fsync_fails() {
     }
     // The sweep's own first file, before anything runs.
     survives("fsync", "error=EIO:when=1", BAD_INPUT, &["cannot write results/tiny/manifest.json", IO_ERROR]);
-    // The worker's first checkpoint, and then one of the tables: each thread counts for itself.
+    // The worker's second checkpoint, and then one of the tables: each thread counts for itself.
     let words = ["attempt 1 of 3 failed: cannot write results/tiny/work/", "/last.safetensors: ", IO_ERROR];
-    survives("fsync", "error=EIO:when=5", FAILED, &words);
+    survives("fsync", "error=EIO:when=9", FAILED, &words);
     // The folder after the checkpoint is in it.
     let words = ["attempt 1 of 3 failed: cannot fsync results/tiny/work/", IO_ERROR];
-    survives("fsync", "error=EIO:when=6", FAILED, &words);
+    survives("fsync", "error=EIO:when=10", FAILED, &words);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn row_03_rename_fails() {
     let words = ["attempt 1 of 3 failed: cannot write results/tiny/work/", "/last.safetensors: ", IO_ERROR];
     survives("/^rename", "error=EIO:when=3", FAILED, &words);
     // All renames of all attempts.
-    survives("/^rename", "error=EIO:when=2+", FAILED, &["attempt 2 of 3 failed", "results/tiny/", IO_ERROR]);
+    survives("/^rename", "error=EIO:when=3+", FAILED, &["attempt 2 of 3 failed", "results/tiny/", IO_ERROR]);
 }
 
 #[test]
