@@ -21,10 +21,10 @@ use crate::report::show::{Choice, Listing, Request, View};
 use crate::report::summary::summarize;
 use crate::report::words::{count, grouped};
 use crate::spec::config::{DatasetName, Mode};
-use crate::spec::{self, Experiment, Overrides, Trial, most_trials};
+use crate::spec::{self, Configuration, Experiment, Overrides, Trial};
 use crate::sweep::manifest::Manifest;
 use crate::sweep::store::Store;
-use crate::sweep::store::files::{make_folder, write_atomically};
+use crate::sweep::store::files::{is_refused, make_folder, write_atomically};
 use crate::sweep::study::{ask_with, grows, stored_outcomes};
 use crate::sweep::worker::Worker;
 use crate::sweep::{self, Options, Report, Rerun, device};
@@ -429,7 +429,9 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun
         || Ok(HashMap::new()),
         |store| {
             let may_be_damaged = |id: &str| rerun != Rerun::None || !may_run.contains(id);
-            stored_outcomes(experiment, &store, |id, error| if may_be_damaged(id) { Ok(()) } else { Err(error) })
+            stored_outcomes(experiment, &store, |id, error| {
+                if may_be_damaged(id) || is_refused(&error) { Ok(()) } else { Err(error) }
+            })
         },
     )?;
     let is_again = |id: &str, status| may_run.contains(id) && sweep::is_rerun(rerun, status);
@@ -446,11 +448,27 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun
         new += usize::from(state != "stored");
         lines.push(format!("{}  seed {:<4} {state:<6}  {}", trial.id, trial.seed, plan_names(experiment, trial)));
     }
-    let most =
-        if grows(experiment) { format!(", at most {} in the end", most_trials(experiment)) } else { String::new() };
+    let most = match grows(experiment) {
+        true => format!(", at most {} in the end", most_of(experiment, &may_run)),
+        false => String::new(),
+    };
     lines.push(format!("{}, {new} to run{most}; results in {}", count(lines.len(), "trial"), out.display()));
     say(&lines.join("\n"))?;
     Ok(exit::DONE)
+}
+
+/// How many of the trials that may run there can be: only one of a configuration's candidates is compared.
+fn most_of(experiment: &Experiment, may_run: &HashSet<&str>) -> usize {
+    let count = |trials: Vec<Trial>| trials.iter().filter(|trial| may_run.contains(trial.id.as_str())).count();
+    let of = |configuration: Configuration| {
+        let tried: usize = experiment.tuning_trials(&configuration).into_iter().map(count).sum();
+        let Configuration { config, candidates, blocks, most_seeds, .. } = &configuration;
+        let configs =
+            candidates.iter().map(|candidate| &candidate.config).chain(candidates.is_empty().then_some(*config));
+        let compared = configs.map(|config| count(experiment.comparison_trials(config, blocks, *most_seeds)));
+        tried + compared.max().unwrap_or_default()
+    };
+    experiment.configurations().into_iter().map(of).sum()
 }
 
 /// `init: orthogonal; start: orthogonal`
@@ -468,7 +486,13 @@ fn plan_names(experiment: &Experiment, trial: &Trial) -> String {
             Some(format!("{} {tries} {}", own()?, tuned.label))
         })
         .collect();
-    if names.is_empty() { "base".to_owned() } else { names.join("; ") }
+    let tried = experiment.candidates.iter().find(|candidate| candidate.config == trial.config);
+    match (names.is_empty(), tried) {
+        (false, _) => names.join("; "),
+        (true, None) => "base".to_owned(),
+        (true, Some(tried)) if trial.is_tuning => format!("base tries {}", tried.label),
+        (true, Some(tried)) => format!("base at {}", tried.label),
+    }
 }
 
 fn run_show(arguments: ShowArguments) -> Result<i32> {
@@ -554,7 +578,8 @@ fn run_baseline(results: &[PathBuf], baseline: &str, json: bool) -> Result<i32> 
     let study = stored_study(folder)?;
     let found = against(&study, &summarize(&study), baseline)?;
     say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() })?;
-    Ok(exit::DONE)
+    study.changed_plans.iter().for_each(|change| sweep::print(&format!("note: {change}")));
+    Ok(say_unreadable(&study))
 }
 
 /// A results folder's experiment with what is stored of it.
@@ -562,7 +587,8 @@ fn stored_study(folder: &Path) -> Result<Study> {
     let store = Store::open(folder)?;
     let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", folder.display()))?;
     let note = sweep::note(&manifest, &manifest.experiment, None);
-    sweep::study::study(&manifest.experiment, &note, vec![], &store, &mut Default::default())
+    let changed = manifest.changed_plans(&manifest.experiment);
+    sweep::study::study(&manifest.experiment, &note, changed, &store, &mut Default::default())
 }
 
 /// All networks are read before the first is scored, so that a wrong path costs no time.

@@ -151,7 +151,7 @@ class Group:
                 return stage
             if not self.open():
                 return "Held" if self.held else "Settled"
-        return "Exhausted"
+        return "Held" if self.held else "Exhausted"
 
     def take_look(self, look, share):
         """-> the stage if the looks end here."""

@@ -10,7 +10,9 @@ use super::overview::{Grid, MISSING, markdown_table};
 use super::summary::{BlockSummary, Measure, Row};
 use super::words::{interval, p_value, points_of_margin, signed, some};
 use crate::spec::{base_seeds, choices};
-use crate::verdict::looks::{Replicates, looks};
+use crate::verdict::End;
+use crate::verdict::asked::{Ended, Taken};
+use crate::verdict::looks::{Replicates, is_unstable, looks};
 use crate::verdict::rule::{Difference, Group, Moderated, Terms, Verdict};
 
 /// A setting against the chosen baseline, in points of test accuracy.
@@ -38,8 +40,10 @@ pub struct Against {
 /// `name` is a setting's label, alone or after its block: `relu`, `activation: relu`; `base` is the experiment's own.
 pub fn against(study: &Study, blocks: &[BlockSummary], name: &str) -> Result<Against> {
     let settings = settings(blocks);
-    let named = |setting: &&Setting| setting.full == name || setting.row.variant.label == name;
-    let found: Vec<&Setting> = settings.iter().filter(named).collect();
+    let mut found: Vec<&Setting> = settings.iter().filter(|setting| setting.full == name).collect();
+    if found.is_empty() {
+        found = settings.iter().filter(|setting| setting.row.variant.label == name).collect();
+    }
     let baseline = match found[..] {
         [one] => one,
         [] => bail!("--baseline {name}: there is no such setting; {}", choices(name, &names(&settings))),
@@ -72,8 +76,10 @@ fn settings<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Setting<'a>> {
         blocks.iter().flat_map(|block| block.rows.iter().enumerate().map(move |(place, row)| (block, place, row)));
     let new = rows.filter(|(_, _, row)| seen.insert(row.variant.configuration));
     new.map(|(block, place, row)| {
+        // The first block's base is the experiment's own.
+        let is_own = place == 0 && std::ptr::eq(block, &blocks[0]);
         let full =
-            if place == 0 { row.variant.label.clone() } else { format!("{}: {}", block.block.id, row.variant.label) };
+            if is_own { row.variant.label.clone() } else { format!("{}: {}", block.block.id, row.variant.label) };
         let compared = (place == 0).then_some(block.progress.settings.len());
         Setting { row, full, compared, verdict: row.verdict() }
     })
@@ -86,7 +92,10 @@ fn names<'a>(settings: &'a [Setting]) -> Vec<&'a str> {
 
 impl Setting<'_> {
     fn is_unstable(&self) -> bool {
-        self.verdict == Verdict::Unstable || self.row.diverged().next().is_some()
+        let nothing = self.row.variant.tuning.as_ref().is_some_and(|tuning| tuning.taken == Taken::Nothing);
+        let ends: Vec<End> =
+            self.row.trials.iter().filter_map(|trial| Some(Ended::new(trial.outcome.as_ref()?).end)).collect();
+        self.verdict == Verdict::Unstable || nothing || is_unstable(&ends)
     }
 
     /// Test accuracies in percent of those of the first `seeds` trials that are done.

@@ -39,7 +39,7 @@ pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
     let names: Vec<&str> = experiments.iter().map(|(name, _)| name.as_str()).collect();
     Ok(Study {
         name: name.to_owned(),
-        description: Some(format!("The experiments {} side by side.", names.join(", "))),
+        description: Some(format!("The experiments {} side by side.{}", names.join(", "), chosen_seeds(experiments))),
         targets,
         replicates: Replicates::Fixed,
         changed_plans: vec![],
@@ -48,6 +48,19 @@ pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
         blocks,
         ..first.clone()
     })
+}
+
+/// What is to be known where the numbers of seeds were not fixed in advance.
+fn chosen_seeds(experiments: &[(String, Study)]) -> String {
+    let settled: Vec<&str> =
+        experiments.iter().filter(|(_, study)| study.settles()).map(|(name, _)| name.as_str()).collect();
+    match settled.is_empty() {
+        true => String::new(),
+        false => format!(
+            " How many seeds {} has was chosen by looks at its results, so intervals here are a little too narrow.",
+            settled.join(" and ")
+        ),
+    }
 }
 
 /// One variant an experiment.
@@ -66,7 +79,7 @@ fn block(
             settings,
             configuration: 0,
             trial_ids: picked.trial_ids.iter().map(|trial| full_id(name, trial)).collect(),
-            tuning: None,
+            tuning: picked.tuning.clone(),
         })
     };
     StudyBlock {

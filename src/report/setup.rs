@@ -45,17 +45,27 @@ pub fn what_was_run(study: &Study, blocks: &[BlockSummary]) -> String {
             format!("- {} of them only tried values, on seeds that no comparison has.", count(tuning, "trial")),
         );
     }
-    let bases = bases(blocks);
-    lines.extend(bases.iter().filter_map(|base| network(base, bases.len() > 1)));
+    let bases = bases(study, blocks);
+    lines.extend(bases.iter().filter_map(|(name, base)| network(name, base, bases.len() > 1)));
     format!("## What was run\n\n{}\n\n{}", lines.join("\n"), configuration(&bases)).trim_end().to_owned()
 }
 
-/// The different bases, each once.
-fn bases<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<&'a Row<'a>> {
+/// The different bases with their names, each once.
+fn bases<'a>(study: &Study, blocks: &'a [BlockSummary<'a>]) -> Vec<(String, &'a Row<'a>)> {
     let mut seen = HashSet::new();
-    let first = blocks.first().map_or(0, |block| if is_comparison(block) { block.rows.len() } else { 1 });
-    let of = blocks.iter().enumerate().flat_map(|(place, block)| &block.rows[..if place == 0 { first } else { 1 }]);
-    of.filter(|row| !row.trials.is_empty() && seen.insert(row.variant.configuration)).collect()
+    let mut found: Vec<(String, &Row)> = vec![];
+    for block in blocks {
+        let shown = if is_comparison(block) { block.rows.len() } else { 1 };
+        for row in block.rows[..shown].iter().filter(|row| !row.trials.is_empty()) {
+            if seen.insert(row.variant.configuration) {
+                let own = found.is_empty() || is_comparison(block);
+                let name =
+                    if own { row.variant.label.clone() } else { format!("base of {}", study.title(block.block)) };
+                found.push((name, row));
+            }
+        }
+    }
+    found
 }
 
 /// Whether a block's rows are experiments, whose bases are its settings.
@@ -78,9 +88,9 @@ fn images(study: &Study) -> String {
 }
 
 /// The base's network, and whose it is where there are several.
-fn network(base: &Row, several: bool) -> Option<String> {
+fn network(name: &str, base: &Row, several: bool) -> Option<String> {
     let (table, trial) = (base.network()?, base.trials.first()?);
-    let whose = if several { format!(" of {}", markdown(&base.variant.label)) } else { String::new() };
+    let whose = if several { format!(" of {}", markdown(name)) } else { String::new() };
     Some(format!(
         "- Network{whose}: {}, {} parameters, {} multiply-adds an image.",
         markdown(trial.config.model.as_str()),
@@ -90,8 +100,8 @@ fn network(base: &Row, several: bool) -> Option<String> {
 }
 
 /// Every key with its value, defaults too; where several bases differ, those keys first.
-fn configuration(bases: &[&Row]) -> String {
-    let shown: Vec<&&Row> = bases.iter().take(MOST_BASES).collect();
+fn configuration(bases: &[(String, &Row)]) -> String {
+    let shown: Vec<&Row> = bases.iter().take(MOST_BASES).map(|(_, row)| *row).collect();
     let Some(keys) = shown.iter().map(|row| &row.trials[0].keys).reduce(|a, b| if b.len() > a.len() { b } else { a })
     else {
         return String::new();
@@ -111,7 +121,7 @@ fn configuration(bases: &[&Row]) -> String {
         .into_iter()
         .chain(rest)
         .map(|name| std::iter::once(name.clone()).chain(shown.iter().map(|row| value(row, name))).collect());
-    let labels = shown.iter().map(|row| row.variant.label.clone());
+    let labels = bases.iter().take(MOST_BASES).map(|(name, _)| name.clone());
     let header = std::iter::once("Key".to_owned()).chain(labels).collect();
     let left_out = match bases.len() - shown.len() {
         0 => String::new(),

@@ -98,7 +98,7 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
             look => format!("last look at {look} seeds"),
         };
         let stage = match block.progress.stage {
-            Stage::Waiting(next) => format!("trials for the look at {next} seeds are under way"),
+            Stage::Waiting(next) => format!("trials for the look at {next} seeds are still to come"),
             Stage::Settled => "all settled".to_owned(),
             Stage::Exhausted => "the most seeds allowed are reached, and what is inconclusive stays so".to_owned(),
             Stage::Held => "held by failed trials until they are rerun".to_owned(),

@@ -142,10 +142,12 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
     Ok(experiment)
 }
 
-/// How many trials there can be, without making them. Only one of a configuration's candidates is compared.
+/// How many trials there can be, whichever candidates are compared, without making them.
 pub fn most_trials(experiment: &Experiment) -> usize {
     let tries = experiment.tune.as_ref().map_or(0, |tune| tune.seeds);
-    let of = |configuration: &Configuration| configuration.most_seeds + tries * configuration.candidates.len();
+    let of = |configuration: &Configuration| {
+        configuration.most_seeds * configuration.candidates.len().max(1) + tries * configuration.candidates.len()
+    };
     experiment.configurations().iter().map(of).sum()
 }
 

@@ -23,7 +23,7 @@ mod tests;
 
 pub use check::MODELS;
 pub use error::{InputError, Result};
-pub use expand::{MAX_TRIALS, Overrides, most_trials};
+pub use expand::{MAX_TRIALS, Overrides};
 pub use experiment::{
     Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, Settle, Trial, Tune, Variant,
     base_seeds, trial_id,

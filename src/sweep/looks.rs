@@ -3,7 +3,7 @@
 use crate::report::words::{count, some};
 use crate::spec::Experiment;
 use crate::verdict::asked::Asked;
-use crate::verdict::looks::{Comparison, Judgement, Progress, Stage};
+use crate::verdict::looks::{Comparison, Judgement, Progress, Reason, Stage};
 use crate::verdict::rule::Verdict;
 
 /// Settings that a line names.
@@ -18,7 +18,7 @@ pub fn goal(judgement: &Judgement) -> Option<String> {
     waiting.min().map(|look| format!("the look at {look} seeds"))
 }
 
-/// Some lines for each base whose settings have just had a look, and for each choice of values.
+/// Some lines for each base whose settings have just had a look.
 pub fn describe(experiment: &Experiment, before: &Judgement, now: &Asked) -> Vec<String> {
     let mut lines = vec![];
     for (earlier, group) in before.groups.iter().zip(&now.judgement.groups) {
@@ -38,7 +38,9 @@ fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progre
     let with = |verdict| comparisons.iter().filter(|(_, comparison)| comparison.verdict == verdict).count();
     let [better, worse, equivalent, unstable] =
         [Verdict::Better, Verdict::Worse, Verdict::Equivalent, Verdict::Unstable].map(with);
-    let open = comparisons.iter().filter(|(_, comparison)| comparison.verdict == Verdict::Inconclusive).count();
+    let failed = |comparison: &Comparison| comparison.reason == Some(Reason::Failed);
+    let sits_out = comparisons.iter().filter(|(_, comparison)| failed(comparison)).count();
+    let open = with(Verdict::Inconclusive) - sits_out;
     let next = match group.stage {
         Stage::Waiting(look) => format!("{open} go on to {look} seeds"),
         Stage::Exhausted => format!("{open} stay open at the most seeds allowed"),
@@ -47,8 +49,12 @@ fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progre
         Stage::Ended => "the base is unstable, so nothing can be compared with it".to_owned(),
     };
     let unstable = if unstable > 0 { format!(", {unstable} unstable") } else { String::new() };
+    let failed = if sits_out > 0 { format!(", {sits_out} with a failed trial") } else { String::new() };
+    if group.look == 0 {
+        return vec![next];
+    }
     let mut lines = vec![format!(
-        "look at {} seeds, {}: {better} better, {worse} worse, {equivalent} equivalent{unstable}; {next}",
+        "look at {} seeds, {}: {better} better, {worse} worse, {equivalent} equivalent{unstable}{failed}; {next}",
         group.look,
         count(comparisons.len(), "comparison")
     )];

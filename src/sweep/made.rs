@@ -111,7 +111,9 @@ pub fn ensure_results(root: &Path) -> Result<()> {
 /// The same for the folder of a comparison.
 pub fn ensure_comparison(root: &Path) -> Result<()> {
     ensure!(!root.join("trials").exists(), "{}: holds trials of its own; choose another --out", root.display());
-    let recorded = foreign_names(root)?.is_empty() || load(&Store::at(root))?.is_some();
+    let first =
+        foreign_names(root)?.iter().all(|name| name == "plots") && foreign_names(&root.join("plots"))?.is_empty();
+    let recorded = first || load(&Store::at(root))?.is_some();
     ensure!(recorded, refusal(root, "a comparison of this program (no made.json)"));
     Ok(())
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::store::Store;
 use super::store::files::cannot;
 use crate::native;
+use crate::report::words::count;
 use crate::spec::{Experiment, Variant};
 
 const FILE: &str = "manifest.json";
@@ -37,15 +38,15 @@ pub struct JudgedPlan {
     /// See [`crate::spec::Configuration::id`].
     pub base: String,
     pub margin: f64,
-    pub max_seeds: usize,
-    /// By block.
+    /// None of fixed seeds, whose plans are not kept.
+    pub max_seeds: Option<usize>,
+    /// By block, sorted.
     pub settings: Vec<Vec<String>>,
 }
 
 impl JudgedPlan {
     /// One for each base of an experiment that settles itself, by its place among the experiment's configurations.
     pub fn of(experiment: &Experiment) -> BTreeMap<usize, JudgedPlan> {
-        let Some(settle) = experiment.settle else { return BTreeMap::new() };
         let configurations = experiment.configurations();
         let place = |variant: &Variant| {
             configurations.iter().position(|own| *own.config == variant.config).expect("one of its own")
@@ -54,16 +55,20 @@ impl JudgedPlan {
         for block in &experiment.blocks {
             let mut ids = block.variants.iter().map(|variant| (place(variant), configurations[place(variant)].id()));
             let Some((place, base)) = ids.next() else { continue };
-            let (margin, max_seeds) = (experiment.margin, settle.max_seeds);
+            let (margin, max_seeds) = (experiment.margin, experiment.settle.map(|settle| settle.max_seeds));
             let plan = plans.entry(place).or_insert(JudgedPlan { base, margin, max_seeds, settings: vec![] });
-            plan.settings.push(ids.map(|(_, id)| id).collect());
+            let mut settings: Vec<String> = ids.map(|(_, id)| id).collect();
+            settings.sort();
+            plan.settings.push(settings);
         }
+        plans.values_mut().for_each(|plan| plan.settings.sort());
         plans
     }
 
     fn in_words(&self) -> String {
         let settings: usize = self.settings.iter().map(Vec::len).sum();
-        format!("margin {}, at most {} seeds, {settings} comparisons", self.margin, self.max_seeds)
+        let seeds = self.max_seeds.map_or("fixed seeds".to_owned(), |most| format!("at most {most} seeds"));
+        format!("margin {}, {seeds}, {}", self.margin, count(settings, "comparison"))
     }
 }
 
@@ -150,7 +155,8 @@ impl Manifest {
     /// Keeps the plans of `experiment` whose bases, by their places, have had a look. Whether there were new ones.
     pub fn keep_plans(&mut self, experiment: &Experiment, looked_at: &[usize]) -> bool {
         let plans = JudgedPlan::of(experiment).into_iter().filter(|(base, _)| looked_at.contains(base));
-        let new: Vec<JudgedPlan> = plans.map(|(_, plan)| plan).filter(|plan| !self.plans.contains(plan)).collect();
+        let new: Vec<JudgedPlan> =
+            plans.map(|(_, plan)| plan).filter(|plan| plan.max_seeds.is_some() && !self.plans.contains(plan)).collect();
         let any = !new.is_empty();
         self.plans.extend(new);
         any

@@ -127,7 +127,11 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     if let Some(earlier) = earlier.filter(|_| wanted.all(|trial| store.is_stored(&trial.id))) {
         manifest = manifest.computed_by(earlier);
     }
+    // Another sweep may have kept its plans meanwhile. Who may not take that turn has nothing of his own there yet.
+    let turn = store.turn_to_publish();
+    manifest.plans = Manifest::load(&store)?.map_or(vec![], |earlier| earlier.plans);
     manifest.write(&store)?;
+    drop(turn);
     store.write_test_labels(&test_images.labels)?;
     if !try_sync_folder(&options.out)? {
         print(&format!("warning: {}: {NAMES_MAY_BE_LOST}", options.out.display()));
@@ -169,7 +173,7 @@ fn run_again(store: &Store, trials: &[Trial], rerun: Rerun) -> Result<Vec<String
 /// last checkpoint, for it was stopped by something outside it; one that diverged would only do so again.
 fn take_out(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
     let stored = match store.load(id) {
-        Err(error) if !is_refused(&error) => {
+        Err(error) if is_damage(&error) => {
             let aside = store.put_aside(id, "damaged")?;
             let causes: Vec<String> = error.chain().skip(1).map(|cause| cause.to_string()).collect();
             let (causes, aside) = (causes.join(": "), aside.display());
@@ -178,16 +182,21 @@ fn take_out(store: &Store, id: &str, rerun: Rerun) -> Result<()> {
         }
         loaded => loaded?,
     };
-    match stored.map(|stored| stored.outcome.status).filter(|status| is_rerun(rerun, *status)) {
-        Some(Status::Failed) if rerun == Rerun::Failed => store.reopen(id),
-        Some(_) => {
-            if let Some(aside) = store.forget(id)? {
-                print(&format!("trial {id} has files of somebody's own; they are in {} now", aside.display()));
-            }
-            Ok(())
-        }
-        None => Ok(()),
+    let aside = match stored.map(|stored| stored.outcome.status).filter(|status| is_rerun(rerun, *status)) {
+        Some(Status::Failed) if rerun == Rerun::Failed => store.reopen(id)?,
+        Some(_) => store.forget(id)?,
+        None => None,
+    };
+    if let Some(aside) = aside {
+        print(&format!("trial {id} has files of somebody's own; they are in {} now", aside.display()));
     }
+    Ok(())
+}
+
+/// Whether what is stored is wrong, rather than out of reach for the moment.
+fn is_damage(error: &anyhow::Error) -> bool {
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    failure.is_none_or(|failure| failure.raw_os_error().is_none() || failure.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// An edited experiment may not name all that it once did.

@@ -24,8 +24,8 @@ pub use trial::{Finished, Identity, Kept};
 
 use claim::{lock_folder, move_folder};
 use files::{
-    cannot, free_bytes, is_at, is_refused, make_folder, open_lock, prove_writable, remove_folder, remove_own_scratch,
-    remove_scratch, write_atomically,
+    cannot, free_bytes, is_at, is_passing, is_refused, make_folder, open_lock, prove_writable, remove_folder,
+    remove_own_scratch, remove_scratch, write_atomically,
 };
 use trial::parse_history;
 
@@ -246,12 +246,13 @@ impl Store {
     }
 
     /// Makes a stored trial one under way again, with its last checkpoint if it has one.
-    pub fn reopen(&self, id: &str) -> Result<()> {
+    /// Returns where it was put aside instead, as [`Store::forget`] does.
+    pub fn reopen(&self, id: &str) -> Result<Option<PathBuf>> {
         let work = self.work_dir(id);
         match move_folder(&self.trial_dir(id), &work) {
-            Ok(()) => Ok(fs::remove_file(work.join(RESULT))?),
+            Ok(()) => Ok(fs::remove_file(work.join(RESULT)).map(|()| None)?),
             // Another sweep has begun it afresh.
-            Err(error) if kind(&error) == Some(ErrorKind::DirectoryNotEmpty) => self.forget(id).map(drop),
+            Err(error) if kind(&error) == Some(ErrorKind::DirectoryNotEmpty) => self.forget(id),
             Err(error) => Err(error),
         }
     }
@@ -330,9 +331,8 @@ fn damaged(folder: &Path, id: &str) -> String {
 /// Whether a trial's folder has what no trial has.
 fn has_foreign_files(folder: &Path) -> bool {
     const OWN: [&str; 10] = [CONFIG, HISTORY, RESULT, SHOWCASE, PREDICTIONS, LAST, BEST, STEPS, LOG, LOCK];
-    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let mut names = names.map(|name| name.to_string_lossy().into_owned());
-    names.any(|name| !OWN.contains(&name.as_str()) && !name.starts_with('.'))
+    let mut names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.any(|name| !OWN.iter().any(|own| name == *own) && !is_passing(&name))
 }
 
 fn is_absence(error: &std::io::Error) -> bool {

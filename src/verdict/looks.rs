@@ -123,7 +123,7 @@ pub fn looks(most: usize) -> Vec<usize> {
 }
 
 /// Whether trials of one configuration end too differently for a mean to say anything.
-fn is_unstable(ends: &[End]) -> bool {
+pub fn is_unstable(ends: &[End]) -> bool {
     let chance =
         |wanted: bool| ends.iter().any(|end| matches!(end, End::Done { at_chance, .. } if *at_chance == wanted));
     ends.contains(&End::Diverged) || (chance(true) && chance(false))
@@ -232,7 +232,7 @@ impl<'a> Members<'a> {
                 return self.progress(look, if held { Stage::Held } else { Stage::Settled });
             }
         }
-        self.progress(before, Stage::Exhausted)
+        self.progress(before, if held { Stage::Held } else { Stage::Exhausted })
     }
 
     fn progress(&self, look: usize, stage: Stage) -> Progress {

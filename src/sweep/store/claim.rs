@@ -1,13 +1,15 @@
 //! A trial under way: its lock and what is written of it until it is whole.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::files::{cannot, is_at, open_lock, remove_folder, scratch_beside, sync_folder, write_atomically};
+use super::files::{
+    cannot, is_at, is_passing, open_lock, remove_folder, scratch_beside, sync_folder, write_atomically,
+};
 use super::trial::{history_csv, pretty};
 use super::{BEST, CONFIG, HISTORY, Identity, Kept, LAST, LOCK, LOG, PREDICTIONS, RESULT, SHOWCASE, STEPS, Store};
 use crate::sweep::npy;
@@ -86,7 +88,7 @@ impl Claim {
         let target = self.store.trial_dir(&self.identity.id);
         if !self.store.is_stored(&self.identity.id) {
             // Without its result it is no stored trial, whoever made it.
-            remove_folder(&target)?;
+            self.store.forget(&self.identity.id)?;
         }
         move_folder(&self.folder, &target)?;
         // Only now: without its lock the folder in work/ could have been claimed a second time.
@@ -121,14 +123,29 @@ fn copy_folder(from: &Path, to: &Path) -> Result<File> {
     copied.map(|()| lock)
 }
 
-/// Names that begin with a dot are scratch, or what NFS calls files that are still open.
+fn copy_entry(entry: &DirEntry, copy: &Path) -> io::Result<()> {
+    let kind = entry.file_type()?;
+    if kind.is_symlink() {
+        return symlink(fs::read_link(entry.path())?, copy);
+    }
+    if kind.is_dir() {
+        fs::create_dir(copy)?;
+        for inner in fs::read_dir(entry.path())? {
+            let inner = inner?;
+            copy_entry(&inner, &copy.join(inner.file_name()))?;
+        }
+        return Ok(());
+    }
+    fs::copy(entry.path(), copy).and_then(|_| File::open(copy)?.sync_all())
+}
+
+/// All that is there, whoever put it there, but for the lock and what comes and goes.
 fn copy_files(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (name, copy) = (entry.file_name(), to.join(entry.file_name()));
-        if name != LOCK && !name.to_string_lossy().starts_with('.') && entry.file_type()?.is_file() {
-            let copied = fs::copy(entry.path(), &copy).and_then(|_| File::open(&copy)?.sync_all());
-            copied.map_err(|error| cannot("write", &copy, error))?;
+        if name != LOCK && !is_passing(&name) {
+            copy_entry(&entry, &copy).map_err(|error| cannot("write", &copy, error))?;
         }
     }
     sync_folder(to)

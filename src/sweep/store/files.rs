@@ -3,6 +3,7 @@
 //! Whoever writes a scratch file holds its lock, and whoever fills a scratch folder the lock in it. A scratch name that is not
 //! locked is what a killed program left: process numbers say nothing, for another container or machine has the same ones.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
@@ -177,6 +178,12 @@ fn is_refusal(error: &io::Error) -> bool {
 /// Whether an error says that a file or folder is not for this user.
 pub fn is_refused(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(is_refusal)
+}
+
+/// Whether a name is of scratch, or what NFS calls a file that was removed while it was open.
+pub fn is_passing(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with(SCRATCH_PREFIX) || name.starts_with(".nfs")
 }
 
 /// What could not be done to `path`, and whose that is if it is not for this user.
