@@ -90,7 +90,7 @@ AUGMENT = {"flip": False, "rotation": 0.0, "shift": 0.0, "crop": 0, "cutout": 0}
 OWN_VAL = {"cifar10": 5000, "synthetic": 500}
 COUNTS = {"cifar10": (50000, 10000), "synthetic": (5000, 1000)}    # training and test images
 OWN_DROPOUT = {"lenet5": 0.0, "lenet5_dropout": 0.2, "keras_cnn": 0.25, "leaky_cnn": 0.0, "resnet": 0.3}
-KEYS = {"mode", "data", "select", "model", "activation", "init", "epochs", "batch_size", "optimizer", "schedule",
+KEYS = {"mode", "data", "select", "model", "activation", "pool", "init", "epochs", "batch_size", "optimizer", "schedule",
         "warmup", "regularization", "augment", "label_smoothing", "clip", "early_stopping"}
 
 
@@ -120,6 +120,7 @@ def resolve(document):
         "select": select if isinstance(select, str) else select["metric"],
         "model": model,
         "activation": named(base.get("activation") or ("tanh" if model["name"] == "lenet5" else "relu")),
+        "pool": base.get("pool"),
         "init": base.get("init", "pytorch"),
         "epochs": base.get("epochs", 20),
         "batch_size": base.get("batch_size", 64),
