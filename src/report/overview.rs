@@ -78,6 +78,24 @@ pub fn taken_cell(row: &Row) -> String {
     }
 }
 
+/// The mean of the selection metric on the validation images at each value that a setting tried. None where nothing is tuned.
+pub fn tried(block: &BlockSummary) -> Option<Grid> {
+    let longest = block.rows.iter().filter_map(|row| row.variant.tuning.as_ref()).max_by_key(|own| own.tried.len())?;
+    let header = ["Setting".to_owned()].into_iter().chain(longest.tried.iter().map(|tried| tried.label.clone()));
+    let header: Vec<String> = header.chain(["Taken".to_owned()]).collect();
+    let mean = |row: &Row, place: usize| {
+        let tried = row.variant.tuning.as_ref()?.tried.get(place)?;
+        // Losses and shares alike.
+        Some(minus(tried.mean?, 4))
+    };
+    let cells = |row: &Row| {
+        let means = (0..header.len() - 2).map(|place| mean(row, place).unwrap_or(MISSING.to_owned()));
+        [row.variant.label.clone()].into_iter().chain(means).chain([taken_cell(row)]).collect()
+    };
+    let rows = block.rows.iter().map(cells).collect();
+    Some(Grid { header, rows })
+}
+
 /// How many seeds of the setting and of the base its verdict is from: `4 against 8`.
 fn look_cell(row: &Row) -> String {
     match &row.comparison {

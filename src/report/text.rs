@@ -1,7 +1,7 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
 use super::compare::caveats;
-use super::overview::{Grid, MISSING, class_means, convergence, costs, markdown, markdown_table, results};
+use super::overview::{Grid, MISSING, class_means, convergence, costs, markdown, markdown_table, results, tried};
 use super::per_image::{BY_IMAGE, by_image, further_scores};
 use super::plots::{Figure, Place};
 use super::setup::what_was_run;
@@ -13,6 +13,10 @@ use super::{StoredTrial, Study};
 use crate::spec::config::{DatasetName, Select};
 use crate::train::record::{Outcome, Status};
 use std::collections::HashSet;
+
+/// What the table of tried values shows.
+const TRIED: &str = "Values tried before the comparison, with the mean of the selection metric on the validation images over seeds \
+     of their own; a dash where a trial failed, diverged or is to come.";
 
 pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> String {
     let mut parts = vec![format!("# {}", markdown(&study.name))];
@@ -129,6 +133,7 @@ fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> Str
     parts.push(markdown_table(&results(study, block)).trim_end().to_owned());
     parts.extend(images.map(image));
     parts.push(markdown_table(&class_means(block)).trim_end().to_owned());
+    parts.extend(tried(block).map(|grid| format!("{TRIED}\n\n{}", markdown_table(&grid).trim_end())));
     parts.extend(further_scores(block).map(|grid| markdown_table(&grid).trim_end().to_owned()));
     parts.extend(by_image(study, block).map(|grid| format!("{BY_IMAGE}\n\n{}", markdown_table(&grid).trim_end())));
     parts.extend(convergence_words(study, block));

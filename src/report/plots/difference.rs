@@ -6,6 +6,7 @@ use super::theme::{
     BASE, BLUE, GREEN, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix,
 };
 use super::{MAX_SETTINGS, curves, headline, leading, page, seeds_label};
+use crate::report::overview::taken_cell;
 use crate::report::summary::{BlockSummary, Measure, Row};
 use crate::report::{Study, words};
 use crate::verdict::rule::Verdict;
@@ -28,7 +29,7 @@ const FEWEST_KEPT: usize = 3;
 pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let rows = sorted(block);
     let top = MARGIN + TITLE * 3.4;
-    let row_height = if rows.iter().any(|row| row.missing_label().is_some()) { HIGH_ROW } else { ROW };
+    let row_height = if rows.iter().any(|row| third_line(row).is_some()) { HIGH_ROW } else { ROW };
     let bottom = top + row_height * rows.len() as f64;
     let height = bottom + 200.0;
     let names = rows.iter().flat_map(|row| name(row)).map(|line| NAME.width(&line)).fold(0.0, f64::max);
@@ -135,7 +136,7 @@ fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<
     canvas.paragraph(&name, (frame.left - GAP, first_of(name.len())), NAME)?;
     draw_difference(canvas, frame, y, row, 1.0)?;
     let (color, numbers, verdict) = (verdict_color(row.verdict()), difference_words(row), verdict(row));
-    let missing = row.missing_label();
+    let missing = third_line(row);
     let x = frame.right + GAP;
     let mut line = first_of(if missing.is_some() { 3 } else { 2 });
     line = canvas.paragraph(&[numbers], (x, line), Ink::new(color, TICK).bold())?;
@@ -210,6 +211,13 @@ pub fn difference_words(row: &Row) -> String {
         (None, None) if row.verdict() == Verdict::Unstable => "unstable".to_owned(),
         (None, None) => "no result".to_owned(),
     }
+}
+
+/// `lr=0.01 (at the edge), 1 of 3 diverged`: what it was tuned to, and what it misses.
+fn third_line(row: &Row) -> Option<String> {
+    let taken = row.variant.tuning.as_ref().map(|_| taken_cell(row));
+    let parts: Vec<String> = taken.into_iter().chain(row.missing_label()).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// `better, p = 0.012, n = 3`

@@ -70,3 +70,14 @@ impl<'a> Entry<'a> {
 pub fn width<'a>(entries: impl IntoIterator<Item = &'a Entry<'a>>) -> f64 {
     entries.into_iter().map(Entry::width).fold(MIN_NAME_WIDTH, f64::max)
 }
+
+/// Every entry with its marker, one below the other.
+pub fn draw_list<'a>(canvas: &Canvas, (x, top): Point, entries: impl IntoIterator<Item = &'a Entry<'a>>) -> Result<()> {
+    let mut y = top + LEGEND_GAP;
+    for entry in entries {
+        draw_marker(canvas, (x + MARKER_RADIUS, y), entry.number)?;
+        entry.draw(canvas, (x + MARKER_RADIUS * 2.0 + LEGEND_GAP, y))?;
+        y += entry.height();
+    }
+    Ok(())
+}

@@ -13,6 +13,7 @@ mod mistakes;
 mod overview;
 mod size;
 mod theme;
+mod tuning;
 
 use super::summary::{BlockSummary, Measure, Row, best};
 use super::{StoredTrial, Study};
@@ -49,6 +50,7 @@ enum Content<'a> {
     Difference(&'a BlockSummary<'a>),
     Heatmap(heatmap::Grid<'a>),
     Size(&'a BlockSummary<'a>),
+    Tuning(&'a BlockSummary<'a>),
     Classes(&'a BlockSummary<'a>),
     Confusion(&'a BlockSummary<'a>, &'a Row<'a>),
     Mistakes(TrialView<'a>),
@@ -71,6 +73,7 @@ impl Figure<'_> {
             Content::Difference(block) => difference::render(study, block),
             Content::Heatmap(grid) => heatmap::render(study, grid),
             Content::Size(block) => size::render(study, block),
+            Content::Tuning(block) => tuning::render(study, block),
             Content::Classes(block) => classes::render(study, block),
             Content::Confusion(block, row) => confusion::render(study, block, row),
             Content::Mistakes(view) => match &study.test_images {
@@ -102,6 +105,10 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
         if block.compares_networks() && block.finished() {
             let description = format!("{title}: test accuracy against multiply-adds");
             figures.push(figure("size".into(), description, Content::Size(block)));
+        }
+        if tuning::shown(block) {
+            let description = format!("{title}: the values that each setting tried");
+            figures.push(figure("tuning".into(), description, Content::Tuning(block)));
         }
         if let Some(grid) = heatmap::grid(block) {
             let description = format!("{title}: test accuracy by its two settings");

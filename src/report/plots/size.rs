@@ -1,8 +1,8 @@
 //! What a larger network buys: test accuracy against the multiply-adds of one image.
 
-use super::canvas::{Canvas, Point, paint};
+use super::canvas::{Canvas, paint};
 use super::frame::{Frame, log_ticks, ticks};
-use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_marker};
+use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_list, draw_marker};
 use super::theme::{MARGIN, PAPER, TITLE, WIDTH, mix};
 use super::{MAX_SETTINGS, headline, leading, page, seeds_label};
 use crate::report::Study;
@@ -46,7 +46,7 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
         frame.y_axis(canvas, "test accuracy (%)", &ticks(frame.y, 7))?;
         frame.edges(canvas)?;
         marks.iter().try_for_each(|mark| draw(canvas, &frame, mark))?;
-        draw_legend(canvas, (right + 40.0, top), &entries)
+        draw_list(canvas, (right + 40.0, top), entries)
     })
 }
 
@@ -114,16 +114,6 @@ fn draw(canvas: &Canvas, frame: &Frame, Mark { entry, x }: &Mark) -> Result<()> 
         canvas.circle((x + 2.0 * CAP, y), MARKER_RADIUS * 0.6, mix(color, PAPER, 0.6), 0.8)?;
     }
     draw_marker(canvas, frame.at((*x, 100.0 * spread.mean)), entry.number)
-}
-
-fn draw_legend(canvas: &Canvas, (x, top): Point, entries: &[&Entry]) -> Result<()> {
-    let mut y = top + LEGEND_GAP;
-    for entry in entries {
-        draw_marker(canvas, (x + MARKER_RADIUS, y), entry.number)?;
-        entry.draw(canvas, (x + MARKER_RADIUS * 2.0 + LEGEND_GAP, y))?;
-        y += entry.height();
-    }
-    Ok(())
 }
 
 #[cfg(test)]
