@@ -43,6 +43,12 @@ fn a_study_settles_alike_however_often_it_is_killed_and_whoever_helps() {
     let looks: Vec<usize> = verdicts(&undisturbed).iter().filter_map(|(_, _, look)| look.parse().ok()).collect();
     assert!(looks.contains(&3) && looks.iter().any(|look| *look > 3), "none early and one late: {looks:?}");
 
+    let roles = undisturbed.column("role").into_values().filter(|role| role == "tuning").count();
+    assert_eq!(roles, 4 * 2, "four configurations try two values, once each");
+    let report = fs::read_to_string(undisturbed.result("report.md")).unwrap();
+    assert!(report.contains("Values tried before the comparison") && report.contains("| Taken |"), "{report}");
+    assert!(undisturbed.result("plots/init_tuning.png").exists());
+
     let (killed, mut random) = (Lab::new(SETTLING), Random(14));
     for _ in 0..KILLS {
         let mut command = killed.command("sweep tiny.yaml");

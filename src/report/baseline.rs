@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Study;
 use super::overview::{Grid, MISSING, markdown_table};
 use super::summary::{BlockSummary, Measure, Row};
-use super::words::{interval, p_value, points_of_margin, signed, some};
+use super::words::{interval, p_value, points_of_margin, signed};
 use crate::spec::{base_seeds, choices};
 use crate::verdict::End;
 use crate::verdict::asked::{Ended, Taken};
@@ -159,19 +159,13 @@ impl std::fmt::Display for Against {
                     [signed(value, 2), interval(&shown), p_value(p).trim_start_matches("= ").to_owned()]
                 }
             };
-            let counts = [pair.n, pair.baseline_n].map(|n| n.to_string());
-            let [n, baseline_n] = counts;
+            let [n, baseline_n] = [pair.n, pair.baseline_n].map(|n| n.to_string());
             vec![pair.setting.clone(), n, baseline_n, difference, between, p, pair.verdict.to_owned()]
         });
         let table = markdown_table(&Grid { header: header.map(str::to_owned).to_vec(), rows: rows.collect() });
-        let names: Vec<String> = self.pairs.iter().map(|pair| pair.setting.clone()).collect();
-        writeln!(
-            f,
-            "Against {}, which was asked afterwards ({}):\n\n{}",
-            self.baseline,
-            some(&names, 3),
-            table.trim_end()
-        )?;
+        // A terminal shows no markup.
+        let table = table.replace('\\', "");
+        writeln!(f, "Against {}, which was asked afterwards:\n\n{}", self.baseline, table.trim_end())?;
         write!(
             f,
             "\nThe intervals of the {} pairs hold together with 95 % confidence; equivalent: within ±{}.",

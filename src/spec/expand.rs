@@ -91,16 +91,7 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
     let description = fields.get("description").map(|slot| slot.text().map(str::to_string)).transpose()?;
     let (data, select) = (fields.get("data"), fields.get("select"));
     let (seeds_slot, settle_slot) = (fields.get("seeds"), fields.get("settle"));
-    // On the command line, seeds take the place of the file's.
-    let is_option = seeds_slot.as_ref().is_some_and(|slot| slot.node.at.is_option());
-    let settle = settle_slot.as_ref().filter(|_| overrides.seed.is_none() && !is_option).map(settle).transpose()?;
-    if let (Some(_), Some(seeds)) = (&settle, &seeds_slot) {
-        return Err(seeds.error("`settle` finds out how many seeds are needed; leave one of the two out"));
-    }
-    let seeds = match overrides.seed {
-        Some(seed) => vec![only_seed(seed)?],
-        None => seeds_slot.as_ref().map_or_else(|| Ok(vec![0]), seeds)?,
-    };
+    let (seeds, settle) = replicates(&seeds_slot, &settle_slot, overrides)?;
     let margin = fields.number("margin", default_margin(), (Excluded(0.0), Excluded(100.0)))?;
     let tune_slot = fields.get("tune");
     let targets = fields.get("targets").map_or_else(|| Ok(DEFAULT_TARGETS.to_vec()), targets)?;
@@ -117,29 +108,51 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
         return Err(slot.error("there is nothing to settle without blocks; `seeds` says how often the base runs"));
     }
     let tune = tuning.as_ref().map(Tuning::summary);
-    let mut experiment =
-        Experiment { name, description, seeds, margin, settle, tune, targets, base, candidates, blocks };
-    if let Some(settle) = settle {
-        // More than any configuration needs, for a base that is in many comparisons has more than its settings.
-        experiment.seeds = (0..2 * settle.max_seeds as u64).collect();
-    }
-    if let (Some(slot), Some(first)) = (&tune_slot, experiment.seeds.iter().find(|seed| **seed >= FIRST_TUNING_SEED)) {
-        let problem = format!("tuning has seeds of its own from {FIRST_TUNING_SEED} on, but {first} is in `seeds`");
-        return Err(slot.error(problem));
-    }
+    let experiment = Experiment { name, description, seeds, margin, settle, tune, targets, base, candidates, blocks };
     if let Some(slot) = &tune_slot {
-        refuse_equal(&experiment, slot)?;
+        refuse_mixed_tuning(&experiment, slot)?;
     }
     let count = most_trials(&experiment);
     if count > MAX_TRIALS {
         let configurations = experiment.configurations().len();
         let problem = format!("{configurations} configurations make {count} trials, more than {MAX_TRIALS}");
-        return Err(seeds_slot
-            .or(settle_slot)
-            .or(tune_slot)
-            .map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
+        let place = seeds_slot.or(settle_slot).or(tune_slot);
+        return Err(place.map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
     }
     Ok(experiment)
+}
+
+/// The seeds, and whether they are added as they are needed. On the command line, seeds take the place of both.
+fn replicates(
+    seeds_slot: &Option<Slot>,
+    settle_slot: &Option<Slot>,
+    overrides: &Overrides,
+) -> Result<(Vec<u64>, Option<Settle>)> {
+    if let Some(seed) = overrides.seed {
+        return Ok((vec![only_seed(seed)?], None));
+    }
+    let is_option = seeds_slot.as_ref().is_some_and(|slot| slot.node.at.is_option());
+    match (seeds_slot, settle_slot.as_ref().filter(|_| !is_option)) {
+        (None, None) => Ok((vec![0], None)),
+        (Some(slot), None) => Ok((seeds(slot)?, None)),
+        (Some(slot), Some(_)) => {
+            Err(slot.error("`settle` finds out how many seeds are needed; leave one of the two out"))
+        }
+        (None, Some(slot)) => {
+            let settle = settle(slot)?;
+            // A base that is in many comparisons has twice as many as its settings.
+            Ok(((0..2 * settle.max_seeds as u64).collect(), Some(settle)))
+        }
+    }
+}
+
+/// Tuning has seeds of its own, and may not make two settings one.
+fn refuse_mixed_tuning(experiment: &Experiment, slot: &Slot) -> Result<()> {
+    if let Some(first) = experiment.seeds.iter().find(|seed| **seed >= FIRST_TUNING_SEED) {
+        let problem = format!("tuning has seeds of its own from {FIRST_TUNING_SEED} on, but {first} is in `seeds`");
+        return Err(slot.error(problem));
+    }
+    refuse_equal(experiment, slot)
 }
 
 /// How many trials there can be, whichever candidates are compared, without making them.
