@@ -86,7 +86,7 @@ fn a_report_owns_up_to_failed_and_diverged_trials() {
         "1 of 8 trials failed, 2 of 8 trials diverged",
         "8 trials in 1 block: 5 done, 1 failed, 2 diverged, 0 to come",
         "n = 1, 1 of 2 failed, one trial cannot tell a difference from chance",
-        "**Unstable**: 1 of 3: sgd, lr 1e30 (n = 0, 2 of 2 diverged, trials diverged",
+        "**Unstable**: 2 of 3: sgd, lr 1e30 (n = 0, 2 of 2 diverged, trials diverged",
         "## Trials that did not finish",
         &format!("| {slow} | changes: epochs=30 | 1 | failed |"),
         "training loss is NaN",
