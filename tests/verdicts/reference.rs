@@ -9,7 +9,7 @@ use runner::verdict::looks::Comparison;
 use runner::verdict::rule::{Difference, Group, Terms};
 use serde_json::Value;
 
-use crate::stored::{Stored, accuracies, read};
+use crate::stored::{Stored, accuracies, read_as_referenced};
 
 const TOLERANCE: f64 = 1e-9;
 
@@ -44,7 +44,7 @@ fn comparisons(study: &Stored) -> BTreeMap<String, (usize, Comparison)> {
 
 #[test]
 fn the_table_of_the_rule_is_ours() {
-    let study = read("lenet_ablation");
+    let study = read_as_referenced("lenet_ablation");
     let samples: Vec<Vec<f64>> = study.ends.iter().map(|ends| accuracies(ends)).collect();
     let group = Group::new(samples.iter().map(Vec::as_slice));
     let base = group.moderate(&samples[study.asked.blocks[0][0]]).unwrap();
@@ -70,7 +70,7 @@ fn the_table_of_the_rule_is_ours() {
 fn hold_against(name: &str, decided: usize) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/verdicts/verdicts-{name}.json"));
     let golden: BTreeMap<String, Value> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let study = read(name);
+    let study = read_as_referenced(name);
     let samples: Vec<Vec<f64>> = study.ends.iter().map(|ends| accuracies(ends)).collect();
     let group = Group::new(samples.iter().map(Vec::as_slice));
     let ours = comparisons(&study);

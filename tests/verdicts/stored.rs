@@ -20,11 +20,26 @@ fn results() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
 }
 
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
 pub fn read(name: &str) -> Stored {
+    let manifest = json(&results().join(name).join("manifest.json"));
+    judged(name, serde_json::from_value(manifest["experiment"].clone()).unwrap())
+}
+
+/// With the three seeds and the blocks that the study had when the reference values were computed.
+pub fn read_as_referenced(name: &str) -> Stored {
+    let mut experiment = read(name).experiment;
+    experiment.settle = None;
+    experiment.seeds = vec![0, 1, 2];
+    experiment.blocks.retain(|block| block.id != "early_stopping");
+    judged(name, experiment)
+}
+
+fn judged(name: &str, experiment: Experiment) -> Stored {
     let folder = results().join(name);
-    let json = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
-    let manifest = json(&folder.join("manifest.json"));
-    let experiment: Experiment = serde_json::from_value(manifest["experiment"].clone()).unwrap();
     let known = |id: &str| {
         let path = folder.join("trials").join(id).join("result.json");
         path.exists().then(|| Ended::new(&serde_json::from_value(json(&path)).unwrap()))
