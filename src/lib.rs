@@ -1,7 +1,8 @@
 //! Trains five small CIFAR-10 networks on libtorch and runs experiment matrices over them.
 //!
 //! `spec` reads what a user wants, `train` computes one trial of it with `models` and `data`, `sweep` runs many in worker
-//! processes, and `report` turns what they stored into tables and plots. `parity` compares `train` with PyTorch.
+//! processes, `verdict` decides what their results may say and which trials are needed next, and `report` turns what they stored
+//! into tables and plots. `parity` compares `train` with PyTorch.
 
 // See clippy.toml.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
