@@ -20,7 +20,7 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 SIGNIFICANCE = 0.05
 FIRST_TUNING_SEED = 2**31
 # Columns whose cells are text whatever they look like: lists, and words beside numbers.
-TEXT = {"id", "trial", "blocks", "data.train", "model.channels", "model.dense", "optimizer.betas", "schedule.stages", "error"}
+TEXT = {"id", "git", "trial", "blocks", "data.train", "model.channels", "model.dense", "optimizer.betas", "schedule.stages", "error"}
 HISTORY = {  # split and metric of history.csv: column of a trial's own history
     ("train", "loss"): "train_loss", ("train", "accuracy"): "train_accuracy", ("train", "penalty"): "penalty",
     ("train", "lr"): "lr", ("train", "seconds"): "train_seconds", ("val", "loss"): "val_loss",
