@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::Manifest;
 use super::store::Store;
+use crate::data::hex;
 
 const RECORD: &str = "made.json";
 /// What a sweep makes before its manifest; a program that is killed then leaves no more.
@@ -93,7 +94,7 @@ fn write(store: &Store, record: &Record) -> Result<()> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 /// Refuses a folder with files that no sweep made, before anything is written there.
