@@ -151,3 +151,31 @@ fn an_interrupted_trial_goes_on_and_old_rows_keep_their_numbers() {
         lab.run(&format!("evaluate results/guard/trials/{}", stored.finished)).expect(DONE);
     }
 }
+
+/// Every study under `results/`: what is stored there is to be found for good.
+#[test]
+fn every_published_trial_keeps_its_id_and_is_named_by_its_experiment() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut trials = 0;
+    for study in names(&root.join("results")) {
+        let folder = root.join("results").join(&study);
+        if !folder.join("manifest.json").exists() {
+            continue;
+        }
+        let manifest: Manifest = same_when_written_again(&folder.join("manifest.json"));
+        let overrides = Overrides { mode: manifest.experiment.base.mode, ..Overrides::default() };
+        let store = Store::open(&folder).unwrap();
+        let today = Experiment::load(&root.join(format!("experiments/{study}.yaml")), &overrides).unwrap();
+        let named: Vec<String> = today.trials().into_iter().map(|trial| trial.id).collect();
+        for id in names(&folder.join("trials")) {
+            let trial = folder.join("trials").join(&id);
+            let identity: Identity = same_when_written_again(&trial.join("config.json"));
+            assert!(store.load(&id).unwrap().is_some(), "{study}: {id}");
+            assert_eq!((&identity.id, &trial_id(&identity.config, identity.seed)), (&id, &id), "{study}");
+            assert!(named.contains(&id), "{study}: experiments/{study}.yaml no longer names {id}");
+            runner::spec::check_stored(&identity.config).unwrap();
+            trials += 1;
+        }
+    }
+    assert!(trials >= 163, "only {trials} trials were looked at");
+}
