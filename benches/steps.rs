@@ -14,13 +14,13 @@ use clap::Parser;
 use runner::data;
 use runner::data::augment::{augment, draw};
 use runner::data::batches::{Resident, Scaling, Split};
+use runner::engine::device;
+use runner::host::resource_usage;
 use runner::native;
 use runner::spec::config::{Config, Mode};
 use runner::spec::{Experiment, Overrides};
-use runner::sweep::device;
 use runner::train::trial::{Observer, Sets, Step};
 use runner::train::{pack, trial};
-use runner::usage::resource_usage;
 use serde_json::json;
 use tch::Device;
 

@@ -10,25 +10,27 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::data::shared::Ticket;
 use crate::doctor;
+use crate::engine::device;
 use crate::inference::evaluate::{Evaluator, SplitName};
 use crate::inference::load::{Loaded, load};
 use crate::inference::{predict, side_by_side};
-use crate::models;
+use crate::networks;
+use crate::publish::study::{ask_with, grows, stored_outcomes};
 use crate::report::Study;
 use crate::report::baseline::against;
 use crate::report::compare::caveats;
 use crate::report::show::{Choice, Listing, Request, View};
 use crate::report::summary::summarize;
-use crate::report::words::{count, grouped};
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{self, Configuration, Experiment, Overrides, Trial};
-use crate::sweep::manifest::Manifest;
-use crate::sweep::store::Store;
-use crate::sweep::store::files::{is_refused, make_folder, write_atomically};
-use crate::sweep::study::{ask_with, grows, stored_outcomes};
+use crate::store::Store;
+use crate::store::files::{is_refused, make_folder, write_atomically};
+use crate::store::manifest::Manifest;
 use crate::sweep::worker::Worker;
-use crate::sweep::{self, Options, Report, Rerun, device};
-use crate::{data, exit, parity, report};
+use crate::sweep::{self, Options, Report, Rerun};
+use crate::words::{count, grouped};
+use crate::{data, exit, parity};
+use crate::{host, publish, words};
 
 /// So many columns without room are named.
 const COLUMNS_NAMED: usize = 12;
@@ -397,14 +399,14 @@ fn options(run: &RunArguments, out: PathBuf, jobs: Option<usize>) -> Result<Opti
 /// Says how the sweep ended and where its results are.
 fn finish(report: Report, options: &Options) -> Result<i32> {
     if !report.failures.is_empty() {
-        sweep::print("\nfailed trials:");
+        host::print("\nfailed trials:");
         for (name, error, log) in &report.failures {
-            sweep::print(&format!("  {name}: {error}\n    log: {}", log.display()));
+            host::print(&format!("  {name}: {error}\n    log: {}", log.display()));
         }
-        sweep::print("`--rerun failed` tries them again");
+        host::print("`--rerun failed` tries them again");
     }
     if !report.undone.is_empty() {
-        sweep::print(&format!("\nnot done:\n  {}", report.undone.join("\n  ")));
+        host::print(&format!("\nnot done:\n  {}", report.undone.join("\n  ")));
     }
     let Report { done, diverged, .. } = report;
     let failed = report.failures.len();
@@ -417,7 +419,7 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
     let line = format!("{done} done, {diverged} diverged, {failed} failed; results in {}", options.out.display());
     let _ = writeln!(std::io::stdout(), "{line}");
     if report.interrupted {
-        sweep::print("interrupted; the same command goes on from here");
+        host::print("interrupted; the same command goes on from here");
     }
     Ok(code)
 }
@@ -515,7 +517,7 @@ fn run_show(arguments: ShowArguments) -> Result<i32> {
         print_trials(&view)?;
     }
     if let Some(reason) = &view.why_empty {
-        sweep::print(reason);
+        host::print(reason);
     }
     Ok(say_unreadable(&study))
 }
@@ -523,11 +525,11 @@ fn run_show(arguments: ShowArguments) -> Result<i32> {
 /// Names the trials that cannot be read and returns the exit code.
 fn say_unreadable(study: &Study) -> i32 {
     let unreadable: Vec<&str> = study.unreadable().collect();
-    unreadable.iter().for_each(|error| sweep::print(&format!("warning: {error}")));
+    unreadable.iter().for_each(|error| host::print(&format!("warning: {error}")));
     if unreadable.is_empty() {
         return exit::DONE;
     }
-    sweep::print(&format!(
+    host::print(&format!(
         "{} of {} cannot be read and count as failed",
         unreadable.len(),
         count(study.trials.len(), "trial")
@@ -542,10 +544,10 @@ fn print_trials(view: &View) -> Result<()> {
     let rows = lines.rows.iter().zip(view.troubled());
     let rows = rows.map(|(line, troubled)| if troubled { red.apply_to(line).to_string() } else { line.clone() });
     say(&lines.header.iter().cloned().chain(rows).collect::<Vec<_>>().join("\n"))?;
-    sweep::print(&view.counts());
+    host::print(&view.counts());
     if !lines.left_out.is_empty() {
-        let left_out = report::words::some(&lines.left_out, COLUMNS_NAMED);
-        sweep::print(&format!("no room for {left_out}; --columns chooses, `| less -S` shows all"));
+        let left_out = words::some(&lines.left_out, COLUMNS_NAMED);
+        host::print(&format!("no room for {left_out}; --columns chooses, `| less -S` shows all"));
     }
     Ok(())
 }
@@ -558,16 +560,16 @@ fn terminal_width() -> Option<usize> {
 
 fn run_report(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i32> {
     let (study, folder) = match (results, out) {
-        ([folder], None) => (sweep::publish_stored(folder, data)?, folder.as_path()),
+        ([folder], None) => (publish::publish_stored(folder, data)?, folder.as_path()),
         ([_], Some(_)) => bail!("--out is for the comparison of several results folders"),
         (_, None) => bail!("the comparison of several results folders needs a folder of its own: --out DIR"),
-        (folders, Some(out)) => (sweep::publish_comparison(folders, out, data)?, out),
+        (folders, Some(out)) => (publish::publish_comparison(folders, out, data)?, out),
     };
     if study.test_images.is_none() {
-        sweep::print("the test images of these trials are not at hand (--data); pictures of them stay as they are");
+        host::print("the test images of these trials are not at hand (--data); pictures of them stay as they are");
     }
     for caveat in caveats(&summarize(&study)) {
-        sweep::print(&format!("note: {caveat}"));
+        host::print(&format!("note: {caveat}"));
     }
     say(&format!("tables and plots in {}", folder.display()))?;
     Ok(say_unreadable(&study))
@@ -578,7 +580,7 @@ fn run_baseline(results: &[PathBuf], baseline: &str, json: bool) -> Result<i32> 
     let study = stored_study(folder)?;
     let found = against(&study, &summarize(&study), baseline)?;
     say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() })?;
-    study.changed_plans.iter().for_each(|change| sweep::print(&format!("note: {change}")));
+    study.changed_plans.iter().for_each(|change| host::print(&format!("note: {change}")));
     Ok(say_unreadable(&study))
 }
 
@@ -586,9 +588,9 @@ fn run_baseline(results: &[PathBuf], baseline: &str, json: bool) -> Result<i32> 
 fn stored_study(folder: &Path) -> Result<Study> {
     let store = Store::open(folder)?;
     let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", folder.display()))?;
-    let note = sweep::note(&manifest, &manifest.experiment, None);
+    let note = publish::note(&manifest, &manifest.experiment, None);
     let changed = manifest.changed_plans(&manifest.experiment);
-    sweep::study::study(&manifest.experiment, &note, changed, &store, &mut Default::default())
+    publish::study::study(&manifest.experiment, &note, changed, &store, &mut Default::default())
 }
 
 /// All networks are read before the first is scored, so that a wrong path costs no time.
@@ -611,7 +613,7 @@ fn run_evaluate(arguments: EvaluateArguments) -> Result<i32> {
     say(&text)?;
     if let Some(folder) = &arguments.plots {
         write_new(folder, &side_by_side::plots(&evaluations)?)?;
-        sweep::print(&format!("plots in {}", folder.display()));
+        host::print(&format!("plots in {}", folder.display()));
     }
     Ok(exit::DONE)
 }
@@ -662,7 +664,7 @@ fn show_networks(json: bool) -> Result<i32> {
     Ok(exit::DONE)
 }
 
-fn show_layers(table: &models::Table, json: bool) -> Result<i32> {
+fn show_layers(table: &networks::Table, json: bool) -> Result<i32> {
     let line = |name: &str, layer: &str, output: &str, parameters: &str, multiply_adds: &str| {
         format!("{name:<8}{layer:<28}{output:<16}{parameters:>12}{multiply_adds:>16}")
     };
@@ -678,9 +680,9 @@ fn show_layers(table: &models::Table, json: bool) -> Result<i32> {
 }
 
 /// The layers of the network called `name`, with its default widths.
-fn table_of(name: &str) -> Result<models::Table> {
+fn table_of(name: &str) -> Result<networks::Table> {
     ensure!(spec::MODELS.contains(&name), "{name}: no such network; valid: {}", spec::MODELS.join(", "));
-    Ok(models::table_of(&spec::defaults(name)?))
+    Ok(networks::table_of(&spec::defaults(name)?))
 }
 
 fn blank_zero(number: i64) -> String {
@@ -706,7 +708,7 @@ fn run_predict(loaded: &Loaded, images: &[PathBuf], folder: &Path, json: bool) -
             Ok(prediction) => say(&if csv { prediction.csv_row()? } else { prediction.to_string() })?,
             Err(error) => {
                 let error = format!("{error:#}");
-                sweep::print(&format!("error: {error}"));
+                host::print(&format!("error: {error}"));
                 objects.push(serde_json::json!({"image": path.display().to_string(), "error": error}));
                 code = exit::FAILED;
             }

@@ -6,11 +6,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::data;
+use crate::engine::device;
 use crate::native;
 use crate::spec::config::DatasetName;
-use crate::sweep::device;
-use crate::sweep::store::Store;
-use crate::sweep::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
+use crate::store::Store;
+use crate::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {

@@ -10,16 +10,21 @@
 pub mod cli;
 pub mod data;
 pub mod doctor;
+pub mod engine;
+pub mod host;
 pub mod inference;
-pub mod models;
 pub mod native;
+pub mod networks;
 pub mod parity;
+pub mod publish;
+pub mod record;
 pub mod report;
 pub mod spec;
+pub mod store;
 pub mod sweep;
 pub mod train;
-pub mod usage;
 pub mod verdict;
+pub mod words;
 
 #[cfg(test)]
 #[path = "../tests/common/skip.rs"]

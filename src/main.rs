@@ -1,13 +1,13 @@
 //! Command line in, exit code out.
 
 use clap::Parser;
-use runner::{cli, exit, sweep};
+use runner::{cli, exit, host, sweep};
 
 fn main() {
     let code = match cli::run(cli::Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            sweep::print(&format!("error: {error:#}"));
+            host::print(&format!("error: {error:#}"));
             if error.is::<sweep::Stopped>() { exit::FAILED } else { exit::BAD_INPUT }
         }
     };

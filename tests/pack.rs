@@ -8,13 +8,13 @@ use std::sync::Mutex;
 use anyhow::Result;
 use runner::data;
 use runner::data::batches::{Resident, Scaling};
+use runner::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::report::statistics::spread;
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName, Mode, Select};
 use runner::train::course::stored_states;
 use runner::train::evaluate::evaluate;
 use runner::train::pack::{self, fit_together};
-use runner::train::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::train::trial::{self, Ended, Observer, Sets, Step};
 use tch::{Device, Tensor};
 

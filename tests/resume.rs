@@ -7,13 +7,13 @@ use std::path::Path;
 use anyhow::Result;
 use runner::data;
 use runner::data::batches::{Resident, Scaling, Split};
-use runner::models::State;
+use runner::engine::State;
 use runner::parity::compare::states;
+use runner::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
 use runner::train::course::stored_states;
 use runner::train::evaluate::evaluate;
-use runner::train::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::train::trial::{self, Ended, Observer, Sets, Step};
 use tch::Device;
 

@@ -7,10 +7,10 @@ mod common;
 use std::fs;
 
 use common::{DONE, Lab, Random};
+use runner::host::resource_usage;
+use runner::record::{Epoch, Outcome};
 use runner::spec::{Experiment, Overrides, Trial};
-use runner::sweep::store::Identity;
-use runner::train::record::{Epoch, Outcome};
-use runner::usage::resource_usage;
+use runner::store::Identity;
 
 const MOST_BYTES: i64 = 1 << 30;
 

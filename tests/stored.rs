@@ -11,12 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{DONE, Lab, files, names};
+use runner::record::{Outcome, Showcase};
 use runner::spec::{Experiment, Overrides, trial_id};
-use runner::sweep::manifest::Manifest;
-use runner::sweep::store::{Identity, Store};
+use runner::store::manifest::Manifest;
+use runner::store::{Identity, Store};
 use runner::train::checkpoint;
 use runner::train::course::{Reached, reached};
-use runner::train::record::{Outcome, Showcase};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -15,9 +15,9 @@ use common::skip::skip;
 use common::{DONE, INTERRUPTED, Lab, files, names, wait_until};
 use libc::SIGINT;
 use runner::parity::python;
+use runner::record::Epoch;
 use runner::report::{StoredTrial, events};
 use runner::spec::{defaults, flatten};
-use runner::train::record::Epoch;
 use serde_json::Value as Json;
 
 /// Six trials, two of them with a penalty and two that diverge.

@@ -1,10 +1,11 @@
 //! Downloads CIFAR-10: resumable, bounded in time and size, and never used before its checksum is right.
 #![allow(clippy::disallowed_methods, reason = "downloads are no results")]
 
+use super::cifar::archive;
 use super::cifar::{self, BATCH_NAMES, Layout};
 use super::places::{self, Place, WAYS_OUT};
-use super::{Dataset, archive, hex, inspect};
-use crate::sweep::store::files::{scratch_beside, sync_folder};
+use super::{Dataset, hex, inspect};
+use crate::store::files::{scratch_beside, sync_folder};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sha2::{Digest, Sha256};

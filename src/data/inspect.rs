@@ -2,7 +2,8 @@
 
 use super::batches::mean_and_deviation;
 use super::cifar::{self, BATCH_NAMES};
-use super::{CLASSES, Dataset, IMAGE_BYTES, Images, hash_records, hex};
+use super::{Dataset, IMAGE_BYTES, Images, hash_records, hex};
+use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
 use serde::Serialize;
 use sha2::{Digest, Sha256};

@@ -1,25 +1,21 @@
 //! Data sets as plain bytes, checked as they are read; `batches` and `augment` make tensors of them.
 
-pub mod archive;
 pub mod augment;
 pub mod batches;
 pub mod cifar;
 pub mod fetch;
 pub mod inspect;
-pub mod pickle;
 pub mod places;
-pub mod python;
 pub mod shared;
 pub mod synthetic;
 
+use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Classes of every data set here; labels are 0..=9.
-pub const CLASSES: usize = 10;
 /// Bytes of one image: [3, 32, 32], the planes red, green and blue, each row by row.
 pub const IMAGE_BYTES: usize = 3 * 32 * 32;
 

@@ -1,7 +1,8 @@
 //! Where CIFAR-10 may lie, and what to say where it does not.
 
+use super::Dataset;
+use super::cifar::archive;
 use super::cifar::{Assembly, BATCH_NAMES, CIFAR_100, Layout, TRAIN_BATCHES};
-use super::{Dataset, archive};
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

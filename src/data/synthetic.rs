@@ -12,7 +12,8 @@
 //! | SGD 0.01, momentum 0.9 | 78 and 77 %; 92 and 94 % |
 //! | Adam 0.001 | 80 and 80 %; 89 and 90 % |
 
-use super::{CLASSES, Dataset, IMAGE_BYTES, Images};
+use super::{Dataset, IMAGE_BYTES, Images};
+use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
 
 const TRAIN_IMAGES: usize = 5_000;

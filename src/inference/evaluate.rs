@@ -8,11 +8,12 @@ use tch::Device;
 
 use super::load::Loaded;
 use crate::data::batches::{Resident, Scaling, Split};
-use crate::data::{self, CLASSES};
+use crate::data::{self};
+use crate::record::CLASSES;
+use crate::record::Confusion;
 use crate::report::metrics::{ClassScores, macro_average, per_class};
 use crate::spec::config::{Config, DatasetName};
 use crate::train::evaluate::evaluate;
-use crate::train::record::Confusion;
 use crate::train::trial::Sets;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]

@@ -7,14 +7,15 @@ use tch::Device;
 
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
-use crate::models::{Network, State, layers, table_of};
+use crate::engine::{Network, State};
+use crate::networks::{layers, table_of};
+use crate::record::{Outcome, Status};
 use crate::report::tables::status_word;
 use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides, check_stored};
-use crate::sweep::store::files::read_limited;
-use crate::sweep::store::{BEST, Identity, RESULT};
+use crate::store::files::read_limited;
+use crate::store::{BEST, Identity, RESULT};
 use crate::train::checkpoint;
-use crate::train::record::{Outcome, Status};
 
 /// Larger files are no checkpoints of the five networks.
 const MAX_BYTES: u64 = 1 << 30;

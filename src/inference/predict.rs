@@ -11,7 +11,7 @@ use super::load::Loaded;
 use super::picture;
 use crate::data::batches::Scaling;
 use crate::native::no_grad;
-use crate::sweep::store::files::read_limited;
+use crate::store::files::read_limited;
 
 const SIDE: u32 = 32;
 const TOP: usize = 3;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::evaluate::Evaluation;
-use crate::data::CLASSES;
+use crate::record::CLASSES;
 use crate::report::data_label;
 use crate::report::keys::{differ, short_names};
 use crate::report::metrics::ClassScores;
@@ -14,8 +14,8 @@ use crate::report::overview::MISSING;
 use crate::report::plots::classes::{self, Bars};
 use crate::report::plots::confusion;
 use crate::report::terminal::{Column, Lines, lay_out};
-use crate::report::words::{grouped, minus};
 use crate::spec::{Cell, Kind, flatten};
+use crate::words::{grouped, minus};
 
 /// What sets the networks apart, one row of scores each, then their classes; the confusion matrix of a single one. Lines of
 /// at most `width`.

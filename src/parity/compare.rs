@@ -5,8 +5,8 @@ use std::fmt;
 use tch::{Kind, Tensor};
 
 use super::trace::Trace;
-use crate::models::State;
-use crate::train::record::{Epoch, Scores};
+use crate::engine::State;
+use crate::record::{Epoch, Scores};
 
 /// How far two traces agree.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,10 +14,10 @@ use tch::Device;
 use super::cases::{Case, Otherwise};
 use super::trace::{StepTrace, Trace};
 use crate::data::Dataset;
+use crate::engine::device;
+use crate::record::{Confusion, Epoch, Scores, SplitScore};
 use crate::spec::config::DatasetName;
-use crate::sweep::device;
 use crate::train::checkpoint;
-use crate::train::record::{Confusion, Epoch, Scores, SplitScore};
 
 const SCRIPT: &str = include_str!("../../scripts/parity.py");
 const VARIABLE: &str = "RUNNER_PYTHON";

@@ -11,7 +11,7 @@ use super::Options;
 use super::cases::{Case, Otherwise};
 use super::compare::Comparison;
 use crate::data::Dataset;
-use crate::sweep::device;
+use crate::engine::device;
 
 /// On a GPU a case passes if no step's loss and no weight at the end differs by more.
 const GPU_LOSS_TOLERANCE: f64 = 1e-3;

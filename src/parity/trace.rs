@@ -5,9 +5,9 @@ use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 
 use super::cases::Case;
-use crate::models::State;
+use crate::engine::State;
+use crate::record::{Epoch, Scores};
 use crate::train::course::{MODEL, stored_states};
-use crate::train::record::{Epoch, Scores};
 use crate::train::trial::{self, Ended, Observer, Sets, Step};
 
 /// Hex digits kept of a digest of weights.

@@ -6,14 +6,15 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::Study;
+use super::numbers::interval;
 use super::overview::{Grid, MISSING, markdown_table};
 use super::summary::{BlockSummary, Measure, Row};
-use super::words::{interval, p_value, points_of_margin, signed};
 use crate::spec::{base_seeds, choices};
 use crate::verdict::End;
 use crate::verdict::asked::{Ended, Taken};
 use crate::verdict::looks::{Replicates, is_unstable, looks};
 use crate::verdict::rule::{Difference, Group, Moderated, Terms, Verdict};
+use crate::words::{p_value, points_of_margin, signed};
 
 /// A setting against the chosen baseline, in points of test accuracy.
 #[derive(Clone, Debug, Serialize)]

@@ -2,10 +2,10 @@
 
 use super::summary::{BlockSummary, Row, best, summarize};
 use super::text::select_words;
-use super::words::grouped;
 use super::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::config::Config;
 use crate::verdict::looks::Replicates;
+use crate::words::grouped;
 use anyhow::{Result, ensure};
 
 /// The id of the first block.

@@ -6,8 +6,8 @@
 //! that TensorBoard's relative axis needs.
 
 use super::StoredTrial;
+use crate::record::{Epoch, Outcome, Status};
 use crate::spec::Cell;
-use crate::train::record::{Epoch, Outcome, Status};
 use crc::{CRC_32_ISCSI, Crc};
 
 /// Below the results folder.

@@ -8,7 +8,7 @@
 
 use super::StoredTrial;
 use super::statistics::SIGNIFICANCE;
-use crate::data::CLASSES;
+use crate::record::CLASSES;
 
 /// Tails of a distribution that no percentile reaches.
 const NEGLIGIBLE: f64 = 1e-20;

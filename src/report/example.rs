@@ -1,10 +1,11 @@
 //! A made-up study for tests: learning curves with noise, a failed trial, diverged ones and one that has not run yet.
 
-use crate::data::{CLASSES, Images};
+use crate::data::Images;
+use crate::record::CLASSES;
+use crate::record::*;
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::Cell;
 use crate::spec::config::*;
-use crate::train::record::*;
 use crate::verdict::looks::Replicates;
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::data::CLASSES;
-use crate::train::record::Confusion;
+use crate::record::CLASSES;
+use crate::record::Confusion;
 
 /// Shares in 0..=1; 0 where the denominator is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]

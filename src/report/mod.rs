@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod html;
 pub mod keys;
 pub mod metrics;
+pub mod numbers;
 pub mod overview;
 pub mod per_image;
 pub mod plots;
@@ -21,15 +22,14 @@ pub mod tables;
 pub mod terminal;
 pub mod text;
 pub mod verdicts;
-pub mod words;
 
 #[cfg(test)]
 mod example;
 
 use crate::data::Images;
+use crate::record::{Epoch, Outcome, Scores, Showcase, Status};
 use crate::spec::Cell;
 use crate::spec::config::{Config, DatasetName};
-use crate::train::record::{Epoch, Outcome, Scores, Showcase, Status};
 use crate::verdict::asked::Taken;
 use crate::verdict::looks::Replicates;
 use anyhow::Result;

@@ -1,11 +1,12 @@
 //! The summary as people read it: per block, one table of results, one of convergence and generalization, and one of costs
 //! where networks of different sizes are compared, in Markdown and in TeX.
 
+use super::numbers::{interval, mean_std, percent};
 use super::statistics::Spread;
 use super::summary::{BlockSummary, Measure, Row};
-use super::words::{grouped, interval, mean_std, minus, p_value, percent, points_of_margin, signed};
 use super::{Study, StudyBlock};
 use crate::verdict::asked::Taken;
+use crate::words::{grouped, minus, p_value, points_of_margin, signed};
 
 /// Rows of cells under a header, free of any markup.
 pub struct Grid {

@@ -3,8 +3,8 @@
 use super::evidence::{Estimate, pair, setting};
 use super::overview::{Grid, MISSING, n_cell, scaled};
 use super::summary::{BlockSummary, Measure, Row};
-use super::words::minus;
 use super::{StoredTrial, Study};
+use crate::words::minus;
 
 /// Scores of the last epoch beside how far the selected epoch's probabilities can be trusted; None where no trial has them.
 pub fn further_scores(block: &BlockSummary) -> Option<Grid> {

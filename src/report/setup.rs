@@ -3,9 +3,9 @@
 use super::overview::{Grid, MISSING, markdown, markdown_table};
 use super::summary::{BlockSummary, Row};
 use super::text::{list, select_words};
-use super::words::{count, duration, grouped};
 use super::{StoredTrial, Study};
-use crate::train::record::{Outcome, Status, total};
+use crate::record::{Outcome, Status, total};
+use crate::words::{count, duration, grouped};
 use std::collections::{BTreeSet, HashSet};
 
 /// More bases than this are not set beside each other.

@@ -3,9 +3,9 @@
 use super::overview::MISSING;
 use super::tables::{IDENTITY, key_columns, trials_grid};
 use super::terminal::{Column, Lines, lay_out};
-use super::words::{self, minus};
 use super::{StoredTrial, keys};
 use crate::spec::{Cell, Kind, choices};
+use crate::words::minus;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value as Json};
 use std::cmp::Ordering;
@@ -339,7 +339,7 @@ impl View<'_> {
         let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {word}")).collect();
         let (shown, all) = (self.rows.len(), self.listing.rows.len());
         let of = if shown == all { String::new() } else { format!("{shown} of ") };
-        let trials = words::count(all, "trial");
+        let trials = crate::words::count(all, "trial");
         if counts.is_empty() { format!("{of}{trials}") } else { format!("{of}{trials}: {}", counts.join(", ")) }
     }
 }

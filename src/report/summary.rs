@@ -3,8 +3,8 @@
 use super::metrics::{macro_average, per_class};
 use super::statistics::{Spread, spread};
 use super::{StoredTrial, Study, StudyBlock, StudyVariant};
-use crate::models;
-use crate::train::record::Status;
+use crate::networks;
+use crate::record::Status;
 use crate::verdict::End;
 use crate::verdict::asked::{Ended, Taken};
 use crate::verdict::looks::{Comparison, Plan, Planned, Progress, Reason, judge};
@@ -186,8 +186,8 @@ impl<'a> Row<'a> {
     }
 
     /// The network's layers.
-    pub fn network(&self) -> Option<models::Table> {
-        self.trials.first().map(|trial| models::table_of(&trial.config))
+    pub fn network(&self) -> Option<networks::Table> {
+        self.trials.first().map(|trial| networks::table_of(&trial.config))
     }
 
     /// `1 of 3 diverged`: what a mean leaves out and must say so. None if it is complete.

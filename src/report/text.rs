@@ -1,6 +1,7 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
 use super::compare::caveats;
+use super::numbers::{percent, points};
 use super::overview::{Grid, MISSING, class_means, convergence, costs, markdown, markdown_table, results, tried};
 use super::per_image::{BY_IMAGE, by_image, further_scores};
 use super::plots::{Figure, Place};
@@ -8,10 +9,10 @@ use super::setup::what_was_run;
 use super::summary::{BlockSummary, Measure, Row};
 use super::tables::status_word;
 use super::verdicts::{accuracy, how_to_read, name_of, tally, verdicts};
-use super::words::{count, minus, percent, points, signed};
 use super::{StoredTrial, Study};
+use crate::record::{Outcome, Status};
 use crate::spec::config::{DatasetName, Select};
-use crate::train::record::{Outcome, Status};
+use crate::words::{count, minus, signed};
 use std::collections::HashSet;
 
 /// What the table of tried values shows.

@@ -1,12 +1,13 @@
 //! Verdicts in words: which settings are better, worse, equivalent or open, from how many seeds, and how that is to be read.
 
 use super::Study;
+use super::numbers::mean_std;
 use super::overview::{markdown, taken_cell};
 use super::summary::{BlockSummary, Measure, Row};
-use super::words::{count, mean_std, p_value, points_of_margin, signed};
 use crate::verdict::asked::Taken;
 use crate::verdict::looks::{Reason, Stage};
 use crate::verdict::rule::Verdict;
+use crate::words::{count, p_value, points_of_margin, signed};
 
 /// Open settings that the summary names.
 const NEAREST: usize = 5;
@@ -112,7 +113,7 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
 /// `sgd, lr 0.01 (−8.97 points, −11.65 to −6.30, n = 3, p = 0.019)`
 fn words(row: &Row) -> String {
     let mut parts: Vec<String> = row.shift.map(|shift| format!("{} points", signed(shift, 2))).into_iter().collect();
-    parts.extend(row.difference().map(super::words::interval));
+    parts.extend(row.difference().map(super::numbers::interval));
     parts.push(row.count_label());
     parts.extend(row.difference().map(|difference| format!("p {}", p_value(difference.p))));
     let reason = row.comparison.as_ref().and_then(|comparison| comparison.reason);

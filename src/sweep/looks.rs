@@ -1,10 +1,10 @@
 //! What a sweep says of the looks that a study takes while it settles.
 
-use crate::report::words::{count, some};
 use crate::spec::Experiment;
 use crate::verdict::asked::Asked;
 use crate::verdict::looks::{Comparison, Judgement, Progress, Reason, Stage};
 use crate::verdict::rule::Verdict;
+use crate::words::{count, some};
 
 /// Settings that a line names.
 const NAMED: usize = 6;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::store::Identity;
-use crate::train::record::{Epoch, Outcome};
+use crate::record::{Epoch, Outcome};
+use crate::store::Identity;
 
 /// From the sweep to a worker's standard input. The end of input means: stop after the next checkpoint.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,24 +1,16 @@
 //! Runs an experiment's trials in worker processes and keeps the results folder's tables and plots up to date.
 
 mod channel;
-pub mod device;
 mod estimate;
-mod limits;
 mod looks;
-mod made;
-pub mod manifest;
 pub mod message;
-mod npy;
 mod patience;
 mod pool;
 mod progress;
-mod publish;
 mod reporter;
 mod schedule;
 mod signals;
 mod start;
-pub mod store;
-pub mod study;
 pub mod worker;
 
 use std::collections::{BTreeMap, HashSet};
@@ -30,17 +22,18 @@ use anyhow::Result;
 
 use crate::data::shared::SharedDataset;
 use crate::data::{self, Images};
+use crate::engine::device;
+use crate::host::print;
+use crate::publish::{self, made, note, study};
+use crate::record::Status;
 use crate::spec::config::DatasetName;
 use crate::spec::{Experiment, Trial};
-use crate::train::record::Status;
-use manifest::{DataSource, Manifest};
+use crate::store::Store;
+use crate::store::files::{NAMES_MAY_BE_LOST, is_refused, try_sync_folder};
+use crate::store::manifest::{DataSource, Manifest};
 use pool::Setup;
 pub use pool::WORKER_COMMAND;
-pub use progress::{duration, print};
-pub use publish::{note, publish_comparison, publish_stored};
 use schedule::{Input, Sweep};
-use store::Store;
-use store::files::{NAMES_MAY_BE_LOST, is_refused, try_sync_folder};
 
 /// How a sweep is to run; what it computes is the experiment's.
 #[derive(Clone, Debug)]
@@ -245,12 +238,4 @@ fn read_data(experiment: &Experiment, folder: &Path) -> Result<Data> {
     let source = DataSource { sha256, official, source: set.source, class_names };
     let sources = BTreeMap::from([(name.as_str().to_owned(), source)]);
     Ok(Data { sources, test_images: Arc::new(set.test), images })
-}
-
-/// The test images that the experiment in `manifest` was scored on, if `folder` has them.
-fn test_images(manifest: &Manifest, folder: &Path) -> Option<Arc<Images>> {
-    let name = manifest.experiment.base.data.dataset;
-    let source = manifest.data.get(name.as_str())?;
-    let set = data::load(name, folder).ok()?;
-    (set.sha256() == source.sha256).then(|| Arc::new(set.test))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::progress::duration;
+use crate::words::rounded_duration;
 
 /// A worker says something after every step and every batch of an evaluation, so one that is silent for so long hangs.
 /// The longest that a healthy one needs is one step: resnet's takes about 2 GFLOP an image, so minutes for a batch of some
@@ -43,10 +43,10 @@ impl Patience {
         self.silent += passed;
         match self.timeout.map(|timeout| timeout * self.trials.max(1)) {
             Some(timeout) if self.running > timeout => {
-                Some(format!("took longer than {}", duration(timeout.as_secs_f64())))
+                Some(format!("took longer than {}", rounded_duration(timeout.as_secs_f64())))
             }
             _ if self.silent > LONGEST_SILENCE => {
-                Some(format!("its worker said nothing for {}", duration(LONGEST_SILENCE.as_secs_f64())))
+                Some(format!("its worker said nothing for {}", rounded_duration(LONGEST_SILENCE.as_secs_f64())))
             }
             _ => None,
         }

@@ -10,9 +10,9 @@ use std::sync::mpsc::Sender;
 
 use anyhow::{Context, Result};
 
-use super::limits::{refused, spare_descriptors, start_thread};
 use super::message::{Job, Said};
 use crate::data::shared::SharedDataset;
+use crate::host::{refused, spare_descriptors, start_thread};
 
 /// The hidden subcommand that `cli.rs` hands to [`super::worker`].
 pub const WORKER_COMMAND: &str = "worker";

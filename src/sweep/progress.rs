@@ -1,11 +1,12 @@
 //! What a sweep shows while it runs: on a terminal one line a worker and one for the whole, elsewhere plain lines.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::message::Progress;
+use crate::host::print;
+use crate::words::rounded_duration;
 
 /// How often plain output says where the sweep stands.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(60);
@@ -120,27 +121,12 @@ impl std::fmt::Display for Standing {
         }
         write!(f, " · {:.0} % of the work", 100.0 * self.share)?;
         match (self.seconds_left, &self.goal) {
-            (Some(seconds), None) => write!(f, " · about {} left", duration(seconds)),
-            (Some(seconds), Some(goal)) => write!(f, " · about {} to {goal}", duration(seconds)),
+            (Some(seconds), None) => write!(f, " · about {} left", rounded_duration(seconds)),
+            (Some(seconds), Some(goal)) => write!(f, " · about {} to {goal}", rounded_duration(seconds)),
             (None, Some(goal)) => write!(f, " · to {goal}"),
             (None, None) => Ok(()),
         }
     }
-}
-
-/// `48 s`, `12 min`, `3 h 05 min`.
-pub fn duration(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).round() as u64;
-    match minutes {
-        _ if seconds < 90.0 => format!("{seconds:.0} s"),
-        0..=119 => format!("{minutes} min"),
-        _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
-    }
-}
-
-/// A reader that has gone away (`2>&1 | head`) does not end the sweep.
-pub fn print(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn console_is_capable() -> bool {

@@ -11,8 +11,8 @@ use anyhow::Result;
 use super::channel::send;
 use super::message::{Event, Progress};
 use super::start::Start;
-use super::store::Claim;
-use crate::train::record::Epoch;
+use crate::record::Epoch;
+use crate::store::Claim;
 use crate::train::trial::{Observer, Step};
 
 /// A checkpoint at least this often where epochs are longer.

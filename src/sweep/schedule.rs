@@ -11,24 +11,25 @@ use anyhow::{Context, Result};
 
 use super::estimate::Estimate;
 use super::looks;
-use super::manifest;
 use super::message::{Event, Job, Progress, Said};
 use super::patience::Patience;
 use super::pool::{Content, Message, Process, Setup};
-use super::progress::{Display, Standing, duration};
-use super::publish::{Publisher, publish_epochs};
-use super::store::files::is_refused;
-use super::store::{Identity, Store};
-use super::study::{ask_with, grows, labels, stored_outcomes};
+use super::progress::{Display, Standing};
 use super::{Options, Report, Stopped, signals};
+use crate::host;
 use crate::native;
+use crate::publish::study::{ask_with, grows, labels, stored_outcomes};
+use crate::publish::{Publisher, publish_epochs};
+use crate::record::{Epoch, Outcome, Status, total};
 use crate::spec::config::Mode;
 use crate::spec::{Experiment, Trial};
+use crate::store::files::is_refused;
+use crate::store::{Identity, Store};
 use crate::train::pack::fit_together;
 use crate::train::pack_size::most;
-use crate::train::record::{Epoch, Outcome, Status, total};
 use crate::verdict::asked::Asked;
 use crate::verdict::looks::Judgement;
+use crate::words::rounded_duration;
 
 /// A trial that fails so often is given up.
 const MAX_ATTEMPTS: usize = 3;
@@ -458,7 +459,7 @@ impl<'a> Sweep<'a> {
                 100.0 * scores.test.accuracy,
                 scores.best_epoch,
                 outcome.epochs,
-                duration(outcome.seconds)
+                rounded_duration(outcome.seconds)
             )),
             None => self.display.say(&format!("{name}: diverged: {}", outcome.error.as_deref().unwrap_or(""))),
         }
@@ -559,7 +560,7 @@ impl<'a> Sweep<'a> {
             libtorch: native::libtorch_version().to_owned(),
             device: self.setup.devices.join(","),
             threads: self.setup.threads,
-            processor: manifest::processor(),
+            processor: host::processor(),
             git: env!("RUNNER_GIT").to_owned(),
             ..Outcome::failed(error.to_owned())
         };

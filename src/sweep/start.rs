@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result};
 
-use super::store::{Claim, Identity};
+use crate::store::{Claim, Identity};
 use crate::train::checkpoint;
 use crate::train::course::{Reached, reached};
 

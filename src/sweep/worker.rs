@@ -11,24 +11,24 @@ use anyhow::{Result, anyhow};
 use tch::Device;
 
 use super::channel::{self, send};
-use super::device;
-use super::limits::start_thread;
-use super::manifest::{self, Manifest};
 use super::message::{Event, Job};
 use super::pool;
 use super::reporter::Reporter;
-use super::store::files::is_refused;
-use super::store::{Identity, Kept, Store};
 use crate::data::batches::Resident;
 use crate::data::shared::{self, Ticket};
+use crate::engine::device;
+use crate::host::resource_usage;
+use crate::host::start_thread;
+use crate::record::{Epoch, Outcome, Status, total};
 use crate::spec::config::{Config, DatasetName, Mode};
+use crate::store::files::is_refused;
+use crate::store::manifest::Manifest;
+use crate::store::{Identity, Kept, Store};
 use crate::train::checkpoint;
 use crate::train::pack;
 use crate::train::pack_size::best_size;
-use crate::train::record::{Epoch, Outcome, Status, total};
 use crate::train::trial::{self, Ended, Observer, Sets};
-use crate::usage::resource_usage;
-use crate::{models, native};
+use crate::{host, native, networks};
 
 /// How a worker is set up, for all its trials.
 pub struct Worker {
@@ -196,11 +196,11 @@ impl Worker {
             seconds: total(history.iter().map(|epoch| epoch.seconds)),
             images_per_second: images_per_second(&trial.config, &history),
             peak_bytes: peak_bytes(),
-            parameters: models::table_of(&trial.config).parameters() as u64,
+            parameters: networks::table_of(&trial.config).parameters() as u64,
             libtorch: native::libtorch_version().to_owned(),
             device: device::name(self.device),
             threads: self.threads,
-            processor: manifest::processor(),
+            processor: host::processor(),
             git: env!("RUNNER_GIT").to_owned(),
         };
         reporter.say(&format!("{status:?} after {} epochs", outcome.epochs));

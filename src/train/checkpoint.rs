@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::hex;
-use crate::models::State;
+use crate::engine::State;
 
 /// The key of our JSON text in a file's metadata.
 const DESCRIPTION: &str = "runner";

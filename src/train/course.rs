@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use super::checkpoint::{self, Checkpoint};
-use super::record::{Epoch, SplitScore};
-use super::schedule::{LearningRate, Position};
+use super::learning_rate::{LearningRate, Position};
 use crate::data::batches::draw_order_seed;
-use crate::models::State;
+use crate::engine::State;
 use crate::native;
+use crate::record::{Epoch, SplitScore};
 use crate::spec::config::{Config, Select};
 
 /// Raised when the stored form changes in a way that older programs would misread.

@@ -2,11 +2,11 @@
 
 use tch::{Device, IndexOp, Reduction, Tensor};
 
-use super::record::{Confusion, SplitScore};
-use crate::data::CLASSES;
 use crate::data::batches::{Resident, Scaling};
-use crate::models::{Network, PackedNetwork};
+use crate::engine::{Network, PackedNetwork};
 use crate::native::no_grad;
+use crate::record::CLASSES;
+use crate::record::{Confusion, SplitScore};
 
 /// Images a forward pass when no gradients are needed; divides 5,000 and 10,000.
 const EVALUATION_BATCH: i64 = 500;

@@ -3,8 +3,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::record::Evidence;
-use crate::data::CLASSES;
+use crate::record::CLASSES;
+use crate::record::Evidence;
 
 /// True classes among so many most probable ones count as found.
 const TOP: usize = 3;

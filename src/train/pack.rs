@@ -6,20 +6,20 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::clip::clip;
 use super::course::{Course, Partial, Restored};
 use super::evaluate::{IGNORE_INDEX, evaluate_members};
 use super::evidence::{evidence, predictions};
-use super::packed_optimizer::PackedOptimizer;
-use super::penalties::Penalties;
-use super::record::{Scores, SplitScore};
-use super::recorder::Recorder;
 use super::showcase::showcase;
 use super::trial::{Ended, Observer, Sets, Step, copied, declared, untrained};
 use crate::data::augment::{augment, draw};
 use crate::data::batches::{Scaling, Split, draw_base_seed};
-use crate::models::{PackedNetwork, State};
+use crate::engine::PackedOptimizer;
+use crate::engine::Penalties;
+use crate::engine::Recorder;
+use crate::engine::clip;
+use crate::engine::{PackedNetwork, State};
 use crate::native;
+use crate::record::{Scores, SplitScore};
 use crate::spec::config::{Activation, Clip, Config, Init, Mode, Optimizer, Regularization};
 
 /// Whether two configurations can be computed together with one seed: what is left of both is the same once everything that

@@ -7,8 +7,8 @@ use anyhow::Result;
 use tch::Device;
 
 use super::pack::Pack;
-use super::recorder::WARM_UP;
 use super::trial::Sets;
+use crate::engine::WARM_UP;
 use crate::spec::config::Config;
 
 /// More make checkpoints and the loss of one failed pack large, and gain little on a processor's core.

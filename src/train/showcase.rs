@@ -2,8 +2,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::record::{Filters, Mistake, Showcase};
-use crate::models::Network;
+use crate::engine::Network;
+use crate::record::{Filters, Mistake, Showcase};
 
 /// Fills a sheet of 5 × 5.
 const MISTAKES: usize = 25;

@@ -5,18 +5,19 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use tch::{Device, Reduction, Tensor};
 
-use super::clip::clip;
 use super::course::{Course, Partial, Restored};
 use super::evaluate::{IGNORE_INDEX, evaluate};
 use super::evidence::{evidence, predictions};
-use super::init::initialize;
-use super::optimizer::Optimizer;
-use super::record::{Confusion, Epoch, Scores, Showcase, SplitScore};
 use super::showcase::showcase;
 use crate::data::augment::{augment, draw};
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
-use crate::models::{Network, State, layers};
+use crate::engine::Optimizer;
+use crate::engine::clip;
+use crate::engine::initialize;
+use crate::engine::{Network, State};
 use crate::native;
+use crate::networks::layers;
+use crate::record::{Confusion, Epoch, Scores, Showcase, SplitScore};
 use crate::spec::config::Config;
 
 /// The training and the test images, loaded once a worker.

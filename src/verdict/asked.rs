@@ -2,9 +2,9 @@
 
 use super::End;
 use super::looks::{Judgement, Plan, Planned, Replicates, judge};
+use crate::record::{Outcome, Status};
 use crate::spec::config::{Config, Select};
 use crate::spec::{Configuration, Experiment, Trial};
-use crate::train::record::{Outcome, Status};
 
 /// A trial that has ended.
 #[derive(Clone, Copy, Debug, PartialEq)]

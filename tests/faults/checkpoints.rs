@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use libc::SIGINT;
-use runner::models::State;
+use runner::engine::State;
 use runner::train::checkpoint;
 use serde_json::{Value, json};
 use tch::{IndexOp, Tensor};

@@ -8,8 +8,9 @@ use std::process::Command;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use libc::SIGKILL;
+use runner::data::IMAGE_BYTES;
 use runner::data::cifar::{BATCH_IMAGES, BATCH_NAMES, Layout};
-use runner::data::{CLASSES, IMAGE_BYTES};
+use runner::record::CLASSES;
 
 use crate::common::{BAD_INPUT, DONE, Ended, FAILED, Lab, assert_same, files, kill, limit, one};
 use crate::strace;

@@ -22,7 +22,7 @@ use anyhow::Result;
 use damage::Random;
 use memory::Peak;
 use runner::data::cifar::{Assembly, Layout};
-use runner::data::{archive, python};
+use runner::data::cifar::{archive, python};
 use runner::inference::load;
 use runner::inference::picture::small_square;
 use runner::spec::{Experiment, Overrides};

@@ -4,7 +4,7 @@ use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
 use super::{headline, page, seeds_label};
-use crate::data::CLASSES;
+use crate::record::CLASSES;
 use crate::report::Study;
 use crate::report::metrics::{ClassScores, per_class};
 use crate::report::statistics::spread;

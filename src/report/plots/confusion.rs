@@ -3,10 +3,10 @@
 use super::canvas::{Align, Canvas, Ink, Point, paint};
 use super::theme::{INK, LABEL, MARGIN, SMALL, TICK, TITLE, WIDTH, inks, shade};
 use super::{headline, page, seeds_label};
-use crate::data::CLASSES;
+use crate::record::CLASSES;
+use crate::record::Confusion;
 use crate::report::summary::{BlockSummary, Measure, Row};
-use crate::report::{Study, words};
-use crate::train::record::Confusion;
+use crate::report::{Study, numbers};
 use anyhow::Result;
 
 const CELL: (f64, f64) = (146.0, 92.0);
@@ -14,7 +14,8 @@ const LEFT: f64 = 250.0;
 const TOP: f64 = MARGIN + TITLE * 2.0 + TICK * 3.2;
 
 pub fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
-    let accuracy = row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| words::mean_std(&spread, 100.0, 1));
+    let accuracy =
+        row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| numbers::mean_std(&spread, 100.0, 1));
     let name = format!("{} · {}", study.title(block.block), row.variant.label);
     let title = headline(&name, &format!("test accuracy {accuracy} % ({})", row.count_label()));
     let caption = format!(

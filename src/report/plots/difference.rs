@@ -8,8 +8,9 @@ use super::theme::{
 use super::{MAX_SETTINGS, curves, headline, leading, page, seeds_label};
 use crate::report::overview::taken_cell;
 use crate::report::summary::{BlockSummary, Measure, Row};
-use crate::report::{Study, words};
+use crate::report::{Study, numbers};
 use crate::verdict::rule::Verdict;
+use crate::words;
 use anyhow::Result;
 use plotters::style::RGBColor;
 
@@ -75,7 +76,7 @@ pub fn draw_margin(canvas: &Canvas, frame: &Frame, margin: f64) -> Result<()> {
 pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
     let name = base.base_name();
     let separator = if name.is_empty() { "" } else { ", " };
-    let line = format!("base: {name}{separator}{}", words::percent(base.spread(Measure::TestAccuracy)));
+    let line = format!("base: {name}{separator}{}", numbers::percent(base.spread(Measure::TestAccuracy)));
     let missing = base.missing_label().map_or(String::new(), |missing| format!(", {missing}"));
     let (ink, warning) = (Ink::new(INK, LABEL), Ink::new(if base.troubled() { VERMILION } else { QUIET }, LABEL));
     let y = MARGIN + TITLE * 1.9;
@@ -206,7 +207,7 @@ pub fn verdict_color(verdict: Verdict) -> RGBColor {
 /// `+1.31 (0.45 to 2.17)`, the mean alone, or why there is none.
 pub fn difference_words(row: &Row) -> String {
     match (row.difference(), row.shift) {
-        (Some(difference), _) => words::points(difference),
+        (Some(difference), _) => numbers::points(difference),
         (None, Some(shift)) => words::signed(shift, 2),
         (None, None) if row.verdict() == Verdict::Unstable => "unstable".to_owned(),
         (None, None) => "no result".to_owned(),

@@ -3,8 +3,8 @@
 use super::canvas::{Align, Canvas, Ink, Point, paint_photographs};
 use super::theme::{MARGIN, QUIET, SMALL, TITLE, WIDTH};
 use super::{TrialView, page};
+use crate::record::Filters;
 use crate::report::Study;
-use crate::train::record::Filters;
 use anyhow::{Result, ensure};
 use plotters::style::RGBColor;
 

@@ -4,8 +4,8 @@ use super::canvas::{Align, Canvas, Ink, Point, paint_photographs};
 use super::theme::{INK, MARGIN, QUIET, SMALL, TICK, TITLE, WIDTH};
 use super::{TrialView, page};
 use crate::data::{IMAGE_BYTES, Images};
+use crate::record::Mistake;
 use crate::report::Study;
-use crate::train::record::Mistake;
 use anyhow::{Context, Result};
 use plotters::style::RGBColor;
 

@@ -17,7 +17,7 @@ mod tuning;
 
 use super::summary::{BlockSummary, Measure, Row, best};
 use super::{StoredTrial, Study};
-use crate::train::record::Showcase;
+use crate::record::Showcase;
 use anyhow::Result;
 use canvas::{Canvas, Ink};
 use std::collections::HashSet;

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use anyhow::{Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::layer::{Layer, Weights, table};
 use crate::native::{self, no_grad};
+use crate::networks::{INPUT_SHAPE, Layer, Weights, table};
 use crate::spec::config::{Activation, Kernels};
 
 /// PyTorch's convention for Keras' momentum 0.99.
@@ -43,7 +43,7 @@ impl Network {
     /// With unset kernels and biases: `train::init` fills them.
     /// On the CPU, so that a seed means the same weights on every device.
     pub fn new(layers: Vec<Layer>, activation: Activation) -> Network {
-        let table = table(&layers, super::INPUT_SHAPE);
+        let table = table(&layers, INPUT_SHAPE);
         let modules = table.rows.iter().filter_map(|row| Module::new(&row.name, row.weights)).collect();
         Network { layers, activation, modules }
     }

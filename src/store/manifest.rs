@@ -6,11 +6,11 @@ use std::io::ErrorKind;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::store::Store;
-use super::store::files::cannot;
-use crate::native;
-use crate::report::words::count;
+use super::Store;
+use super::files::cannot;
 use crate::spec::{Experiment, Variant};
+use crate::words::count;
+use crate::{host, native};
 
 const FILE: &str = "manifest.json";
 
@@ -94,7 +94,7 @@ impl Manifest {
             libtorch: native::libtorch_version().to_owned(),
             device,
             threads_per_worker: threads,
-            processor: processor(),
+            processor: host::processor(),
             data,
             experiment: experiment.clone(),
             plans: vec![],
@@ -167,11 +167,4 @@ impl Manifest {
         bytes.push(b'\n');
         store.write(FILE, &bytes)
     }
-}
-
-/// The processor's name where the system tells it.
-pub fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
-    line.trim_start_matches([' ', '\t', ':']).to_owned()
 }

@@ -4,8 +4,8 @@
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
+use super::State;
 use super::optimizer::memory_names;
-use crate::models::State;
 use crate::native::{Adam, add_product, add_scaled, fused_adam, no_grad};
 use crate::spec::config::Optimizer as Settings;
 

@@ -2,7 +2,12 @@
 //!
 //! Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
-use super::{CLASSES, Dataset, IMAGE_BYTES, Images, python};
+pub mod archive;
+pub mod pickle;
+pub mod python;
+
+use super::{Dataset, IMAGE_BYTES, Images};
+use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufReader, Read, Write};

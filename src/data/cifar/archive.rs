@@ -3,8 +3,8 @@
 //! Nothing an archive says becomes a path: only members with the official file names are read, into memory set aside for
 //! them beforehand, so links, `../` and absolute names have nothing to act on.
 
-use super::cifar::{Assembly, BATCH_NAMES, CIFAR_100, Layout};
-use super::{Dataset, places};
+use super::{Assembly, BATCH_NAMES, CIFAR_100, Layout};
+use crate::data::{Dataset, places};
 use anyhow::{Context, Result, ensure};
 use flate2::bufread::GzDecoder;
 use std::io::{self, BufRead, BufReader, Read};
@@ -117,8 +117,8 @@ fn known(path: &[u8]) -> Option<(Layout, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::cifar::python::tests::python;
     use crate::data::cifar::tests::{SAMPLE, binary};
-    use crate::data::python::tests::python;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
     use std::sync::LazyLock;

@@ -2,8 +2,8 @@
 
 use tch::{Kind, Tensor};
 
+use super::PackedNetwork;
 use super::packed_optimizer::blocks;
-use crate::models::PackedNetwork;
 use crate::native::add_scaled;
 use crate::spec::config::Regularization;
 

@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::files::cannot;
+use super::npy;
 use super::{CONFIG, HISTORY, PREDICTIONS, RESULT, SHOWCASE};
-use crate::data::CLASSES;
+use crate::record::CLASSES;
+use crate::record::{Epoch, Outcome, Scores, Showcase};
 use crate::spec::config::Config;
-use crate::sweep::npy;
-use crate::train::record::{Epoch, Outcome, Scores, Showcase};
 
 /// What `config.json` of a trial says.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! What a trial measured: plain data, written by `trial.rs`, stored by `sweep/store.rs`, read by `report/`.
+//! What a trial measured: plain data, written by `train/`, stored by `store/`, read by `report/`.
 //!
 //! Trials are stored for good. A new field has a serde default and is not written where it has it
 //! (`#[serde(default, skip_serializing_if = ...)]`), so that what earlier versions stored is read, and stays, as it is;
@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::CLASSES;
+/// Classes of every data set here; labels are 0..=9.
+pub const CLASSES: usize = 10;
 
 /// Counts of test images, `confusion[true class][predicted class]`.
 pub type Confusion = [[u64; CLASSES]; CLASSES];

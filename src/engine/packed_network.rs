@@ -6,10 +6,10 @@ use std::cell::Cell;
 
 use tch::{Device, Kind, Tensor};
 
-use super::layer::{Layer, Weights};
 use super::network::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Network, State, activate, covers};
 use super::windows;
 use crate::native::{self, no_grad};
+use crate::networks::{Layer, Weights};
 use crate::spec::config::{Activation, Kernels};
 
 /// `K` networks that differ in nothing but their weights, their dropout and the slope of a LeakyReLU.

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
-use crate::models::State;
+use super::State;
 use crate::native::{add_product, add_quotient, add_scaled, no_grad};
 use crate::spec::config::Optimizer as Settings;
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Error, Result};
 
-use super::store::{Finished, Store};
 use crate::data::Images;
+use crate::record::Outcome;
 use crate::report::{StoredTrial, Study, StudyBlock, StudyTuning, StudyVariant, TriedValue};
 use crate::spec::{BlockMode, Candidate, Configuration, Experiment, Trial, flatten};
-use crate::train::record::Outcome;
+use crate::store::{Finished, Store};
 use crate::verdict::asked::{Asked, Ended, Setting, Taken, Tuning, ask};
 
 /// The data set as results name it.

@@ -2,8 +2,9 @@
 
 use tch::{Kind, Tensor};
 
-use crate::models::{Network, Weights};
+use super::Network;
 use crate::native::no_grad;
+use crate::networks::Weights;
 use crate::spec::config::{Activation, Init};
 
 /// Builds the weights as PyTorch's constructors do, then redraws the kernels if `init` asks for it.

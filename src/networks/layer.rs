@@ -205,7 +205,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{INPUT_SHAPE, layers};
+    use crate::networks::{INPUT_SHAPE, layers};
     use crate::spec::config::{Config, Model};
 
     fn of(model: Model) -> Table {

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use super::files::{
     cannot, is_at, is_passing, open_lock, remove_folder, scratch_beside, sync_folder, write_atomically,
 };
+use super::npy;
 use super::trial::{history_csv, pretty};
 use super::{BEST, CONFIG, HISTORY, Identity, Kept, LAST, LOCK, LOG, PREDICTIONS, RESULT, SHOWCASE, STEPS, Store};
-use crate::sweep::npy;
-use crate::train::record::{Epoch, Outcome};
+use crate::record::{Epoch, Outcome};
 
 /// Each try fails only if another process has moved the folder away meanwhile.
 const MAX_LOCK_TRIES: usize = 1000;

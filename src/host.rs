@@ -1,6 +1,6 @@
-//! What the system refuses at its limits: threads, processes, open files.
+//! The machine this runs on: what it is, what it refuses at its limits, what processes have used of it.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread::{Builder, JoinHandle};
 
@@ -28,4 +28,26 @@ pub fn refused(error: io::Error) -> anyhow::Error {
 /// Proves that there are descriptors to spare, which are so as soon as these are dropped.
 pub fn spare_descriptors() -> io::Result<Vec<OwnedFd>> {
     (0..SPARE_DESCRIPTORS).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect()
+}
+
+/// `getrusage(who)`: of this process (`RUSAGE_SELF`) or of the ended ones it has waited for (`RUSAGE_CHILDREN`).
+pub fn resource_usage(who: i32) -> libc::rusage {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: getrusage fills the struct it is given; all zeros is a valid value of it.
+    unsafe {
+        libc::getrusage(who, usage.as_mut_ptr());
+        usage.assume_init()
+    }
+}
+
+/// The processor's name where the system tells it.
+pub fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    line.trim_start_matches([' ', '\t', ':']).to_owned()
+}
+
+/// A reader that has gone away (`2>&1 | head`) does not end the sweep.
+pub fn print(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
-use super::manifest::Manifest;
-use super::store::Store;
 use crate::data::hex;
+use crate::store::Store;
+use crate::store::manifest::Manifest;
 
 const RECORD: &str = "made.json";
 /// What a sweep makes before its manifest; a program that is killed then leaves no more.

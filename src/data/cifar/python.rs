@@ -5,9 +5,9 @@
 //!  'filenames': ['leptodactylus_pentadactylus_s_000004.png', ...]}
 //! ```
 
-use super::IMAGE_BYTES;
-use super::cifar::{BATCH_IMAGES, CIFAR_100, Slot};
 use super::pickle::{self, Pickle};
+use super::{BATCH_IMAGES, CIFAR_100, Slot};
+use crate::data::IMAGE_BYTES;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
 

@@ -1,5 +1,8 @@
 //! Tables, plots and texts of a results folder, made anew from what is stored.
 
+pub mod made;
+pub mod study;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,18 +11,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::limits::start_thread;
-use super::made::{self, Wanted};
-use super::manifest::Manifest;
-use super::progress::print;
-use super::store::Store;
-use super::study::{DataNote, stored_trial, study};
-use super::test_images;
-use crate::data::Images;
+use crate::data::{self, Images};
+use crate::host::print;
+use crate::host::start_thread;
 use crate::report::compare::compare;
 use crate::report::summary::summarize;
 use crate::report::{Rendered, StoredTrial, Study, events, html, pixels_label, render_all};
 use crate::spec::{Experiment, Trial};
+use crate::store::Store;
+use crate::store::manifest::Manifest;
+use made::Wanted;
+use study::{DataNote, stored_trial, study};
 
 /// Rendering takes at most about one part in so many of a sweep's time.
 const REST_FACTOR: u32 = 20;
@@ -47,7 +49,7 @@ pub fn publish(
     for trial in study.trials.iter().filter(|trial| trial.outcome.is_some() && trial.unreadable().is_none()) {
         store.extend(&events::path(trial), &events::event_file(trial))?;
     }
-    store.keep_only_runs(&study.trials.iter().map(events::run_name).collect())?;
+    store.keep_only_runs(events::FOLDER, events::FILE, &study.trials.iter().map(events::run_name).collect())?;
     Ok(study)
 }
 
@@ -192,4 +194,12 @@ impl Publisher {
         self.rest_until = published.rest_until;
         published.result.context("cannot write the report")
     }
+}
+
+/// The test images that the experiment in `manifest` was scored on, if `folder` has them.
+fn test_images(manifest: &Manifest, folder: &Path) -> Option<Arc<Images>> {
+    let name = manifest.experiment.base.data.dataset;
+    let source = manifest.data.get(name.as_str())?;
+    let set = data::load(name, folder).ok()?;
+    (set.sha256() == source.sha256).then(|| Arc::new(set.test))
 }

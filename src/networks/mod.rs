@@ -1,15 +1,10 @@
 //! The five networks, each declared as a list of layers that reads like its description.
 
 mod layer;
-mod network;
-mod packed;
-mod windows;
 
 pub use layer::{Layer, Table, TableRow, Weights, table};
-pub use network::{Network, State};
-pub use packed::PackedNetwork;
 
-use crate::data::CLASSES;
+use crate::record::CLASSES;
 use crate::spec::config::{Config, Model, Pool};
 use layer::{act, avg_pool, batch_norm, conv, conv_padded, dense, dropout, flatten, max_pool, shortcut, sum};
 

@@ -9,6 +9,8 @@
 
 mod claim;
 pub mod files;
+pub mod manifest;
+mod npy;
 mod trial;
 
 use std::collections::HashSet;
@@ -29,9 +31,7 @@ use files::{
 };
 use trial::parse_history;
 
-use super::npy;
-use crate::report::events;
-use crate::train::record::Epoch;
+use crate::record::Epoch;
 
 const CONFIG: &str = "config.json";
 const HISTORY: &str = "history.csv";
@@ -171,11 +171,11 @@ impl Store {
         write().map_err(|error| cannot("write", &path, error))
     }
 
-    /// Removes event files of trials that the current study no longer has, with their folders.
-    pub fn keep_only_runs(&self, kept: &HashSet<String>) -> Result<()> {
-        for run in fs::read_dir(self.root.join(events::FOLDER)).into_iter().flatten() {
+    /// Removes the files called `name` of runs that are not `kept`, each in a folder of its own in `folder`, with these folders.
+    pub fn keep_only_runs(&self, folder: &str, name: &str, kept: &HashSet<String>) -> Result<()> {
+        for run in fs::read_dir(self.root.join(folder)).into_iter().flatten() {
             let run = run?;
-            let file = run.path().join(events::FILE);
+            let file = run.path().join(name);
             if !kept.contains(&*run.file_name().to_string_lossy()) && file.exists() {
                 fs::remove_file(&file).map_err(|error| cannot("remove", &file, error))?;
                 // Someone may have put a file of their own there.
@@ -346,7 +346,7 @@ fn kind(error: &anyhow::Error) -> Option<ErrorKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::record::Outcome;
+    use crate::record::Outcome;
 
     fn identity() -> Identity {
         let config = crate::spec::defaults("lenet5").unwrap();
@@ -354,7 +354,7 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        Outcome { status: crate::train::record::Status::Diverged, ..Outcome::failed(String::new()) }
+        Outcome { status: crate::record::Status::Diverged, ..Outcome::failed(String::new()) }
     }
 
     #[test]
