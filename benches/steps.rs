@@ -19,8 +19,7 @@ use runner::host::resource_usage;
 use runner::native;
 use runner::spec::config::{Config, Mode};
 use runner::spec::{Experiment, Overrides};
-use runner::train::trial::{Observer, Sets, Step};
-use runner::train::{pack, trial};
+use runner::train::{self, Observer, Sets, Step};
 use serde_json::json;
 use tch::Device;
 
@@ -85,14 +84,13 @@ fn main() -> Result<()> {
     let seed = trials[0].seed;
     let mut meter = Meter::new(&arguments, configs.len(), device);
     match arguments.work {
-        Work::Train(Mode::Exact) => drop(trial::run(configs[0], seed, &sets, device, None, &mut meter)?),
         Work::Train(_) => {
             let mut silent: Vec<Silent> = configs[1..].iter().map(|_| Silent).collect();
             let mut observers: Vec<&mut dyn Observer> =
                 silent.iter_mut().map(|silent| silent as &mut dyn Observer).collect();
             // The last member's observer is told last.
             observers.push(&mut meter);
-            pack::run(&configs, seed, &sets, device, None, &mut observers)?;
+            train::run(&configs, seed, &sets, device, None, &mut observers)?;
         }
         Work::Augment => augment_batches(configs[0], &sets, &mut meter),
     }

@@ -8,14 +8,14 @@ use std::sync::Mutex;
 use anyhow::Result;
 use runner::data;
 use runner::data::batches::{Resident, Scaling};
+use runner::engine::{Network, fit_together};
 use runner::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::report::statistics::spread;
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName, Mode, Select};
 use runner::train::course::stored_states;
-use runner::train::evaluate::evaluate;
-use runner::train::pack::{self, fit_together};
-use runner::train::trial::{self, Ended, Observer, Sets, Step};
+use runner::train::evaluate::evaluate_one;
+use runner::train::{self, Ended, Observer, Sets, Step};
 use tch::{Device, Tensor};
 
 static TURN: Mutex<()> = Mutex::new(());
@@ -72,9 +72,19 @@ impl Observer for Watch {
     }
 }
 
+fn exact(config: &Config) -> Config {
+    Config { mode: Mode::Exact, ..config.clone() }
+}
+
+/// Its own fast mode where it has one.
+fn fast(config: &Config) -> Config {
+    let mode = if config.mode == Mode::Exact { Mode::Fast } else { config.mode };
+    Config { mode, ..config.clone() }
+}
+
 fn alone(config: &Config, sets: &Sets) -> (Watch, Ended) {
     let mut watch = Watch::default();
-    let ended = trial::run(config, SEED, sets, Device::Cpu, None, &mut watch).unwrap();
+    let ended = train::run_one(&exact(config), SEED, sets, Device::Cpu, None, &mut watch).unwrap();
     (watch, ended)
 }
 
@@ -91,8 +101,8 @@ fn together(
 
 fn watched(configs: &[Config], sets: &Sets, resume: Option<&[Vec<u8>]>, watches: &mut [Watch]) -> Vec<Ended> {
     let mut observers: Vec<&mut dyn Observer> = watches.iter_mut().map(|watch| watch as &mut dyn Observer).collect();
-    let members: Vec<&Config> = configs.iter().collect();
-    pack::run(&members, SEED, sets, Device::Cpu, resume, &mut observers).unwrap()
+    let configs: Vec<Config> = configs.iter().map(fast).collect();
+    train::run(&configs.iter().collect::<Vec<_>>(), SEED, sets, Device::Cpu, resume, &mut observers).unwrap()
 }
 
 /// Checks `pack` member by member against each alone in exact mode, over 50 steps. The largest relative difference of a loss.
@@ -231,11 +241,13 @@ fn only_fast_steps_take_denormals_as_zero() {
     }
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let (sets, config) = (sets(), &configs(LENET, &["activation: relu"])[0]);
-    let (mut fast, mut exact) = (Smallest(1.0), Smallest(1.0));
-    pack::run(&[config], SEED, &sets, Device::Cpu, None, &mut [&mut fast]).unwrap();
-    trial::run(config, SEED, &sets, Device::Cpu, None, &mut exact).unwrap();
-    assert_eq!(fast.0, 0.0);
-    assert!(exact.0 > 0.0);
+    let smallest = |config: Config| {
+        let mut smallest = Smallest(1.0);
+        train::run_one(&config, SEED, &sets, Device::Cpu, None, &mut smallest).unwrap();
+        smallest.0
+    };
+    assert_eq!(smallest(fast(config)), 0.0);
+    assert!(smallest(exact(config)) > 0.0);
 }
 
 #[test]
@@ -294,10 +306,10 @@ fn what_was_stored_after_the_last_step_is_scored() {
 
 /// What the current weights of a checkpoint score on the test images, in exact mode.
 fn current_score(config: &Config, sets: &Sets, checkpoint: &[u8]) -> SplitScore {
-    let mut network = trial::declared(config);
+    let mut network = Network::new(config);
     network.load_state(&stored_states(checkpoint).unwrap().0).unwrap();
     let scaling = Scaling::fixed(config.data.scale, Device::Cpu);
-    evaluate(&network, &sets.test, &scaling, &sets.test.all(), &mut |_| {}).0
+    evaluate_one(&network, &sets.test, &scaling, &sets.test.all()).0
 }
 
 fn done(ended: &Ended) -> (&Scores, &[u8], usize) {
@@ -394,8 +406,8 @@ fn final_accuracies_agree_over_seeds_within_their_noise() {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let sets = sets();
     let base = "model: lenet5_dropout, epochs: 12, batch_size: 16, optimizer: {name: adam, lr: 0.002}";
-    let members = configs(base, &["regularization: {dropout: 0.3}"]);
-    let pair: Vec<&Config> = members.iter().collect();
+    let members: Vec<Config> = configs(base, &["regularization: {dropout: 0.3}"]).iter().map(fast).collect();
+    let (pair, alone): (Vec<&Config>, Config) = (members.iter().collect(), exact(&members[0]));
     let accuracy = |ended: &Ended| match ended {
         Ended::Done { scores, .. } => scores.test.accuracy,
         _ => panic!("it did not finish"),
@@ -403,9 +415,9 @@ fn final_accuracies_agree_over_seeds_within_their_noise() {
     let (mut exact, mut fast) = (vec![], vec![]);
     for seed in 0..6 {
         let (mut silent, mut other) = (Watch::default(), Watch::default());
-        exact.push(accuracy(&trial::run(pair[0], seed, &sets, Device::Cpu, None, &mut silent).unwrap()));
+        exact.push(accuracy(&train::run_one(&alone, seed, &sets, Device::Cpu, None, &mut silent).unwrap()));
         let mut observers: [&mut dyn Observer; 2] = [&mut silent, &mut other];
-        fast.push(accuracy(&pack::run(&pair, seed, &sets, Device::Cpu, None, &mut observers).unwrap()[0]));
+        fast.push(accuracy(&train::run(&pair, seed, &sets, Device::Cpu, None, &mut observers).unwrap()[0]));
     }
     println!("exact {exact:?}, fast {fast:?}");
     let (exact, fast) = (spread(&exact).unwrap(), spread(&fast).unwrap());

@@ -14,8 +14,8 @@ use std::sync::{Mutex, MutexGuard};
 use anyhow::Result;
 use runner::data::batches::{Resident, Scaling};
 use runner::data::{self, Dataset};
+use runner::engine::untrained;
 use runner::engine::{Network, State};
-use runner::networks::layers;
 use runner::parity::cases::{self, Case, Otherwise};
 use runner::parity::compare::same_bits;
 use runner::parity::python::{self, Job};
@@ -23,8 +23,8 @@ use runner::parity::table::{Row, Verdict};
 use runner::parity::{Scratch, compare_all, trace};
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName, Scale};
+use runner::train::Sets;
 use runner::train::checkpoint;
-use runner::train::trial::{self, Sets};
 use serde_json::json;
 use skip::skip;
 use tch::{Device, Tensor};
@@ -288,7 +288,7 @@ fn load(path: &Path) -> Result<State> {
 }
 
 fn forward(config: &Config, state: &State, images: &Tensor) -> Result<Tensor> {
-    let mut network = Network::new(layers(config), config.activation);
+    let mut network = Network::new(config);
     network.load_state(state)?;
     Ok(tch::no_grad(|| network.forward(images, false)))
 }
@@ -298,7 +298,7 @@ fn forward(config: &Config, state: &State, images: &Tensor) -> Result<Tensor> {
 fn the_initial_state_is_reproducible() {
     let _alone = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let config = cases::short(DatasetName::Synthetic).unwrap().remove(0).config;
-    let (first, second) = (trial::untrained(&config, 3).state(), trial::untrained(&config, 3).state());
+    let (first, second) = (untrained(&config, 3).state(), untrained(&config, 3).state());
     assert!(first.iter().zip(&second).all(|((_, first), (_, second))| same_bits(first, second)));
-    assert!(!same_bits(&first[0].1, &trial::untrained(&config, 4).state()[0].1));
+    assert!(!same_bits(&first[0].1, &untrained(&config, 4).state()[0].1));
 }

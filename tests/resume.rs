@@ -7,14 +7,14 @@ use std::path::Path;
 use anyhow::Result;
 use runner::data;
 use runner::data::batches::{Resident, Scaling, Split};
-use runner::engine::State;
+use runner::engine::{Network, State};
 use runner::parity::compare::states;
 use runner::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
 use runner::train::course::stored_states;
-use runner::train::evaluate::evaluate;
-use runner::train::trial::{self, Ended, Observer, Sets, Step};
+use runner::train::evaluate::evaluate_one;
+use runner::train::{self, Ended, Observer, Sets, Step};
 use tch::Device;
 
 const SEED: u64 = 5;
@@ -90,7 +90,7 @@ fn travel(config: &Config, sets: &Sets, stride: usize, mut resume: Option<Vec<u8
     let mut journey = Journey::default();
     loop {
         let mut watch = Watch { journey: &mut journey, steps_left: stride, checkpoint: vec![] };
-        let ended = trial::run(config, SEED, sets, Device::Cpu, resume.as_deref(), &mut watch).unwrap();
+        let ended = train::run_one(config, SEED, sets, Device::Cpu, resume.take(), &mut watch).unwrap();
         let checkpoint = watch.checkpoint;
         match ended {
             Ended::Interrupted => {
@@ -116,11 +116,11 @@ fn travel(config: &Config, sets: &Sets, stride: usize, mut resume: Option<Vec<u8
 
 /// What the weights after the last step score on the test images, and how the predictions are confused.
 fn scored_by_hand(config: &Config, sets: &Sets, journey: &Journey) -> (SplitScore, Confusion) {
-    let mut network = trial::declared(config);
+    let mut network = Network::new(config);
     network.load_state(&journey.current).unwrap();
     let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
     let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
-    let (last, _) = evaluate(&network, &sets.test, &scaling, &sets.test.all(), &mut |_| {});
+    let (last, _) = evaluate_one(&network, &sets.test, &scaling, &sets.test.all());
     let truths = Vec::<i64>::try_from(&sets.test.labels).unwrap();
     let mut confusion = Confusion::default();
     truths.iter().zip(&journey.predictions).for_each(|(truth, class)| confusion[*truth as usize][*class as usize] += 1);

@@ -5,10 +5,18 @@ use tch::{Kind, Tensor};
 use super::Network;
 use crate::native::no_grad;
 use crate::networks::Weights;
-use crate::spec::config::{Activation, Init};
+use crate::spec::config::{Activation, Config, Init};
+
+/// The network of `config` as a trial with `seed` starts. Reseeds the default generator.
+pub fn untrained(config: &Config, seed: u64) -> Network {
+    tch::manual_seed(seed as i64);
+    let mut network = Network::new(config);
+    initialize(&mut network, config.init, config.activation);
+    network
+}
 
 /// Builds the weights as PyTorch's constructors do, then redraws the kernels if `init` asks for it.
-pub fn initialize(network: &mut Network, init: Init, activation: Activation) {
+fn initialize(network: &mut Network, init: Init, activation: Activation) {
     no_grad(|| {
         for module in network.modules_mut() {
             match fans(module.weights) {

@@ -2,12 +2,14 @@
 //! one operation. Convolutions run side by side as groups, dense layers as batched matrix products, and images and kernels
 //! lie in memory as NHWC, which the CPU's convolutions like better. Wang et al. 2021, "HFTA".
 
-use std::cell::Cell;
-
+use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::network::{BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, Network, State, activate, covers};
-use super::windows;
+use super::batch_norm::Running;
+use super::penalties::covers;
+use super::state;
+use super::walk::{Layers, activate, walk};
+use super::{Network, State, windows};
 use crate::native::{self, no_grad};
 use crate::networks::{Layer, Weights};
 use crate::spec::config::{Activation, Kernels};
@@ -48,13 +50,6 @@ struct Leaf {
     copied: bool,
 }
 
-/// BatchNorm's statistics, [K·C].
-struct Running {
-    mean: Tensor,
-    var: Tensor,
-    batches: Tensor,
-}
-
 impl PackedNetwork {
     /// Takes over the weights of `networks`, which were made by one declaration.
     pub fn new(networks: &[&Network], device: Device) -> PackedNetwork {
@@ -64,7 +59,7 @@ impl PackedNetwork {
         let layers = networks.iter().find(|network| network.dropout() == most).unwrap_or(&first).layers();
         let width = first.parameters().iter().map(|parameter| parameter.numel() as i64).sum();
         let parameters = Tensor::zeros([members, width], (Kind::Float, device));
-        let mut packed = PackedNetwork {
+        let packed = PackedNetwork {
             members,
             layers: layers.to_vec(),
             activation: first.activation(),
@@ -74,7 +69,7 @@ impl PackedNetwork {
             parameters,
         };
         for (member, network) in (0..).zip(networks) {
-            packed.write(member, &network.state());
+            packed.write(member, &network.state()).expect("a state dict of this declaration");
         }
         packed.refresh();
         packed
@@ -121,8 +116,7 @@ impl PackedNetwork {
     /// [N, 3, 32, 32] → [K, N, 10]. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
         let images = native::channels_last(images);
-        let pass = Pass { network: self, images: &images, train, next_module: Cell::new(0) };
-        pass.through(&self.layers, images.shallow_clone()).transpose(1, 2)
+        walk(&self.layers, &images, train, self).transpose(1, 2)
     }
 
     /// One member's state dict, which shares memory with the network.
@@ -142,14 +136,9 @@ impl PackedNetwork {
         state
     }
 
-    /// Writes a state dict of this declaration, in any order, over one member's; [`PackedNetwork::refresh`] makes it count.
-    pub fn write(&mut self, member: i64, state: &State) {
-        no_grad(|| {
-            for (name, mut target) in self.state(member) {
-                let source = state.iter().find(|(given, _)| *given == name);
-                target.copy_(&source.expect("a state dict of this declaration").1);
-            }
-        });
+    /// Writes a state dict over one member's if it fits: see [`state::load`]. [`PackedNetwork::refresh`] makes it count.
+    pub fn write(&self, member: i64, state: &State) -> Result<()> {
+        state::load(self.state(member), state)
     }
 
     fn leaves(&self) -> impl Iterator<Item = &Leaf> {
@@ -208,11 +197,7 @@ fn modules(network: &Network, parameters: &Tensor) -> Vec<Module> {
         let mut leaf = |tensor: &Tensor| Leaf::new(parameters, &mut start, tensor.size(), dense);
         let (weight, bias) = (leaf(&module.weight), leaf(&module.bias));
         let running = match module.weights {
-            Weights::BatchNorm { channels } => Some(Running {
-                mean: Tensor::zeros([members * channels], (Kind::Float, device)),
-                var: Tensor::ones([members * channels], (Kind::Float, device)),
-                batches: Tensor::zeros([] as [i64; 0], (Kind::Int64, device)),
-            }),
+            Weights::BatchNorm { channels } => Some(Running::new(members * channels, device)),
             _ => None,
         };
         Module { name: module.name.clone(), weights: module.weights, weight, bias, running }
@@ -237,91 +222,49 @@ fn floats(values: &[f64], shape: &[i64], device: Device) -> Tensor {
     Tensor::from_slice(values).to_kind(Kind::Float).view(shape).to_device(device)
 }
 
-/// One forward pass: walks the layers in the order in which the modules were made.
-struct Pass<'a> {
-    network: &'a PackedNetwork,
-    images: &'a Tensor,
-    train: bool,
-    next_module: Cell<usize>,
-}
-
-impl<'a> Pass<'a> {
-    fn through(&self, layers: &[Layer], input: Tensor) -> Tensor {
-        layers.iter().fold(input, |x, layer| self.step(layer, x))
-    }
-
-    fn module(&self) -> &'a Module {
-        let index = self.next_module.get();
-        self.next_module.set(index + 1);
-        &self.network.modules[index]
-    }
-
-    /// Images are [N, K·C, H, W], or [N, C, H, W] while all members see the same. Vectors are columns, [K, F, N]: so the
-    /// gradient of a dense kernel lies in memory as the kernel does.
-    fn step(&self, layer: &Layer, x: Tensor) -> Tensor {
-        match *layer {
-            Layer::Conv { padding, .. } => {
-                let module = self.module();
-                let Weights::Conv { input, kernel, .. } = module.weights else { unreachable!("made from this layer") };
-                let groups = x.size()[1] / input;
-                let (weight, bias) = (&module.weight.tensor, &module.bias.tensor);
-                if windows::pay(&x, kernel) {
-                    return windows::convolve(&x, weight, bias, padding, groups);
-                }
-                x.conv2d(weight, Some(bias), [1, 1], [padding, padding], [1, 1], groups)
-            }
-            Layer::Dense(_) => {
-                let module = self.module();
-                module.bias.tensor.baddbmm(&module.weight.tensor, &x, 1.0, 1.0)
-            }
-            Layer::Act => self.activate(&x),
-            Layer::AvgPool(side) => x.avg_pool2d([side, side], [side, side], [0, 0], false, true, None),
-            Layer::MaxPool(side) => x.max_pool2d([side, side], [side, side], [0, 0], [1, 1], false),
-            Layer::Flatten => x.contiguous().view([x.size()[0], self.network.members, -1]).permute([1, 2, 0]),
-            Layer::Dropout(p) if p > 0.0 && self.train => self.dropout(&x, p),
-            Layer::Dropout(_) => x,
-            Layer::BatchNorm => self.batch_norm(&x),
-            Layer::Sum { ref main, ref from_input, ref from_previous } => {
-                let y = self.through(main, x.shallow_clone());
-                let skip = self.through(from_input, self.images.shallow_clone());
-                if from_previous.is_empty() { y + skip } else { y + (skip + self.through(from_previous, x)) }
-            }
+/// Images are [N, K·C, H, W], or [N, C, H, W] while all members see the same. Vectors are columns, [K, F, N]: so the gradient of
+/// a dense kernel lies in memory as the kernel does.
+impl Layers for PackedNetwork {
+    fn convolve(&self, module: usize, x: &Tensor, padding: i64) -> Tensor {
+        let Module { weights, weight, bias, .. } = &self.modules[module];
+        let &Weights::Conv { input, kernel, .. } = weights else { unreachable!("made from this layer") };
+        let groups = x.size()[1] / input;
+        if windows::pay(x, kernel) {
+            return windows::convolve(x, &weight.tensor, &bias.tensor, padding, groups);
         }
+        x.conv2d(&weight.tensor, Some(&bias.tensor), [1, 1], [padding, padding], [1, 1], groups)
+    }
+
+    fn dense(&self, module: usize, x: &Tensor) -> Tensor {
+        let Module { weight, bias, .. } = &self.modules[module];
+        bias.tensor.baddbmm(&weight.tensor, x, 1.0, 1.0)
+    }
+
+    fn normalize(&self, module: usize, x: &Tensor, train: bool) -> Tensor {
+        let Module { weight, bias, running, .. } = &self.modules[module];
+        let running = running.as_ref().expect("a BatchNorm module has running statistics");
+        running.normalize(x, &weight.tensor, &bias.tensor, train)
     }
 
     fn activate(&self, x: &Tensor) -> Tensor {
-        let Some(slopes) = &self.network.slopes else { return activate(x, self.network.activation) };
+        let Some(slopes) = &self.slopes else { return activate(x, self.activation) };
         let slopes = slopes.to_kind(x.kind());
         let slopes = match x.dim() {
-            4 => slopes.repeat_interleave_self_int(x.size()[1] / self.network.members, 0, None).view([1, -1, 1, 1]),
+            4 => slopes.repeat_interleave_self_int(x.size()[1] / self.members, 0, None).view([1, -1, 1, 1]),
             _ => slopes.view([-1, 1, 1]),
         };
         x.where_self(&x.gt(0.0), &(x * slopes))
     }
 
-    fn dropout(&self, x: &Tensor, p: f64) -> Tensor {
-        let Some(probabilities) = &self.network.dropout else { return x.dropout(p, true) };
+    fn flatten(&self, x: &Tensor) -> Tensor {
+        x.contiguous().view([x.size()[0], self.members, -1]).permute([1, 2, 0])
+    }
+
+    fn drop_out(&self, x: &Tensor, p: f64) -> Tensor {
+        let Some(probabilities) = &self.dropout else { return x.dropout(p, true) };
         // bfloat16 has too few numbers between 0 and 1 to draw from.
         let kept = x.to_kind(Kind::Float).rand_like().ge_tensor(probabilities).to_kind(Kind::Float);
         let scaled: Tensor = kept / (1.0 - probabilities);
         x * scaled.to_kind(x.kind())
-    }
-
-    fn batch_norm(&self, x: &Tensor) -> Tensor {
-        let module = self.module();
-        let running = module.running.as_ref().expect("a BatchNorm module has running statistics");
-        if self.train {
-            let _ = running.batches.shallow_clone().g_add_scalar_(1);
-        }
-        x.batch_norm(
-            Some(&module.weight.tensor),
-            Some(&module.bias.tensor),
-            Some(&running.mean),
-            Some(&running.var),
-            self.train,
-            BATCH_NORM_MOMENTUM,
-            BATCH_NORM_EPSILON,
-            true,
-        )
     }
 }

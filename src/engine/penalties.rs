@@ -1,11 +1,43 @@
-//! The L1 and L2 terms of a pack's members.
+//! L1 and L2 terms of the training loss: for one network as PyTorch's autograd takes them, for a pack by their formulas.
 
 use tch::{Kind, Tensor};
 
 use super::PackedNetwork;
-use super::packed_optimizer::blocks;
+use super::packed_memory::blocks;
 use crate::native::add_scaled;
-use crate::spec::config::Regularization;
+use crate::networks::Weights;
+use crate::spec::config::{Kernels, Regularization};
+
+/// Whether a penalty on `which` kernels is one on a layer with `weights`.
+pub fn covers(which: Kernels, weights: Weights) -> bool {
+    match weights {
+        Weights::Conv { kernel, .. } => match which {
+            Kernels::All | Kernels::Conv => true,
+            Kernels::Conv3x3 => kernel == 3,
+            Kernels::Dense => false,
+        },
+        Weights::Dense { .. } => matches!(which, Kernels::All | Kernels::Dense),
+        Weights::None | Weights::BatchNorm { .. } => false,
+    }
+}
+
+/// `loss` with the terms of `rule` for `kernels`, and these alone.
+pub fn penalized(loss: &Tensor, kernels: &[&Tensor], rule: Regularization) -> (Tensor, f32) {
+    let sum = |term: fn(&Tensor) -> Tensor| {
+        let first = term(kernels[0]).sum(Kind::Float);
+        kernels[1..].iter().fold(first, |sum, kernel| sum + term(kernel).sum(Kind::Float))
+    };
+    let mut terms = vec![];
+    if rule.l1 > 0.0 {
+        terms.push(sum(Tensor::abs) * rule.l1);
+    }
+    if rule.l2 > 0.0 {
+        terms.push(sum(Tensor::square) * rule.l2);
+    }
+    let total = terms.iter().fold(loss.shallow_clone(), |total, term| total + term);
+    let penalty = terms.into_iter().reduce(|left, right| left + right);
+    (total, penalty.map_or(0.0, |penalty| penalty.double_value(&[]) as f32))
+}
 
 /// Factors of the L1 and L2 terms, float32 [K, P], 0 where none applies; none where no member has that term.
 pub struct Penalties {

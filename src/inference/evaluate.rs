@@ -13,8 +13,8 @@ use crate::record::CLASSES;
 use crate::record::Confusion;
 use crate::report::metrics::{ClassScores, macro_average, per_class};
 use crate::spec::config::{Config, DatasetName};
-use crate::train::evaluate::evaluate;
-use crate::train::trial::Sets;
+use crate::train::Sets;
+use crate::train::evaluate::evaluate_one;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -79,7 +79,7 @@ impl<'a> Evaluator<'a> {
             SplitName::Val => (train, parts.val),
             SplitName::Test => (test, test.all()),
         };
-        let (score, confusion) = evaluate(&loaded.network, set, &scaling, &index, &mut |_| {});
+        let (score, confusion) = evaluate_one(&loaded.network, set, &scaling, &index);
         let classes = per_class(&confusion);
         Ok(Evaluation {
             checkpoint: loaded.path.display().to_string(),

@@ -18,7 +18,7 @@ use crate::data;
 use crate::data::batches::Resident;
 use crate::spec::config::DatasetName;
 use crate::spec::{Experiment, Overrides};
-use crate::train::trial::Sets;
+use crate::train::Sets;
 use cases::Case;
 use compare::Comparison;
 use python::{Job, Theirs};

@@ -6,9 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::cases::Case;
 use crate::engine::State;
+use crate::engine::untrained;
 use crate::record::{Epoch, Scores};
 use crate::train::course::{MODEL, stored_states};
-use crate::train::trial::{self, Ended, Observer, Sets, Step};
+use crate::train::{self, Ended, Observer, Sets, Step};
 
 /// Hex digits kept of a digest of weights.
 const DIGEST_DIGITS: usize = 16;
@@ -38,9 +39,9 @@ pub struct StepTrace {
 
 /// Runs `case` in this process, whose default generator it reseeds, on the device on which `sets` lie.
 pub fn ours(case: &Case, sets: &Sets) -> Result<Trace> {
-    let initial = trial::untrained(&case.config, case.seed).state();
+    let initial = untrained(&case.config, case.seed).state();
     let mut recorder = Recorder { max_steps: case.max_steps, steps: vec![], history: vec![], checkpoint: vec![] };
-    let ended = trial::run(&case.config, case.seed, sets, sets.train.images.device(), None, &mut recorder)?;
+    let ended = train::run_one(&case.config, case.seed, sets, sets.train.images.device(), None, &mut recorder)?;
     let Recorder { steps, history, checkpoint, .. } = recorder;
     let trace = Trace { initial, steps, history, diverged: false, last: None, best: None, scores: None };
     let stored = || stored_states(&checkpoint).context("the last checkpoint");

@@ -1,7 +1,7 @@
 //! A made-up study for tests: learning curves with noise, a failed trial, diverged ones and one that has not run yet.
 
 use crate::data::Images;
-use crate::record::CLASSES;
+use crate::optimizers::Sgd;
 use crate::record::*;
 use crate::report::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::spec::Cell;
@@ -20,7 +20,7 @@ pub fn config() -> Config {
         init: Init::Pytorch,
         epochs: 20,
         batch_size: 64,
-        optimizer: Optimizer::Sgd { lr: 0.01, momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 0.0 },
+        optimizer: Optimizer::Sgd(Sgd { lr: 0.01, momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 0.0 }),
         schedule: Schedule::Constant,
         warmup: None,
         regularization: Regularization { l1: 0.0, l2: 0.0, on: Kernels::All, dropout: 0.0 },

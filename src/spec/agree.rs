@@ -4,6 +4,7 @@ use super::check::FLOAT32_MAX;
 use super::config::{Config, Optimizer, Schedule};
 use super::error::Result;
 use super::fields::Fields;
+use crate::optimizers::{Adam, Adamw};
 
 /// Refuses keys that are right by themselves and wrong together.
 pub fn agree(config: &Config, fields: &Fields) -> Result<()> {
@@ -19,7 +20,7 @@ pub fn agree(config: &Config, fields: &Fields) -> Result<()> {
             return Err(fields.blame("schedule", problem));
         }
     }
-    if let Optimizer::Adam { betas, .. } | Optimizer::Adamw { betas, .. } = config.optimizer {
+    if let Optimizer::Adam(Adam { betas, .. }) | Optimizer::Adamw(Adamw(Adam { betas, .. })) = config.optimizer {
         let first = highest_rate(config) / (1.0 - betas[0]);
         if first > FLOAT32_MAX {
             let problem = format!(
@@ -52,7 +53,7 @@ pub fn agree(config: &Config, fields: &Fields) -> Result<()> {
 
 /// The highest rate that an epoch has.
 fn highest_rate(config: &Config) -> f64 {
-    let own = config.optimizer.lr();
+    let own = config.optimizer.rule().common().lr;
     match &config.schedule {
         Schedule::Staged { stages } => stages.iter().map(|stage| stage.lr).fold(0.0, f64::max),
         Schedule::Cosine { min_lr } => own.max(*min_lr),

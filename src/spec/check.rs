@@ -10,6 +10,7 @@ use super::config::*;
 use super::error::Result;
 use super::fields::{Fields, Slot};
 use super::yaml::Node;
+use crate::optimizers::{Adagrad, Adam, Adamw, Rmsprop, Sgd};
 
 const MAX_EPOCHS: i64 = 10_000;
 const MAX_WIDTH: i64 = 4096;
@@ -228,35 +229,35 @@ fn optimizer(slot: Slot) -> Result<Optimizer> {
     let (name, mut fields) = slot.named()?;
     let optimizer = match name.text()? {
         "sgd" => sgd(&mut fields)?,
-        "adam" => Optimizer::Adam {
+        "adam" => Optimizer::Adam(Adam {
             lr: fields.number("lr", 0.001, RATE)?,
             betas: betas(&mut fields)?,
             eps: fields.number("eps", 1e-8, AMOUNT)?,
             weight_decay: fields.number("weight_decay", 0.0, AMOUNT)?,
             amsgrad: fields.flag("amsgrad")?,
-        },
-        "adamw" => Optimizer::Adamw {
+        }),
+        "adamw" => Optimizer::Adamw(Adamw(Adam {
             lr: fields.number("lr", 0.001, RATE)?,
             betas: betas(&mut fields)?,
             eps: fields.number("eps", 1e-8, AMOUNT)?,
             weight_decay: fields.number("weight_decay", 0.01, AMOUNT)?,
             amsgrad: fields.flag("amsgrad")?,
-        },
-        "rmsprop" => Optimizer::Rmsprop {
+        })),
+        "rmsprop" => Optimizer::Rmsprop(Rmsprop {
             lr: fields.number("lr", 0.01, RATE)?,
             alpha: fields.number("alpha", 0.99, BELOW_ONE)?,
             eps: fields.number("eps", 1e-8, AMOUNT)?,
             weight_decay: fields.number("weight_decay", 0.0, AMOUNT)?,
             momentum: fields.number("momentum", 0.0, BELOW_ONE)?,
             centered: fields.flag("centered")?,
-        },
-        "adagrad" => Optimizer::Adagrad {
+        }),
+        "adagrad" => Optimizer::Adagrad(Adagrad {
             lr: fields.number("lr", 0.01, RATE)?,
             lr_decay: fields.number("lr_decay", 0.0, AMOUNT)?,
             weight_decay: fields.number("weight_decay", 0.0, AMOUNT)?,
             initial_accumulator_value: fields.number("initial_accumulator_value", 0.0, AMOUNT)?,
             eps: fields.number("eps", 1e-10, AMOUNT)?,
-        },
+        }),
         other => return Err(name.no_such(other, OPTIMIZERS.into_iter())),
     };
     fields.finish()?;
@@ -275,7 +276,7 @@ fn sgd(fields: &mut Fields) -> Result<Optimizer> {
     if momentum == 0.0 && dampening != 0.0 {
         return Err(fields.blame("dampening", "does nothing without momentum"));
     }
-    Ok(Optimizer::Sgd { lr, momentum, dampening, nesterov, weight_decay })
+    Ok(Optimizer::Sgd(Sgd { lr, momentum, dampening, nesterov, weight_decay }))
 }
 
 fn betas(fields: &mut Fields) -> Result<[f64; 2]> {

@@ -9,6 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::optimizers::Optimizer;
+
 /// Everything that decides a trial's numbers but its seed, the device and the thread count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
@@ -243,36 +245,6 @@ pub enum Init {
     Orthogonal,
     /// Keras' default: `xavier_uniform_` kernels and zero biases.
     Keras,
-}
-
-/// `torch.optim`'s optimizers with their options and defaults; `weight_decay` is PyTorch's own. No number is larger than
-/// float32's largest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-pub enum Optimizer {
-    /// Defaults: lr 0.001, all else 0; Nesterov needs momentum > 0 and dampening 0.
-    Sgd { lr: f64, momentum: f64, dampening: f64, nesterov: bool, weight_decay: f64 },
-    /// Defaults: lr 0.001, betas [0.9, 0.999], eps 1e-8, weight_decay 0.
-    Adam { lr: f64, betas: [f64; 2], eps: f64, weight_decay: f64, amsgrad: bool },
-    /// Defaults: as Adam, weight_decay 0.01.
-    Adamw { lr: f64, betas: [f64; 2], eps: f64, weight_decay: f64, amsgrad: bool },
-    /// Defaults: lr 0.01, alpha 0.99, eps 1e-8, the rest 0.
-    Rmsprop { lr: f64, alpha: f64, eps: f64, weight_decay: f64, momentum: f64, centered: bool },
-    /// Defaults: lr 0.01, eps 1e-10, the rest 0.
-    Adagrad { lr: f64, lr_decay: f64, weight_decay: f64, initial_accumulator_value: f64, eps: f64 },
-}
-
-impl Optimizer {
-    /// The rate as configured, which a schedule moves.
-    pub fn lr(&self) -> f64 {
-        match *self {
-            Optimizer::Sgd { lr, .. }
-            | Optimizer::Adam { lr, .. }
-            | Optimizer::Adamw { lr, .. }
-            | Optimizer::Rmsprop { lr, .. }
-            | Optimizer::Adagrad { lr, .. } => lr,
-        }
-    }
 }
 
 /// How the learning rate moves, as `torch.optim.lr_scheduler` computes it (the chained form, in float64).

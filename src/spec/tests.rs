@@ -1,5 +1,6 @@
 //! What a file means, and what every bad one is told.
 
+use crate::optimizers::{Adam, Sgd};
 use std::time::Duration;
 
 use super::config::*;
@@ -63,7 +64,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!((config.epochs, config.batch_size, config.init), (20, 64, Init::Pytorch));
     assert_eq!(config.model, Model::Lenet5 { channels: vec![6, 16], dense: vec![120, 84] });
     assert_eq!((config.clip, config.warmup, config.schedule), (Clip::None, None, Schedule::Constant));
-    let sgd = Optimizer::Sgd { lr: 0.01, momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
+    let sgd = Optimizer::Sgd(Sgd { lr: 0.01, momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 });
     assert_eq!(config.optimizer, sgd);
     assert_eq!(with("").targets, [0.4, 0.5, 0.6]);
 }
@@ -435,7 +436,7 @@ fn dotted_keys_change_one_field_and_objects_replace_all() {
         "    axes:\n      optimizer.lr: [0.1]\n      regularization: [{l1: 0.2}]\n      augment.flip: [true]\n      data.train: [100]\n      model.dense: [[120]]\n",
     ));
     let variants = &experiment.blocks[0].variants;
-    let sgd = |lr| Optimizer::Sgd { lr, momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
+    let sgd = |lr| Optimizer::Sgd(Sgd { lr, momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 0.0 });
     assert_eq!(variants[0].config.optimizer, sgd(0.01));
     assert_eq!(variants[1].config.optimizer, sgd(0.1));
     assert_eq!(variants[2].config.regularization, Regularization { l1: 0.2, l2: 0.0, on: Kernels::All, dropout: 0.0 });
@@ -452,7 +453,7 @@ fn a_short_form_takes_fields() {
     let base = set(&["optimizer=adam", "optimizer.lr=0.5", "augment.crop=4", "clip.value=2"]).unwrap().base;
     assert_eq!(
         base.optimizer,
-        Optimizer::Adam { lr: 0.5, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, amsgrad: false }
+        Optimizer::Adam(Adam { lr: 0.5, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, amsgrad: false })
     );
     assert_eq!((base.augment.crop, base.clip), (4, Clip::Value(2.0)));
 }

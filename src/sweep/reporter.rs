@@ -13,7 +13,7 @@ use super::message::{Event, Progress};
 use super::start::Start;
 use crate::record::Epoch;
 use crate::store::Claim;
-use crate::train::trial::{Observer, Step};
+use crate::train::{Observer, Step};
 
 /// A checkpoint at least this often where epochs are longer.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);

@@ -16,18 +16,17 @@ use super::pool;
 use super::reporter::Reporter;
 use crate::data::batches::Resident;
 use crate::data::shared::{self, Ticket};
-use crate::engine::device;
+use crate::engine::{device, fit_together};
 use crate::host::resource_usage;
 use crate::host::start_thread;
 use crate::record::{Epoch, Outcome, Status, total};
-use crate::spec::config::{Config, DatasetName, Mode};
+use crate::spec::config::{Config, DatasetName};
 use crate::store::files::is_refused;
 use crate::store::manifest::Manifest;
 use crate::store::{Identity, Kept, Store};
 use crate::train::checkpoint;
-use crate::train::pack;
 use crate::train::pack_size::best_size;
-use crate::train::trial::{self, Ended, Observer, Sets};
+use crate::train::{self, Ended, Observer, Sets};
 use crate::{host, native, networks};
 
 /// How a worker is set up, for all its trials.
@@ -146,16 +145,8 @@ impl Worker {
         let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.of].config).collect();
         let resume: Option<Vec<Vec<u8>>> = taken.iter_mut().map(|taken| taken.start.resume.take()).collect();
         let seed = job.trials[0].seed;
-        match configs[..] {
-            [config] if config.mode == Mode::Exact => {
-                let resume = resume.as_ref().map(|checkpoints| checkpoints[0].as_slice());
-                Ok(vec![trial::run(config, seed, sets, self.device, resume, &mut taken[0])?])
-            }
-            _ => {
-                let mut observers: Vec<&mut dyn Observer> = taken.iter_mut().map(|taken| taken as _).collect();
-                pack::run(&configs, seed, sets, self.device, resume.as_deref(), &mut observers)
-            }
-        }
+        let mut observers: Vec<&mut dyn Observer> = taken.iter_mut().map(|taken| taken as _).collect();
+        train::run(&configs, seed, sets, self.device, resume.as_deref(), &mut observers)
     }
 
     fn load(&self, name: DatasetName, images: &mut Option<(DatasetName, Sets)>) -> Result<()> {
@@ -229,8 +220,7 @@ struct Size {
 
 impl Sizes {
     fn find(&mut self, configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<usize> {
-        let known =
-            self.0.iter().find(|size| size.offered >= configs.len() && pack::fit_together(&size.of, configs[0]));
+        let known = self.0.iter().find(|size| size.offered >= configs.len() && fit_together(&size.of, configs[0]));
         if let Some(size) = known {
             return Ok(size.best.min(configs.len()));
         }

@@ -1,9 +1,9 @@
-//! Loss, accuracy and confusion matrix of a network on a set of images, in evaluation mode.
+//! Loss, accuracy and confusion matrix of networks on a set of images, in evaluation mode.
 
 use tch::{Device, IndexOp, Reduction, Tensor};
 
 use crate::data::batches::{Resident, Scaling};
-use crate::engine::{Network, PackedNetwork};
+use crate::engine::{IGNORE_INDEX, Network};
 use crate::native::no_grad;
 use crate::record::CLASSES;
 use crate::record::{Confusion, SplitScore};
@@ -11,63 +11,37 @@ use crate::record::{Confusion, SplitScore};
 /// Images a forward pass when no gradients are needed; divides 5,000 and 10,000.
 const EVALUATION_BATCH: i64 = 500;
 
-/// PyTorch's `ignore_index` default, which no label equals.
-pub const IGNORE_INDEX: i64 = -100;
-
-/// The images at `index` (i64) in that order. The loss is the mean over images of the plain cross-entropy, summed in
-/// float64 over batches of [`EVALUATION_BATCH`]; `after_batch` sees the logits [N, 10] of each.
+/// The scores of K networks on the images at `index` (i64) in that order, and their logits [K, N, 10], which `forward` gives for
+/// images [N, 3, 32, 32]. The loss is the mean over images of the plain cross-entropy, summed in float64 over batches;
+/// `after_batch` is called after each.
 pub fn evaluate(
-    network: &Network,
+    forward: &dyn Fn(&Tensor) -> Tensor,
+    members: usize,
     set: &Resident,
     scaling: &Scaling,
     index: &Tensor,
-    after_batch: &mut dyn FnMut(&Tensor),
-) -> (SplitScore, Confusion) {
-    let mut tally = Tally::default();
-    let forward = |images: &Tensor| network.forward(images, false);
-    for_each_batch(forward, EVALUATION_BATCH, set, scaling, index, |labels, logits| {
-        tally.add(labels, logits);
-        after_batch(logits);
-    });
-    tally.score()
-}
-
-/// [`evaluate`] for each member of a pack, with logits [K, N, 10].
-pub fn evaluate_members(
-    network: &PackedNetwork,
-    set: &Resident,
-    scaling: &Scaling,
-    index: &Tensor,
-    after_batch: &mut dyn FnMut(&Tensor),
-) -> Vec<(SplitScore, Confusion)> {
-    let mut tallies: Vec<Tally> = vec![];
-    let forward = |images: &Tensor| network.forward(images, false);
-    // On the CPU as much at a time as of one network: larger tensors do not stay in its caches.
-    let share = if set.images.device() == Device::Cpu { network.members() } else { 1 };
-    let batch = EVALUATION_BATCH / share;
-    for_each_batch(forward, batch, set, scaling, index, |labels, logits| {
-        tallies.resize_with(logits.size()[0] as usize, Tally::default);
-        (0..).zip(&mut tallies).for_each(|(member, tally)| tally.add(labels, &logits.get(member)));
-        after_batch(logits);
-    });
-    tallies.iter().map(Tally::score).collect()
-}
-
-/// Calls `see` with the labels and `forward`'s logits of each `batch` of the images at `index`.
-fn for_each_batch(
-    forward: impl Fn(&Tensor) -> Tensor,
-    batch: i64,
-    set: &Resident,
-    scaling: &Scaling,
-    index: &Tensor,
-    mut see: impl FnMut(&Tensor, &Tensor),
-) {
+    after_batch: &mut dyn FnMut(),
+) -> (Vec<(SplitScore, Confusion)>, Tensor) {
+    let mut tallies: Vec<Tally> = (0..members).map(|_| Tally::default()).collect();
+    // On a CPU as much at a time as of one network: larger tensors do not stay in its caches.
+    let share = if set.images.device() == Device::Cpu { members as i64 } else { 1 };
+    let mut all = vec![];
     no_grad(|| {
-        for batch in index.split(batch, 0) {
+        for batch in index.split(EVALUATION_BATCH / share, 0) {
             let (images, labels) = set.select(&batch);
-            see(&labels, &forward(&scaling.apply(&images)));
+            let logits = forward(&scaling.apply(&images));
+            (0..).zip(&mut tallies).for_each(|(member, tally)| tally.add(&labels, &logits.get(member)));
+            all.push(logits);
+            after_batch();
         }
     });
+    (tallies.iter().map(Tally::score).collect(), Tensor::cat(&all, 1))
+}
+
+/// [`evaluate`] of one network.
+pub fn evaluate_one(network: &Network, set: &Resident, scaling: &Scaling, index: &Tensor) -> (SplitScore, Confusion) {
+    let forward = |images: &Tensor| network.forward(images, false).unsqueeze(0);
+    evaluate(&forward, 1, set, scaling, index, &mut || {}).0.remove(0)
 }
 
 /// What batches of one network add up to.

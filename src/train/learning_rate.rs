@@ -39,7 +39,7 @@ pub struct Position {
 impl LearningRate {
     /// `steps_per_epoch` counts the last, smaller batch.
     pub fn new(config: &Config, steps_per_epoch: usize) -> LearningRate {
-        let base = config.optimizer.lr();
+        let base = config.optimizer.rule().common().lr;
         let position = Position { lr: base, epoch: 0, step: 0, best: None, bad_epochs: 0 };
         let total_steps = config.epochs * steps_per_epoch;
         let (schedule, warmup, epochs) = (config.schedule.clone(), config.warmup, config.epochs);

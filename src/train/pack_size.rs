@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tch::Device;
 
-use super::pack::Pack;
-use super::trial::Sets;
+use super::Sets;
+use super::group::Group;
 use crate::engine::WARM_UP;
 use crate::spec::config::Config;
 
@@ -51,15 +51,15 @@ pub fn best_size(configs: &[&Config], seed: u64, sets: &Sets, device: Device) ->
 
 /// Of one training step: the quickest seen, for other work on the machine only ever adds.
 fn seconds_per_trial(configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<f64> {
-    let mut pack = Pack::new(configs, seed, sets, device)?;
-    let images = pack.first_batch();
+    let mut group = Group::new(configs, seed, sets, device)?;
+    let images = group.first_batch();
     // On a GPU what counts is the step that is replayed, after those that choose kernels and the one that is recorded.
     let untimed = if device == Device::Cpu { 0 } else { WARM_UP + 1 };
-    (0..untimed).for_each(|_| pack.train_on(&images));
+    (0..untimed).for_each(|_| group.train_on(&images));
     let (start, mut steps, mut quickest) = (Instant::now(), 0, f64::INFINITY);
     while steps == 0 || start.elapsed() < AT_LEAST || (steps < STEPS && start.elapsed() < AT_MOST) {
         let step = Instant::now();
-        pack.train_on(&images);
+        group.train_on(&images);
         quickest = quickest.min(step.elapsed().as_secs_f64());
         steps += 1;
     }

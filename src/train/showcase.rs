@@ -2,15 +2,15 @@
 
 use tch::{Kind, Tensor};
 
-use crate::engine::Network;
+use crate::engine::State;
 use crate::record::{Filters, Mistake, Showcase};
 
 /// Fills a sheet of 5 × 5.
 const MISTAKES: usize = 25;
 
-/// Of `network`, whose answers to the images with these labels (int64 [N]) are `logits` [N, 10].
-pub fn showcase(network: &Network, labels: &Tensor, logits: &Tensor) -> Showcase {
-    Showcase { mistakes: surest_mistakes(labels, logits), filters: first_filters(network) }
+/// Of the network with this state dict, whose answers to the images with these labels (int64 [N]) are `logits` [N, 10].
+pub fn showcase(state: &State, labels: &Tensor, logits: &Tensor) -> Showcase {
+    Showcase { mistakes: surest_mistakes(labels, logits), filters: first_filters(state) }
 }
 
 /// Those with the highest probability of the wrong class, highest first, ties in the order of the images.
@@ -36,8 +36,8 @@ fn surest_mistakes(labels: &Tensor, logits: &Tensor) -> Vec<Mistake> {
 }
 
 /// Every network's state begins with the kernels of its first convolution.
-fn first_filters(network: &Network) -> Filters {
-    let (_, kernels) = network.state().into_iter().next().expect("a network has weights");
+fn first_filters(state: &State) -> Filters {
+    let (_, kernels) = state.first().expect("a network has weights");
     let shape = kernels.size().iter().map(|&side| side as usize).collect();
     // The copy is contiguous: `fast` keeps kernels channels last.
     let values = kernels.detach().contiguous().view([-1]);
@@ -47,15 +47,15 @@ fn first_filters(network: &Network) -> Filters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::trial::declared;
+    use crate::engine::Network;
     use tch::Device;
 
     #[test]
     fn overflowing_logits_are_no_mistakes() {
-        let network = declared(&crate::spec::defaults("lenet5").unwrap());
+        let state = Network::new(&crate::spec::defaults("lenet5").unwrap()).state();
         let logits = Tensor::full([4, 10], f64::NAN, (Kind::Float, Device::Cpu));
         let _ = logits.get(3).fill_(0.0).narrow(0, 2, 1).fill_(5.0);
-        let showcase = showcase(&network, &Tensor::from_slice(&[0_i64, 1, 2, 3]), &logits);
+        let showcase = showcase(&state, &Tensor::from_slice(&[0_i64, 1, 2, 3]), &logits);
         assert_eq!(
             showcase.mistakes.iter().map(|mistake| (mistake.image, mistake.predicted)).collect::<Vec<_>>(),
             [(3, 2)]

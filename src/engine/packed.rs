@@ -1,0 +1,137 @@
+//! Trials of one seed computed together: their networks are one [`PackedNetwork`]. A trial alone is a pack of one.
+
+use anyhow::Result;
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::clip::clip;
+use super::cuda_graph::Recorder;
+use super::packed_memory::PackedMemory;
+use super::penalties::Penalties;
+use super::{Arithmetic, Batch, IGNORE_INDEX, Measured, Network, PackedNetwork, State, untrained};
+use crate::native::{self, no_grad};
+use crate::optimizers::Optimizer;
+use crate::spec::config::{Activation, Clip, Config, Init, Mode, Regularization};
+
+pub struct Packed {
+    /// The first member's: what all have in common is read from it.
+    config: Config,
+    optimizers: Vec<Optimizer>,
+    network: PackedNetwork,
+    memory: PackedMemory,
+    penalties: Option<Penalties>,
+    recorder: Recorder,
+}
+
+impl Packed {
+    pub fn new(configs: &[&Config], seed: u64, device: Device) -> Packed {
+        let config = configs[0].clone();
+        if device != Device::Cpu {
+            native::make_gpu_quick(config.mode == Mode::FastTf32);
+        }
+        let networks: Vec<Network> = configs.iter().map(|config| untrained(config, seed)).collect();
+        // The order of images is the one that follows PyTorch's own starting weights, whatever the members' are.
+        untrained(&Config { init: Init::Pytorch, ..config.clone() }, seed);
+        let network = PackedNetwork::new(&networks.iter().collect::<Vec<_>>(), device);
+        let rules: Vec<Regularization> = configs.iter().map(|config| config.regularization).collect();
+        let optimizers: Vec<Optimizer> = configs.iter().map(|config| config.optimizer).collect();
+        let (memory, penalties) =
+            (PackedMemory::new(&optimizers, &network.parameters()), Penalties::new(&rules, &network));
+        Packed { config, optimizers, network, memory, penalties, recorder: Recorder::default() }
+    }
+
+    /// The tensor operations of a step: always the same ones for as many images, from the second step on. float32 [K, 3]:
+    /// each member's loss, penalty and count of right answers, before the step.
+    fn compute(&self, images: &Tensor, labels: &Tensor) -> Tensor {
+        let logits = self.forward(images);
+        let (members, count) = (self.network.members(), labels.size()[0]);
+        let repeated = labels.repeat([members]);
+        let smoothing = self.config.label_smoothing;
+        let flat = logits.reshape([members * count, -1]);
+        let losses = flat.cross_entropy_loss::<Tensor>(&repeated, None, Reduction::None, IGNORE_INDEX, smoothing);
+        let losses = losses.view([members, count]).mean_dim(1, false, Kind::Float);
+        let mut gradient = self.network.gradient(&losses.sum(Kind::Float));
+        let parameters = self.network.parameters();
+        let penalties = self.penalties.as_ref().map(|penalties| penalties.add(&gradient, &parameters));
+        // One with a limit is alone, so the norm is its own.
+        clip(std::slice::from_mut(&mut gradient), self.config.clip);
+        self.memory.end_step(&parameters, &gradient);
+        self.network.refresh();
+
+        // No batch has so many images that float32 could not count them.
+        let correct = logits.argmax(2, false).eq_tensor(labels).sum_dim_intlist(1, false, Kind::Float);
+        let losses = losses.detach();
+        Tensor::stack(&[&losses, &penalties.unwrap_or_else(|| losses.zeros_like()), &correct], 1)
+    }
+
+    /// float32 [K, N, 10], with gradients.
+    fn forward(&self, images: &Tensor) -> Tensor {
+        let forward = || self.network.forward(images, true);
+        match self.config.mode {
+            Mode::FastBf16 => native::in_bfloat16(images.device(), forward).to_kind(Kind::Float),
+            _ => forward(),
+        }
+    }
+}
+
+impl Arithmetic for Packed {
+    fn step(&mut self, batch: &Batch, rates: &[f64]) -> Vec<Measured> {
+        self.memory.begin_step(rates);
+        let mut recorder = std::mem::take(&mut self.recorder);
+        let output = recorder.run(batch.device, &batch.input, |input| {
+            let (images, labels) = (batch.images)(input);
+            self.compute(&images, &labels)
+        });
+        self.recorder = recorder;
+        let rows = Vec::<Vec<f32>>::try_from(output).expect("float32 [K, 3]");
+        let measured = |row: Vec<f32>| Measured { loss: row[0], penalty: row[1], correct: row[2] as i64 };
+        rows.into_iter().map(measured).collect()
+    }
+
+    fn logits(&self, images: &Tensor) -> Tensor {
+        no_grad(|| self.network.forward(images, false))
+    }
+
+    fn state(&self, member: usize) -> State {
+        self.network.state(member as i64)
+    }
+
+    fn write(&mut self, member: usize, state: &State) -> Result<()> {
+        self.network.write(member as i64, state)
+    }
+
+    fn refresh(&mut self) {
+        self.network.refresh();
+    }
+
+    fn memory(&self, member: usize) -> (u64, State) {
+        (self.memory.steps(), self.memory.state(member as i64))
+    }
+
+    fn remember(&mut self, member: usize, steps: u64, state: &State) -> Result<()> {
+        self.memory.restore(member as i64, steps, state)
+    }
+
+    fn restart(&mut self) {
+        self.memory = PackedMemory::new(&self.optimizers, &self.network.parameters());
+        self.recorder = Recorder::default();
+    }
+}
+
+/// Whether two configurations can be computed together with one seed: what is left of both is the same once everything that
+/// each member has of its own is taken out.
+pub fn fit_together(left: &Config, right: &Config) -> bool {
+    shared(left).is_some_and(|left| Some(left) == shared(right))
+}
+
+/// `config` without what members may differ in; none where it must be computed alone.
+fn shared(config: &Config) -> Option<Config> {
+    let mut config = config.clone();
+    config.init = Init::Pytorch;
+    if let Activation::LeakyRelu { slope } = &mut config.activation {
+        *slope = 0.0;
+    }
+    let rule = &mut config.regularization;
+    (rule.l1, rule.l2, rule.dropout) = (0.0, 0.0, 0.0);
+    config.optimizer = config.optimizer.shared();
+    (config.clip == Clip::None).then_some(config)
+}

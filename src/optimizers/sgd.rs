@@ -1,0 +1,63 @@
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::{Common, Members, Rule};
+use crate::native::{add_product, add_scaled};
+
+/// `torch.optim.sgd._single_tensor_sgd`. Sutskever et al. 2013 for Nesterov's form, which needs momentum > 0 and dampening 0.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sgd {
+    pub lr: f64,
+    pub momentum: f64,
+    pub dampening: f64,
+    pub nesterov: bool,
+    pub weight_decay: f64,
+}
+
+impl Rule for Sgd {
+    fn common(&self) -> Common {
+        Common { lr: self.lr, momentum: self.momentum, weight_decay: self.weight_decay }
+    }
+
+    fn memory(&self) -> &'static [&'static str] {
+        if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
+    }
+
+    /// A momentum of 0 has no dampening, whatever it is set to.
+    fn shared(&self) -> Sgd {
+        let momentum = if self.dampening == 0.0 { 0.0 } else { self.momentum };
+        Sgd { lr: 0.0, weight_decay: 0.0, momentum, ..*self }
+    }
+
+    fn exact(&self, parameter: &mut Tensor, mut gradient: Tensor, memory: &mut [Tensor], lr: f64, step: u64) {
+        if let [buffer] = memory {
+            if step == 1 {
+                buffer.copy_(&gradient);
+            } else {
+                let _ = buffer.g_mul_scalar_(self.momentum);
+                add_scaled(buffer, &gradient, 1.0 - self.dampening);
+            }
+            if self.nesterov {
+                gradient = gradient.copy();
+                add_scaled(&mut gradient, buffer, self.momentum);
+            } else {
+                gradient = buffer.shallow_clone();
+            }
+        }
+        add_scaled(parameter, &gradient, -lr);
+    }
+
+    fn packed(&self, parameters: &mut Tensor, mut gradient: Tensor, memory: &mut [Tensor], members: &Members) {
+        if let [buffer] = memory {
+            if members.is_first_step {
+                buffer.copy_(&gradient);
+            } else {
+                let _ = buffer.g_mul_(members.momentum);
+                add_scaled(buffer, &gradient, 1.0 - self.dampening);
+            }
+            gradient =
+                if self.nesterov { gradient + &*buffer * members.momentum } else { buffer.shallow_clone() };
+        }
+        add_product(parameters, &gradient, members.rate, -1.0);
+    }
+}

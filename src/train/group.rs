@@ -1,0 +1,334 @@
+//! The one loop over the epochs of K trials, the members of a group.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use tch::{Device, Tensor};
+
+use super::course::{Course, Partial, Restored};
+use super::evaluate::evaluate;
+use super::evidence::{evidence, predictions};
+use super::showcase::showcase;
+use super::{Ended, Observer, Sets, Step};
+use crate::data::augment::{augment, draw};
+use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
+use crate::engine::{self, Arithmetic, Batch, Measured, State, copied};
+use crate::native;
+use crate::record::{Confusion, Scores, SplitScore};
+use crate::spec::config::{Config, Mode};
+
+pub(super) struct Group<'a> {
+    /// What all members have in common is read from the first one's.
+    config: &'a Config,
+    sets: &'a Sets,
+    split: Split,
+    scaling: Scaling,
+    arithmetic: Box<dyn Arithmetic>,
+    members: Vec<Member<'a>>,
+}
+
+/// One trial.
+struct Member<'a> {
+    course: Course<'a>,
+    /// Why it diverged. It may still be computed, as a part of every operation, but nothing of it counts any more.
+    diverged: Option<String>,
+    /// Its last checkpoint is stored; it is computed on like a diverged one.
+    closed: bool,
+    /// The weights after its last epoch, once it has finished: those in the network are computed on.
+    last_state: State,
+}
+
+impl Member<'_> {
+    fn is_running(&self) -> bool {
+        self.diverged.is_none() && !self.course.finished()
+    }
+
+    /// How it ended, if it has not diverged. `logits` are of the test images with these `labels`.
+    fn done(mut self, scores: Scores, labels: &Tensor, logits: &Tensor) -> Ended {
+        let best = std::mem::take(&mut self.course.best_state);
+        let (showcase, predictions) = (showcase(&best, labels, logits), predictions(logits));
+        Ended::Done { scores: Box::new(scores), showcase, predictions, best, history: self.course.into_history() }
+    }
+}
+
+#[derive(PartialEq)]
+enum Flow {
+    Continue,
+    Stop,
+}
+
+impl<'a> Group<'a> {
+    pub fn new(configs: &[&'a Config], seed: u64, sets: &'a Sets, device: Device) -> Result<Group<'a>> {
+        let config = configs[0];
+        let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
+        let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
+        let arithmetic = engine::start(configs, seed, device);
+        let steps = (split.train.size()[0] as usize).div_ceil(config.batch_size);
+        let member = |&config| Member {
+            course: Course::new(config, seed, steps, device),
+            diverged: None,
+            closed: false,
+            last_state: vec![],
+        };
+        let members = configs.iter().map(member).collect();
+        Ok(Group { config, sets, split, scaling, arithmetic, members })
+    }
+
+    /// From where the members are to how each of them ends.
+    pub fn train(mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<Ended>> {
+        while self.is_running() {
+            if self.epoch(observers)? == Flow::Stop {
+                return Ok(self.members.iter().map(|_| Ended::Interrupted).collect());
+            }
+        }
+        self.end(observers)
+    }
+
+    fn is_running(&self) -> bool {
+        self.members.iter().any(Member::is_running)
+    }
+
+    /// One epoch or the rest of one, with its validation.
+    fn epoch(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Flow> {
+        let mut clock = Instant::now();
+        let mut partials = self.partials();
+        let (order_seed, done) = (partials[0].order_seed, partials[0].batches);
+        let count = self.split.train.size()[0];
+        let order = self.split.train.index_select(0, &native::randperm(order_seed, count));
+        let batches = order.split(self.config.batch_size as i64, 0);
+        for (batch, index) in batches.iter().enumerate().skip(done) {
+            let rates = self.rates();
+            let measured = self.step(index, &rates);
+            self.book_step(
+                &mut partials,
+                &measured,
+                &rates,
+                [batch + 1, batches.len(), index.size()[0] as usize],
+                observers,
+            );
+            if !self.is_running() {
+                return Ok(Flow::Continue);
+            }
+            if batch + 1 < batches.len() && self.wants_checkpoint(observers) {
+                book(&mut partials, &mut clock, Partial::train);
+                self.store(Some(&partials), observers)?;
+                if observers.iter().any(|observer| observer.wants_stop()) {
+                    return Ok(Flow::Stop);
+                }
+                book(&mut partials, &mut clock, Partial::pause);
+            }
+        }
+        book(&mut partials, &mut clock, Partial::train);
+        self.close_epoch(&partials, clock, observers)
+    }
+
+    /// Each member's epoch under way; all have the same order of images.
+    fn partials(&mut self) -> Vec<Partial> {
+        let stored = self.members.iter_mut().map(|member| member.course.partial.take());
+        if let Some(partials) = stored.collect::<Option<Vec<_>>>() {
+            return partials;
+        }
+        let first = Partial::new(0.0);
+        self.rates().into_iter().map(|lr| first.at(lr)).collect()
+    }
+
+    /// The learning rates of the next step.
+    fn rates(&self) -> Vec<f64> {
+        self.members.iter().map(|member| member.course.rate.position.lr).collect()
+    }
+
+    /// One optimizer step of every member on the images at `index`.
+    fn step(&mut self, index: &Tensor, rates: &[f64]) -> Vec<Measured> {
+        let device = self.sets.train.images.device();
+        let (rule, scaling, images) = (&self.config.augment, &self.scaling, &self.sets.train);
+        // PyTorch draws where the images are; the input of a recorded step comes from outside.
+        let drawn_on = if self.config.mode == Mode::Exact { device } else { index.device() };
+        let drawn = draw(rule, index.size()[0], drawn_on);
+        let prepare = |input: &[Tensor]| {
+            let (images, labels) = images.select(&input[0]);
+            (augment(scaling.apply(&images), rule, &input[1..]), labels)
+        };
+        let input = [index.shallow_clone()].into_iter().chain(drawn).collect();
+        let measured = self.arithmetic.step(&Batch { device, input, images: &prepare }, rates);
+        self.members.iter_mut().for_each(|member| member.course.rate.batch_done());
+        measured
+    }
+
+    /// Adds a step, the `batch`-th of `batches`, to each member's epoch, and tells the observers of those that still run.
+    fn book_step(
+        &mut self,
+        partials: &mut [Partial],
+        measured: &[Measured],
+        rates: &[f64],
+        [batch, batches, images]: [usize; 3],
+        observers: &mut [&mut dyn Observer],
+    ) {
+        for (k, member) in self.members.iter_mut().enumerate() {
+            let Measured { loss, penalty, correct } = measured[k];
+            partials[k].add_batch(images as i64, loss.into(), penalty.into(), correct);
+            if !member.is_running() {
+                continue;
+            }
+            let (step, epoch) = (member.course.rate.position.step, member.course.epoch());
+            observers[k].step(&Step { step, batch, batches, epoch, images, lr: rates[k], loss });
+            if !partials[k].is_finite() {
+                member.diverged = Some(format!("epoch {epoch}, step {step}: the training loss is {loss}"));
+            }
+        }
+    }
+
+    /// Whether any member that is not over is to be stored.
+    fn wants_checkpoint(&self, observers: &mut [&mut dyn Observer]) -> bool {
+        let mut running = self.members.iter().zip(observers).filter(|(member, _)| member.is_running());
+        running.any(|(_, observer)| observer.wants_checkpoint())
+    }
+
+    /// Validates, records and selects, moves the schedules and leaves checkpoints.
+    fn close_epoch(
+        &mut self,
+        partials: &[Partial],
+        clock: Instant,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<Flow> {
+        draw_base_seed();
+        let (scored, _) = self.evaluate(&self.sets.train, &self.split.val, observers);
+        let share = clock.elapsed().as_secs_f64() / self.members.len() as f64;
+        let images = self.split.train.size()[0];
+        let mut afresh = false;
+        for (k, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.is_running()) {
+            let weights = || copied(self.arithmetic.state(k));
+            match member.course.close_epoch(&partials[k], images, scored[k].0, share, weights) {
+                Ok(restart) => afresh |= restart,
+                Err(reason) => member.diverged = Some(reason),
+            }
+            if member.course.finished() {
+                member.last_state = weights();
+            }
+        }
+        if afresh {
+            self.arithmetic.restart();
+        }
+        self.store(None, observers)?;
+        let stop = observers.iter().any(|observer| observer.wants_stop());
+        Ok(if stop && self.is_running() { Flow::Stop } else { Flow::Continue })
+    }
+
+    /// Hands each running member's checkpoint to its observer, and once that of one that has finished.
+    fn store(&mut self, partials: Option<&[Partial]>, observers: &mut [&mut dyn Observer]) -> Result<()> {
+        let stored = |member: &Member| member.diverged.is_none() && !member.closed;
+        for (k, member) in self.members.iter_mut().enumerate().filter(|(_, member)| stored(member)) {
+            member.course.partial = partials.map(|partials| partials[k].clone());
+            let (steps, memory) = self.arithmetic.memory(k);
+            let bytes = member.course.checkpoint(self.arithmetic.state(k), memory, steps)?;
+            observers[k].checkpoint(bytes, member.course.history())?;
+            member.closed = member.course.finished();
+        }
+        Ok(())
+    }
+
+    /// Takes over a checkpoint of each member.
+    pub fn restore(&mut self, checkpoints: &[Vec<u8>]) -> Result<()> {
+        for (k, (member, bytes)) in self.members.iter_mut().zip(checkpoints).enumerate() {
+            let Restored { model, optimizer, optimizer_steps } = member.course.restore(bytes)?;
+            self.arithmetic.write(k, &model)?;
+            self.arithmetic.remember(k, optimizer_steps, &optimizer)?;
+            if member.course.finished() {
+                (member.closed, member.last_state) = (true, model);
+            }
+        }
+        let steps: Vec<usize> = self.members.iter().map(|member| member.course.rate.position.step).collect();
+        ensure!(steps.iter().all(|step| *step == steps[0]), "the members of a pack are at different steps");
+        self.arithmetic.refresh();
+        Ok(())
+    }
+
+    /// How each member ended.
+    fn end(mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<Ended>> {
+        let any_done = self.members.iter().any(|member| member.diverged.is_none());
+        let mut scored = if any_done { self.score(observers)? } else { vec![] }.into_iter();
+        let labels = &self.sets.test.labels;
+        let end = |mut member: Member| match (member.diverged.take(), scored.next()) {
+            (None, Some((scores, logits))) => member.done(scores, labels, &logits),
+            (reason, _) => {
+                Ended::Diverged { reason: reason.unwrap_or_default(), history: member.course.into_history() }
+            }
+        };
+        Ok(self.members.into_iter().map(end).collect())
+    }
+
+    /// The scores of each member's selected weights on every split, and of its last ones on the test images, with the former's
+    /// logits of these. They mean nothing of one that diverged.
+    fn score(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<(Scores, Tensor)>> {
+        let last = self.score_last(observers)?;
+        self.take(|member| &member.course.best_state).context("the selected epoch's weights")?;
+        let (train, _) = self.evaluate(&self.sets.train, &self.split.train, observers);
+        let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observers);
+        let set = &self.sets.test;
+        let (test, logits) = self.evaluate(set, &set.all(), observers);
+        let scores = |(k, member): (usize, &Member)| {
+            let ((test, confusion), logits) = (test[k], logits.get(k as i64));
+            let scores = Scores {
+                best_epoch: member.course.best_epoch(),
+                train: train[k].0,
+                val: val[k].0,
+                test,
+                confusion,
+                last_test: if member.course.selected_last() { Some(test) } else { last.get(k).copied() },
+                evidence: Some(evidence(&set.labels, &logits)),
+            };
+            (scores, logits)
+        };
+        Ok(self.members.iter().enumerate().map(scores).collect())
+    }
+
+    /// What each member's last weights score on the test images; nothing where all have selected them.
+    fn score_last(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<SplitScore>> {
+        let mut done = self.members.iter().filter(|member| member.diverged.is_none());
+        if done.all(|member| member.course.selected_last()) {
+            return Ok(vec![]);
+        }
+        self.take(|member| &member.last_state).context("the last epoch's weights")?;
+        let set = &self.sets.test;
+        let (scored, _) = self.evaluate(set, &set.all(), observers);
+        Ok(scored.into_iter().map(|(test, _)| test).collect())
+    }
+
+    /// Puts weights of each member that has not diverged into the network.
+    fn take(&mut self, weights: impl for<'m> Fn(&'m Member<'a>) -> &'m State) -> Result<()> {
+        for (k, member) in self.members.iter().enumerate().filter(|(_, member)| member.diverged.is_none()) {
+            self.arithmetic.write(k, weights(member))?;
+        }
+        self.arithmetic.refresh();
+        Ok(())
+    }
+
+    /// Each member's score on the images of `set` at `index`, and the logits [K, N, 10].
+    fn evaluate(
+        &self,
+        set: &Resident,
+        index: &Tensor,
+        observers: &mut [&mut dyn Observer],
+    ) -> (Vec<(SplitScore, Confusion)>, Tensor) {
+        let forward = |images: &Tensor| self.arithmetic.logits(images);
+        let after_batch = &mut || observers[0].evaluated_batch();
+        evaluate(&forward, self.members.len(), set, &self.scaling, index, after_batch)
+    }
+
+    /// Places of the images that one training step takes.
+    pub fn first_batch(&self) -> Tensor {
+        self.split.train.narrow(0, 0, self.split.train.size()[0].min(self.config.batch_size as i64))
+    }
+
+    /// One step that nobody records.
+    pub fn train_on(&mut self, index: &Tensor) {
+        let rates = self.rates();
+        self.step(index, &rates);
+    }
+}
+
+/// Books each member's share of the time since the last reading.
+fn book(partials: &mut [Partial], clock: &mut Instant, as_what: fn(&mut Partial, f64)) {
+    let share = clock.elapsed().as_secs_f64() / partials.len() as f64;
+    partials.iter_mut().for_each(|partial| as_what(partial, share));
+    *clock = Instant::now();
+}
