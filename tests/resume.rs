@@ -90,7 +90,7 @@ fn travel(config: &Config, sets: &Sets, stride: usize, mut resume: Option<Vec<u8
     let mut journey = Journey::default();
     loop {
         let mut watch = Watch { journey: &mut journey, steps_left: stride, checkpoint: vec![] };
-        let ended = train::run_one(config, SEED, sets, Device::Cpu, resume.take(), &mut watch).unwrap();
+        let ended = train::run_one(config, SEED, sets, Device::Cpu, resume.clone(), &mut watch).unwrap();
         let checkpoint = watch.checkpoint;
         match ended {
             Ended::Interrupted => {
