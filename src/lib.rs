@@ -15,6 +15,7 @@ pub mod host;
 pub mod inference;
 pub mod native;
 pub mod networks;
+pub mod options;
 pub mod parity;
 pub mod publish;
 pub mod record;

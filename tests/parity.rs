@@ -15,7 +15,6 @@ use anyhow::Result;
 use runner::data::batches::{Resident, Scaling};
 use runner::data::{self, Dataset};
 use runner::engine::{Network, State};
-use runner::networks::layers;
 use runner::parity::cases::{self, Case, Otherwise};
 use runner::parity::compare::same_bits;
 use runner::parity::python::{self, Job};
@@ -288,7 +287,7 @@ fn load(path: &Path) -> Result<State> {
 }
 
 fn forward(config: &Config, state: &State, images: &Tensor) -> Result<Tensor> {
-    let mut network = Network::new(layers(config), config.activation);
+    let mut network = Network::new(config.layers(), config.activation);
     network.load_state(state)?;
     Ok(tch::no_grad(|| network.forward(images, false)))
 }

@@ -8,7 +8,6 @@ use tch::Device;
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
 use crate::engine::{Network, State};
-use crate::networks::{layers, table_of};
 use crate::record::{Outcome, Status};
 use crate::report::tables::status_word;
 use crate::spec::config::{Config, Scale};
@@ -59,7 +58,7 @@ pub fn read(bytes: &[u8], base: Option<Config>) -> Result<(Option<Identity>, Con
                 .context("the file does not say which network it holds; name an experiment with --experiment")?;
             check_stored(&identity.config)?;
             // The network gets its memory before its weights are looked for.
-            let parameters = table_of(&identity.config).parameters();
+            let parameters = identity.config.table().parameters();
             ensure!(
                 F32_BYTES * parameters <= bytes.len() as i64,
                 "the file is too short for its {parameters} parameters"
@@ -68,7 +67,7 @@ pub fn read(bytes: &[u8], base: Option<Config>) -> Result<(Option<Identity>, Con
             (Some(identity), config)
         }
     };
-    let mut network = Network::new(layers(&config), config.activation);
+    let mut network = Network::new(config.layers(), config.activation);
     let state = checkpoint.state()?;
     refuse_prefixes(&state)?;
     network.load_state(&state)?;
@@ -142,7 +141,7 @@ mod tests {
     /// A stored LeNet-5 whose description is `changed`.
     fn stored(changed: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
         let config = defaults("lenet5").unwrap();
-        let state = Network::new(layers(&config), config.activation).state();
+        let state = Network::new(config.layers(), config.activation).state();
         let mut identity = serde_json::to_value(Identity { id: trial_id(&config, 0), seed: 0, config }).unwrap();
         changed(&mut identity);
         checkpoint::encode(&state, &identity).unwrap()
@@ -171,7 +170,7 @@ mod tests {
     #[test]
     fn prefixes_that_wrappers_of_pytorch_leave_are_named() {
         let config = defaults("lenet5").unwrap();
-        let state = Network::new(layers(&config), config.activation).state();
+        let state = Network::new(config.layers(), config.activation).state();
         let read_with = |prefix: &str, from: usize| {
             let renamed = state.iter().enumerate().map(|(at, (name, tensor))| {
                 let prefix = if at < from { "" } else { prefix };

@@ -1,91 +1,118 @@
-//! The five networks, each declared as a list of layers that reads like its description.
+//! The networks: a file that describes each, and a line in the list of them.
 
+mod keras_cnn;
 mod layer;
+mod leaky_cnn;
+mod lenet5;
+mod lenet5_dropout;
+mod network;
+mod resnet;
 
 pub use layer::{Layer, Table, TableRow, Weights, table};
+pub use network::{Network, Pool};
 
-use crate::record::CLASSES;
-use crate::spec::config::{Config, Model, Pool};
-use layer::{act, avg_pool, batch_norm, conv, conv_padded, dense, dropout, flatten, max_pool, shortcut, sum};
+use crate::options::Variant;
+use layer::{avg_pool, max_pool};
+use network::Sizes;
+use serde::{Deserialize, Serialize};
+
+/// Every network there is.
+pub const NETWORKS: &[Network] = &[
+    lenet5::NETWORK,
+    lenet5_dropout::NETWORK,
+    keras_cnn::NETWORK,
+    leaky_cnn::NETWORK,
+    resnet::NETWORK,
+    // One line a network.
+];
+
+/// As the table of keys has them.
+pub const VARIANTS: [Variant; NETWORKS.len()] = {
+    let mut variants = [NETWORKS[0].variant; NETWORKS.len()];
+    let mut index = 0;
+    while index < variants.len() {
+        variants[index] = NETWORKS[index].variant;
+        index += 1;
+    }
+    variants
+};
 
 /// Channels and sides of an image.
 pub const INPUT_SHAPE: [i64; 3] = [3, 32, 32];
 
-/// How a network halves its images' sides.
-type Halve = fn(i64) -> Layer;
-
-/// [N, 3, 32, 32] → logits [N, 10].
-pub fn layers(config: &Config) -> Vec<Layer> {
-    // After every hidden dense layer.
-    let p = config.regularization.dropout;
-    let pool: Halve = match config.pooling() {
-        Pool::Avg => avg_pool,
-        Pool::Max => max_pool,
-    };
-    match &config.model {
-        Model::Lenet5 { channels, dense } | Model::Lenet5Dropout { channels, dense } => lenet(channels, pool, dense, p),
-        Model::KerasCnn { channels, dense } => keras_cnn(channels, pool, dense, p),
-        Model::LeakyCnn { channels, convs_per_block, dense } => leaky_cnn(channels, *convs_per_block, pool, dense, p),
-        Model::Resnet { channels, dense } => resnet(channels, pool, dense, p),
-    }
+/// A network of certain sizes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Model {
+    pub network: &'static Network,
+    sizes: Sizes,
 }
 
-/// The layer table of the network that `config` describes.
-pub fn table_of(config: &Config) -> Table {
-    table(&layers(config), INPUT_SHAPE)
+/// `{"name":"lenet5","channels":[6,16],"dense":[120,84]}`
+#[derive(Serialize, Deserialize)]
+struct Written {
+    name: String,
+    #[serde(flatten)]
+    sizes: Sizes,
 }
 
-/// LeCun et al. 1998, on three colour planes; with max pooling and dropout it is `lenet5_dropout`.
-fn lenet(channels: &[i64], pool: Halve, hidden: &[i64], p: f64) -> Vec<Layer> {
-    let mut layers = vec![];
-    for &out in channels {
-        layers.extend([conv(out, 5), act(), pool(2)]);
-    }
-    with_classifier(layers, hidden, p)
-}
+impl TryFrom<Written> for Model {
+    type Error = String;
 
-/// The convolutional network of the Keras tutorials, with one more convolution.
-fn keras_cnn(channels: &[i64], pool: Halve, hidden: &[i64], p: f64) -> Vec<Layer> {
-    let mut layers = vec![conv(channels[0], 3), act(), pool(2)];
-    for &out in &channels[1..] {
-        layers.extend([conv(out, 3), act()]);
-    }
-    layers.push(pool(2));
-    with_classifier(layers, hidden, p)
-}
-
-fn leaky_cnn(channels: &[i64], convs_per_block: i64, pool: Halve, hidden: &[i64], p: f64) -> Vec<Layer> {
-    let mut layers = vec![];
-    for &out in channels {
-        for _ in 0..convs_per_block {
-            layers.extend([conv_padded(out, 3), act()]);
+    fn try_from(Written { name, mut sizes }: Written) -> Result<Model, String> {
+        let network = NETWORKS.iter().find(|network| network.variant.name == name);
+        let network = network.ok_or_else(|| format!("there is no network `{name}`; valid: {}", names().join(", ")))?;
+        let keys = network.variant.keys;
+        sizes.0.retain(|size, _| keys.iter().any(|key| key.name == size));
+        match keys.iter().find(|key| !sizes.has(key)) {
+            Some(key) => Err(format!("{name}: {} is missing or no {:?}", key.name, key.takes)),
+            None => Ok(Model { network, sizes }),
         }
-        layers.push(pool(2));
     }
-    with_classifier(layers, hidden, p)
 }
 
-/// Five stages, each fed by the stage before and by the pooled input image.
-fn resnet(channels: &[i64], pool: Halve, hidden: &[i64], p: f64) -> Vec<Layer> {
-    const CONVS_PER_STAGE: [usize; 5] = [2, 2, 3, 3, 3];
-    let mut layers = vec![];
-    for (stage, (&out, convs)) in channels.iter().zip(CONVS_PER_STAGE).enumerate() {
-        let main: Vec<Layer> = (0..convs).flat_map(|_| [conv_padded(out, 3), act()]).collect();
-        let from_input = match stage {
-            0 => vec![shortcut(out)],
-            _ => vec![avg_pool(1 << stage), shortcut(out)],
+impl From<Model> for Written {
+    fn from(model: Model) -> Written {
+        Written { name: model.as_str().to_owned(), sizes: model.sizes }
+    }
+}
+
+impl Model {
+    /// As users write it.
+    pub fn as_str(&self) -> &'static str {
+        self.network.variant.name
+    }
+
+    /// [N, 3, 32, 32] → logits [N, 10], with `dropout` after every hidden dense layer.
+    pub fn layers(&self, pool: Pool, dropout: f64) -> Vec<Layer> {
+        let halve = match pool {
+            Pool::Avg => avg_pool,
+            Pool::Max => max_pool,
         };
-        let from_previous = if stage == 0 { vec![] } else { vec![shortcut(out)] };
-        layers.extend([sum(main, from_input, from_previous), batch_norm(), pool(2)]);
+        (self.network.layers)(&self.sizes, halve, dropout)
     }
-    with_classifier(layers, hidden, p)
+
+    /// What holds whatever the pooling and the dropout: its weights.
+    pub fn weights(&self) -> Vec<Weights> {
+        let table = table(&self.layers(self.network.pool, 0.0), INPUT_SHAPE);
+        table.rows.into_iter().map(|row| row.weights).collect()
+    }
+
+    /// The dropout that it has where none is chosen: none without a hidden dense layer to follow.
+    pub fn own_dropout(&self) -> f64 {
+        if self.has_hidden_dense() { self.network.dropout } else { 0.0 }
+    }
+
+    /// Whether there is a dense layer before the one to the classes.
+    pub fn has_hidden_dense(&self) -> bool {
+        self.weights().iter().filter(|weights| matches!(weights, Weights::Dense { .. })).count() > 1
+    }
 }
 
-fn with_classifier(mut layers: Vec<Layer>, hidden: &[i64], p: f64) -> Vec<Layer> {
-    layers.push(flatten());
-    for &width in hidden {
-        layers.extend([dense(width), act(), dropout(p)]);
-    }
-    layers.push(dense(CLASSES as i64));
-    layers
+/// Of every network, as users write them.
+pub fn names() -> Vec<&'static str> {
+    VARIANTS.iter().map(|network| network.name).collect()
 }
+
+#[cfg(test)]
+mod tests;

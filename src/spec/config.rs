@@ -9,6 +9,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::networks::{INPUT_SHAPE, Layer, Table, table};
+pub use crate::networks::{Model, Pool};
+
 /// Everything that decides a trial's numbers but its seed, the device and the thread count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
@@ -39,18 +42,18 @@ pub struct Config {
 impl Config {
     /// Between the convolutions; a resnet's shortcuts always take averages.
     pub fn pooling(&self) -> Pool {
-        self.pool.unwrap_or(self.model.own_pool())
+        self.pool.unwrap_or(self.model.network.pool)
     }
-}
 
-/// How 2×2 pixels become one: their mean or their largest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pool {
-    /// `nn.AvgPool2d(2)`, lenet5's own.
-    Avg,
-    /// `nn.MaxPool2d(2)`, the others'.
-    Max,
+    /// [N, 3, 32, 32] → logits [N, 10].
+    pub fn layers(&self) -> Vec<Layer> {
+        self.model.layers(self.pooling(), self.regularization.dropout)
+    }
+
+    /// The layer table of its network.
+    pub fn table(&self) -> Table {
+        table(&self.layers(), INPUT_SHAPE)
+    }
 }
 
 /// Which arithmetic a trial used; part of its id, because the same trial has other results in another.
@@ -170,39 +173,6 @@ pub enum Select {
     ValLoss,
     /// `{metric: val_accuracy, goal: max}`
     ValAccuracy,
-}
-
-/// One of the five networks with its widths. `dense` lists the hidden dense layers; the last one, to 10 classes, is implied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-pub enum Model {
-    /// One or two channels; default `[6, 16]`, `[120, 84]`.
-    Lenet5 { channels: Vec<i64>, dense: Vec<i64> },
-    /// One or two channels; default `[6, 16]`, `[120, 84]`.
-    Lenet5Dropout { channels: Vec<i64>, dense: Vec<i64> },
-    /// Three channels; default `[32, 64, 128]`, `[128]`.
-    KerasCnn { channels: Vec<i64>, dense: Vec<i64> },
-    /// One to five blocks; default `[32, 64]`, 1, `[128]`.
-    LeakyCnn { channels: Vec<i64>, convs_per_block: i64, dense: Vec<i64> },
-    /// Five stages; default `[64, 128, 256, 512, 512]`, `[1024, 1024, 256]`.
-    Resnet { channels: Vec<i64>, dense: Vec<i64> },
-}
-
-impl Model {
-    /// As users write it.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Model::Lenet5 { .. } => "lenet5",
-            Model::Lenet5Dropout { .. } => "lenet5_dropout",
-            Model::KerasCnn { .. } => "keras_cnn",
-            Model::LeakyCnn { .. } => "leaky_cnn",
-            Model::Resnet { .. } => "resnet",
-        }
-    }
-
-    pub fn own_pool(&self) -> Pool {
-        if matches!(self, Model::Lenet5 { .. }) { Pool::Avg } else { Pool::Max }
-    }
 }
 
 /// The nonlinearity after every convolution and hidden dense layer that has one.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::config::*;
 use super::*;
+use crate::networks;
 
 /// Line 1 to 6 of every experiment below.
 const HEAD: &str = "schema: 1\nname: t\nseeds: [0, 1]\nbase:\n  model: lenet5\n  optimizer: {name: sgd, lr: 0.01}\n";
@@ -28,6 +29,10 @@ fn error_of(text: &str) -> String {
 fn set(options: &[&str]) -> Result<Experiment> {
     let set = options.iter().map(|option| option.to_string()).collect();
     Experiment::parse("x.yaml", HEAD, &Overrides { set, ..Overrides::default() })
+}
+
+fn lenet5(channels: &[i64], dense: &[i64]) -> Model {
+    serde_json::from_value(serde_json::json!({"name": "lenet5", "channels": channels, "dense": dense})).unwrap()
 }
 
 fn labels(block: &Block) -> Vec<&str> {
@@ -61,7 +66,7 @@ fn defaults_are_those_of_the_documentation() {
     );
     assert_eq!(config.activation, Activation::Tanh);
     assert_eq!((config.epochs, config.batch_size, config.init), (20, 64, Init::Pytorch));
-    assert_eq!(config.model, Model::Lenet5 { channels: vec![6, 16], dense: vec![120, 84] });
+    assert_eq!(config.model, lenet5(&[6, 16], &[120, 84]));
     assert_eq!((config.clip, config.warmup, config.schedule), (Clip::None, None, Schedule::Constant));
     let sgd = Optimizer::Sgd { lr: 0.01, momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
     assert_eq!(config.optimizer, sgd);
@@ -441,7 +446,7 @@ fn dotted_keys_change_one_field_and_objects_replace_all() {
     assert_eq!(variants[2].config.regularization, Regularization { l1: 0.2, l2: 0.0, on: Kernels::All, dropout: 0.0 });
     assert!(variants[3].config.augment.flip);
     assert_eq!(variants[4].config.data.train, Some(100));
-    assert_eq!(variants[5].config.model, Model::Lenet5 { channels: vec![6, 16], dense: vec![120] });
+    assert_eq!(variants[5].config.model, lenet5(&[6, 16], &[120]));
     assert_eq!(labels(&experiment.blocks[0])[1..], ["lr=0.1", "l1 0.2", "flip=true", "data.train=100", "dense=[120]"]);
     let values = ["0.01", "{l2: 0.1, dropout: 0.5}", "false", "all", "[120, 84]"];
     assert_eq!(variants[0].values, values);
@@ -600,7 +605,7 @@ fn ids_are_stable() {
 
 #[test]
 fn a_stored_configuration_passes_the_same_checks() {
-    let mut configs: Vec<Config> = MODELS.iter().map(|model| defaults(model).unwrap()).collect();
+    let mut configs: Vec<Config> = networks::names().into_iter().map(|model| defaults(model).unwrap()).collect();
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments")).unwrap() {
         let experiment = Experiment::load(&entry.unwrap().path(), &Overrides::default()).unwrap();
         configs.extend(experiment.trials().into_iter().map(|trial| trial.config));

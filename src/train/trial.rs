@@ -16,7 +16,6 @@ use crate::engine::clip;
 use crate::engine::initialize;
 use crate::engine::{Network, State};
 use crate::native;
-use crate::networks::layers;
 use crate::record::{Confusion, Epoch, Scores, Showcase, SplitScore};
 use crate::spec::config::Config;
 
@@ -106,7 +105,7 @@ pub fn untrained(config: &Config, seed: u64) -> Network {
 
 /// The network of `config` without weights.
 pub fn declared(config: &Config) -> Network {
-    Network::new(layers(config), config.activation)
+    Network::new(config.layers(), config.activation)
 }
 
 enum Flow {
