@@ -1,7 +1,8 @@
 //! The convolutional network of the Keras tutorials, with one more convolution.
 
-use super::layer::{Layer, act, conv};
-use super::network::{Halve, Network, Pool, Sizes, channels, hidden, with_classifier};
+use super::layer::Layer::{self, Act};
+use super::layer::conv;
+use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Network = Network {
@@ -19,12 +20,12 @@ pub const NETWORK: Network = Network {
 
 const SIZES: &[Key] = &[channels(3, 3, "[32, 64, 128]"), hidden("[128]")];
 
-fn layers(sizes: &Sizes, pool: Halve, dropout: f64) -> Vec<Layer> {
-    let channels = sizes.many("channels");
-    let mut layers = vec![conv(channels[0], 3), act(), pool(2)];
+fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
+    let channels = &model.channels;
+    let mut layers = vec![conv(channels[0], 3), Act, pool(2)];
     for &out in &channels[1..] {
-        layers.extend([conv(out, 3), act()]);
+        layers.extend([conv(out, 3), Act]);
     }
     layers.push(pool(2));
-    with_classifier(layers, sizes, dropout)
+    with_classifier(layers, model, dropout)
 }

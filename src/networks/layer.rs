@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Channels and sides of an image.
+pub const INPUT_SHAPE: [i64; 3] = [3, 32, 32];
+
 /// One step of a network. Shapes are without the batch: [C, H, W] before `Flatten`, [F] after it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
@@ -43,34 +46,6 @@ pub fn conv_padded(out: i64, kernel: i64) -> Layer {
 
 pub fn shortcut(out: i64) -> Layer {
     Layer::Conv { out, kernel: 1, padding: 0, shortcut: true }
-}
-
-pub fn act() -> Layer {
-    Layer::Act
-}
-
-pub fn avg_pool(side: i64) -> Layer {
-    Layer::AvgPool(side)
-}
-
-pub fn max_pool(side: i64) -> Layer {
-    Layer::MaxPool(side)
-}
-
-pub fn flatten() -> Layer {
-    Layer::Flatten
-}
-
-pub fn dense(out: i64) -> Layer {
-    Layer::Dense(out)
-}
-
-pub fn dropout(probability: f64) -> Layer {
-    Layer::Dropout(probability)
-}
-
-pub fn batch_norm() -> Layer {
-    Layer::BatchNorm
 }
 
 pub fn sum(main: Vec<Layer>, from_input: Vec<Layer>, from_previous: Vec<Layer>) -> Layer {

@@ -1,7 +1,8 @@
 //! Blocks of padded 3×3 convolutions.
 
-use super::layer::{Layer, act, conv_padded};
-use super::network::{Halve, Network, Pool, Sizes, channels, hidden, with_classifier};
+use super::layer::Layer::{self, Act};
+use super::layer::conv_padded;
+use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
 use crate::options::{Key, Takes, key, variant};
 
 pub const NETWORK: Network = Network {
@@ -21,13 +22,13 @@ const SIZES: &[Key] = &[
     hidden("[128]"),
 ];
 
-fn layers(sizes: &Sizes, pool: Halve, dropout: f64) -> Vec<Layer> {
+fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
     let mut layers = vec![];
-    for &out in sizes.many("channels") {
-        for _ in 0..sizes.one("convs_per_block") {
-            layers.extend([conv_padded(out, 3), act()]);
+    for &out in &model.channels {
+        for _ in 0..model.convs_per_block.unwrap_or(1) {
+            layers.extend([conv_padded(out, 3), Act]);
         }
         layers.push(pool(2));
     }
-    with_classifier(layers, sizes, dropout)
+    with_classifier(layers, model, dropout)
 }

@@ -1,7 +1,8 @@
 //! LeCun et al. 1998, on three colour planes.
 
-use super::layer::{Layer, act, conv};
-use super::network::{Halve, Network, Pool, Sizes, channels, hidden, with_classifier};
+use super::layer::Layer::{self, Act};
+use super::layer::conv;
+use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Network = Network {
@@ -14,10 +15,10 @@ pub const NETWORK: Network = Network {
 
 pub const SIZES: &[Key] = &[channels(1, 2, "[6, 16]"), hidden("[120, 84]")];
 
-pub fn layers(sizes: &Sizes, pool: Halve, dropout: f64) -> Vec<Layer> {
+pub fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
     let mut layers = vec![];
-    for &out in sizes.many("channels") {
-        layers.extend([conv(out, 5), act(), pool(2)]);
+    for &out in &model.channels {
+        layers.extend([conv(out, 5), Act, pool(2)]);
     }
-    with_classifier(layers, sizes, dropout)
+    with_classifier(layers, model, dropout)
 }

@@ -8,23 +8,19 @@ mod lenet5_dropout;
 mod network;
 mod resnet;
 
-pub use layer::{Layer, Table, TableRow, Weights, table};
-pub use network::{Network, Pool};
+#[cfg(test)]
+mod tests;
+
+pub use layer::{INPUT_SHAPE, Layer, Table, TableRow, Weights, table};
+pub use network::{Model, Network, Pool};
 
 use crate::options::Variant;
-use layer::{avg_pool, max_pool};
-use network::Sizes;
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
 
 /// Every network there is.
-pub const NETWORKS: &[Network] = &[
-    lenet5::NETWORK,
-    lenet5_dropout::NETWORK,
-    keras_cnn::NETWORK,
-    leaky_cnn::NETWORK,
-    resnet::NETWORK,
-    // One line a network.
-];
+const NETWORKS: &[Network] =
+    &[lenet5::NETWORK, lenet5_dropout::NETWORK, keras_cnn::NETWORK, leaky_cnn::NETWORK, resnet::NETWORK];
 
 /// As the table of keys has them.
 pub const VARIANTS: [Variant; NETWORKS.len()] = {
@@ -37,82 +33,21 @@ pub const VARIANTS: [Variant; NETWORKS.len()] = {
     variants
 };
 
-/// Channels and sides of an image.
-pub const INPUT_SHAPE: [i64; 3] = [3, 32, 32];
-
-/// A network of certain sizes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
-pub struct Model {
-    pub network: &'static Network,
-    sizes: Sizes,
-}
-
-/// `{"name":"lenet5","channels":[6,16],"dense":[120,84]}`
-#[derive(Serialize, Deserialize)]
-struct Written {
-    name: String,
-    #[serde(flatten)]
-    sizes: Sizes,
-}
-
-impl TryFrom<Written> for Model {
-    type Error = String;
-
-    fn try_from(Written { name, mut sizes }: Written) -> Result<Model, String> {
-        let network = NETWORKS.iter().find(|network| network.variant.name == name);
-        let network = network.ok_or_else(|| format!("there is no network `{name}`; valid: {}", names().join(", ")))?;
-        let keys = network.variant.keys;
-        sizes.0.retain(|size, _| keys.iter().any(|key| key.name == size));
-        match keys.iter().find(|key| !sizes.has(key)) {
-            Some(key) => Err(format!("{name}: {} is missing or no {:?}", key.name, key.takes)),
-            None => Ok(Model { network, sizes }),
-        }
-    }
-}
-
-impl From<Model> for Written {
-    fn from(model: Model) -> Written {
-        Written { name: model.as_str().to_owned(), sizes: model.sizes }
-    }
-}
-
-impl Model {
-    /// As users write it.
-    pub fn as_str(&self) -> &'static str {
-        self.network.variant.name
-    }
-
-    /// [N, 3, 32, 32] → logits [N, 10], with `dropout` after every hidden dense layer.
-    pub fn layers(&self, pool: Pool, dropout: f64) -> Vec<Layer> {
-        let halve = match pool {
-            Pool::Avg => avg_pool,
-            Pool::Max => max_pool,
-        };
-        (self.network.layers)(&self.sizes, halve, dropout)
-    }
-
-    /// What holds whatever the pooling and the dropout: its weights.
-    pub fn weights(&self) -> Vec<Weights> {
-        let table = table(&self.layers(self.network.pool, 0.0), INPUT_SHAPE);
-        table.rows.into_iter().map(|row| row.weights).collect()
-    }
-
-    /// The dropout that it has where none is chosen: none without a hidden dense layer to follow.
-    pub fn own_dropout(&self) -> f64 {
-        if self.has_hidden_dense() { self.network.dropout } else { 0.0 }
-    }
-
-    /// Whether there is a dense layer before the one to the classes.
-    pub fn has_hidden_dense(&self) -> bool {
-        self.weights().iter().filter(|weights| matches!(weights, Weights::Dense { .. })).count() > 1
-    }
-}
-
 /// Of every network, as users write them.
 pub fn names() -> Vec<&'static str> {
     VARIANTS.iter().map(|network| network.name).collect()
 }
 
-#[cfg(test)]
-mod tests;
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.variant.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for &'static Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<&'static Network, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let found = NETWORKS.iter().find(|network| network.variant.name == name);
+        found.ok_or_else(|| D::Error::custom(format!("there is no network `{name}`; valid: {}", names().join(", "))))
+    }
+}

@@ -1,14 +1,12 @@
 //! What describes a network.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::layer::{Layer, dense, dropout, flatten};
+use super::layer::{INPUT_SHAPE, Layer, Weights, table};
 use crate::options::{Key, Takes, Variant, key};
 use crate::record::CLASSES;
 
-const MAX_WIDTH: i64 = 4096;
+const WIDTH: Takes = Takes::Integer(1, 4096);
 const MAX_DENSE_LAYERS: usize = 6;
 
 /// A network, whatever its sizes.
@@ -22,7 +20,7 @@ pub struct Network {
     /// After every hidden dense layer, where it has one.
     pub dropout: f64,
     /// [N, 3, 32, 32] → logits [N, 10], with a pooling and a dropout.
-    pub layers: fn(&Sizes, Halve, f64) -> Vec<Layer>,
+    pub layers: fn(&Model, Halve, f64) -> Vec<Layer>,
 }
 
 impl PartialEq for Network {
@@ -37,65 +35,67 @@ impl Eq for Network {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
-    /// `nn.AvgPool2d(2)`
     Avg,
-    /// `nn.MaxPool2d(2)`
     Max,
 }
 
 /// How a network halves its images' sides.
 pub type Halve = fn(i64) -> Layer;
 
-/// The values of a network's options.
+/// A network of certain sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sizes(pub BTreeMap<String, Size>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Size {
-    One(i64),
-    Many(Vec<i64>),
+pub struct Model {
+    #[serde(rename = "name")]
+    pub network: &'static Network,
+    pub channels: Vec<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub convs_per_block: Option<i64>,
+    pub dense: Vec<i64>,
 }
 
-impl Sizes {
-    pub fn has(&self, key: &Key) -> bool {
-        let size = self.0.get(key.name);
-        matches!((size, key.takes), (Some(Size::One(_)), Takes::Integer(..)) | (Some(Size::Many(_)), Takes::List(..)))
+impl Model {
+    /// As users write it.
+    pub fn as_str(&self) -> &'static str {
+        self.network.variant.name
     }
 
-    pub fn one(&self, key: &str) -> i64 {
-        match self.0[key] {
-            Size::One(size) => size,
-            Size::Many(_) => panic!("{key} is a list"),
-        }
+    /// [N, 3, 32, 32] → logits [N, 10], with `dropout` after every hidden dense layer.
+    pub fn layers(&self, pool: Pool, dropout: f64) -> Vec<Layer> {
+        let halve = match pool {
+            Pool::Avg => Layer::AvgPool,
+            Pool::Max => Layer::MaxPool,
+        };
+        (self.network.layers)(self, halve, dropout)
     }
 
-    pub fn many(&self, key: &str) -> &[i64] {
-        match &self.0[key] {
-            Size::One(_) => panic!("{key} is one number"),
-            Size::Many(sizes) => sizes,
-        }
+    /// The tensors that its layers hold, whatever the pooling and the dropout.
+    pub fn weights(&self) -> Vec<Weights> {
+        let table = table(&self.layers(self.network.pool, 0.0), INPUT_SHAPE);
+        table.rows.into_iter().map(|row| row.weights).collect()
+    }
+
+    /// Whether there is a dense layer before the one to the classes.
+    pub fn has_hidden_dense(&self) -> bool {
+        self.weights().iter().filter(|weights| matches!(weights, Weights::Dense { .. })).count() > 1
     }
 }
 
 /// The widths of at least and at most so many convolutions or stages.
 pub const fn channels(shortest: usize, longest: usize, default: &'static str) -> Key {
-    key("channels", Takes::List(&Takes::Integer(1, MAX_WIDTH), shortest, longest), "widths of the convolutions")
-        .or(default)
+    key("channels", Takes::List(&WIDTH, shortest, longest), "widths of the convolutions").or(default)
 }
 
 /// The widths of the hidden dense layers; the last one, to the classes, is implied.
 pub const fn hidden(default: &'static str) -> Key {
-    let takes = Takes::List(&Takes::Integer(1, MAX_WIDTH), 0, MAX_DENSE_LAYERS);
-    key("dense", takes, "widths of the hidden dense layers").or(default)
+    key("dense", Takes::List(&WIDTH, 0, MAX_DENSE_LAYERS), "widths of the hidden dense layers").or(default)
 }
 
 /// Ends a network: its hidden dense layers with dropout, and the one to the classes.
-pub fn with_classifier(mut layers: Vec<Layer>, sizes: &Sizes, probability: f64) -> Vec<Layer> {
-    layers.push(flatten());
-    for &width in sizes.many("dense") {
-        layers.extend([dense(width), Layer::Act, dropout(probability)]);
+pub fn with_classifier(mut layers: Vec<Layer>, model: &Model, dropout: f64) -> Vec<Layer> {
+    layers.push(Layer::Flatten);
+    for &width in &model.dense {
+        layers.extend([Layer::Dense(width), Layer::Act, Layer::Dropout(dropout)]);
     }
-    layers.push(dense(CLASSES as i64));
+    layers.push(Layer::Dense(CLASSES as i64));
     layers
 }

@@ -1,7 +1,8 @@
 //! Five stages, each fed by the stage before and by the pooled input image.
 
-use super::layer::{Layer, act, avg_pool, batch_norm, conv_padded, shortcut, sum};
-use super::network::{Halve, Network, Pool, Sizes, channels, hidden, with_classifier};
+use super::layer::Layer::{self, Act, AvgPool, BatchNorm};
+use super::layer::{conv_padded, shortcut, sum};
+use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Network = Network {
@@ -16,15 +17,15 @@ const CONVS_PER_STAGE: [usize; 5] = [2, 2, 3, 3, 3];
 const SIZES: &[Key] = &[channels(5, 5, "[64, 128, 256, 512, 512]"), hidden("[1024, 1024, 256]")];
 
 /// The shortcuts take averages, whatever the pooling.
-fn layers(sizes: &Sizes, pool: Halve, dropout: f64) -> Vec<Layer> {
+fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
     let mut layers = vec![];
-    for (stage, (&out, convs)) in sizes.many("channels").iter().zip(CONVS_PER_STAGE).enumerate() {
-        let main: Vec<Layer> = (0..convs).flat_map(|_| [conv_padded(out, 3), act()]).collect();
+    for (stage, (&out, convs)) in model.channels.iter().zip(CONVS_PER_STAGE).enumerate() {
+        let main: Vec<Layer> = (0..convs).flat_map(|_| [conv_padded(out, 3), Act]).collect();
         let (from_input, from_previous) = match stage {
             0 => (vec![shortcut(out)], vec![]),
-            _ => (vec![avg_pool(1 << stage), shortcut(out)], vec![shortcut(out)]),
+            _ => (vec![AvgPool(1 << stage), shortcut(out)], vec![shortcut(out)]),
         };
-        layers.extend([sum(main, from_input, from_previous), batch_norm(), pool(2)]);
+        layers.extend([sum(main, from_input, from_previous), BatchNorm, pool(2)]);
     }
-    with_classifier(layers, sizes, dropout)
+    with_classifier(layers, model, dropout)
 }

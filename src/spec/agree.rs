@@ -46,20 +46,14 @@ fn images_for_both_parts(config: &Config, root: &Slot) -> Result<()> {
 
 fn momentum_for_its_options(config: &Config, root: &Slot) -> Result<()> {
     let Optimizer::Sgd { momentum, dampening, nesterov, .. } = config.optimizer else { return Ok(()) };
-    if nesterov && (momentum == 0.0 || dampening != 0.0) {
-        return Err(root.blame("optimizer.nesterov", "needs a momentum above 0 and dampening 0"));
-    }
-    if momentum == 0.0 && dampening != 0.0 {
-        return Err(root.blame("optimizer.dampening", "does nothing without momentum"));
-    }
-    Ok(())
+    let holds = !nesterov || (momentum > 0.0 && dampening == 0.0);
+    root.ensure(holds, "optimizer.nesterov", "needs a momentum above 0 and dampening 0")?;
+    root.ensure(momentum > 0.0 || dampening == 0.0, "optimizer.dampening", "does nothing without momentum")
 }
 
 fn dense_layers_for_dropout(config: &Config, root: &Slot) -> Result<()> {
-    if config.regularization.dropout == 0.0 || config.model.has_hidden_dense() {
-        return Ok(());
-    }
-    Err(root.blame("regularization.dropout", "follows hidden dense layers, and model.dense has none"))
+    let holds = config.regularization.dropout == 0.0 || config.model.has_hidden_dense();
+    root.ensure(holds, "regularization.dropout", "follows hidden dense layers, and model.dense has none")
 }
 
 fn kernels_to_penalize(config: &Config, root: &Slot) -> Result<()> {
@@ -79,29 +73,22 @@ fn has_3x3(model: &Model) -> bool {
 
 fn images_for_a_batch(config: &Config, root: &Slot) -> Result<()> {
     let (images, batch) = (config.data.training_images(), config.batch_size);
-    if batch <= images {
-        return Ok(());
-    }
-    Err(root.blame("batch_size", format!("{batch} is more than the {images} images there are to train on")))
+    let problem = format!("{batch} is more than the {images} images there are to train on");
+    root.ensure(batch <= images, "batch_size", problem)
 }
 
 fn stages_for_every_epoch(config: &Config, root: &Slot) -> Result<()> {
     let Schedule::Staged { stages } = &config.schedule else { return Ok(()) };
     let covered: usize = stages.iter().map(|stage| stage.epochs).sum();
-    if covered >= config.epochs {
-        return Ok(());
-    }
-    Err(root.blame("schedule", format!("its stages cover {covered} of {} epochs", config.epochs)))
+    let problem = format!("its stages cover {covered} of {} epochs", config.epochs);
+    root.ensure(covered >= config.epochs, "schedule", problem)
 }
 
 fn finite_first_step(config: &Config, root: &Slot) -> Result<()> {
     let (Optimizer::Adam { betas, .. } | Optimizer::Adamw { betas, .. }) = config.optimizer else { return Ok(()) };
     let first = highest_rate(config) / (1.0 - betas[0]);
-    if first <= FLOAT32_MAX {
-        return Ok(());
-    }
     let step = format!("its first step is its rate / (1 - {}) = {first:e}", betas[0]);
-    Err(root.blame("optimizer", format!("{step}, but float32 ends at {FLOAT32_MAX:e}")))
+    root.ensure(first <= FLOAT32_MAX, "optimizer", format!("{step}, but float32 ends at {FLOAT32_MAX:e}"))
 }
 
 /// The highest rate that an epoch has.
@@ -118,21 +105,15 @@ fn steps_for_a_peak(config: &Config, root: &Slot) -> Result<()> {
     let Schedule::OneCycle { pct_start, .. } = config.schedule else { return Ok(()) };
     let steps = config.epochs * config.data.training_images().div_ceil(config.batch_size);
     let rising = pct_start * steps as f64;
-    if rising > 1.0 {
-        return Ok(());
-    }
     let needs = "one_cycle needs more than one step before its peak";
-    Err(root.blame("schedule", format!("{needs}, but {pct_start} of {steps} steps is {rising}")))
+    root.ensure(rising > 1.0, "schedule", format!("{needs}, but {pct_start} of {steps} steps is {rising}"))
 }
 
 fn epochs_after_the_warmup(config: &Config, root: &Slot) -> Result<()> {
     let Some(warmup) = config.warmup else { return Ok(()) };
-    if warmup.epochs >= config.epochs {
-        let problem = format!("{} warm-up epochs leave none of {} epochs", warmup.epochs, config.epochs);
-        return Err(root.blame("warmup", problem));
-    }
-    match config.schedule {
-        Schedule::Constant | Schedule::Step { .. } | Schedule::Exponential { .. } | Schedule::Cosine { .. } => Ok(()),
-        _ => Err(root.blame("warmup", "only goes with the schedules constant, step, exponential and cosine")),
-    }
+    let problem = format!("{} warm-up epochs leave none of {} epochs", warmup.epochs, config.epochs);
+    root.ensure(warmup.epochs < config.epochs, "warmup", problem)?;
+    use Schedule::*;
+    let goes = matches!(config.schedule, Constant | Step { .. } | Exponential { .. } | Cosine { .. });
+    root.ensure(goes, "warmup", "only goes with the schedules constant, step, exponential and cosine")
 }

@@ -36,3 +36,18 @@ pub fn factor<'a>(path: &str, columns: &[Setting<'a>]) -> Result<Factor<'a>> {
     }
     Ok(Factor { keys: columns.iter().map(|(key, _)| *key).collect(), rows })
 }
+
+/// How many combinations a product has; saturating, since a file may ask for 10⁹⁹.
+pub fn combinations(factors: &[Factor]) -> usize {
+    factors.iter().fold(1, |count, factor| count.saturating_mul(factor.rows.len()))
+}
+
+/// One of them, by number: the last factor moves fastest.
+pub fn combination<'a>(factors: &[Factor<'a>], mut number: usize) -> Vec<Setting<'a>> {
+    let mut rows: Vec<&Vec<Setting>> = Vec::new();
+    for factor in factors.iter().rev() {
+        rows.push(&factor.rows[number % factor.rows.len()]);
+        number /= factor.rows.len();
+    }
+    rows.into_iter().rev().flatten().copied().collect()
+}

@@ -16,7 +16,7 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
     let mut json = slot.object()?.values(BESIDE.iter().chain(BASE))?;
     json["mode"] = mode.as_str().into();
     json["select"] = metric(&json["select"], &slot)?;
-    let network = typed::<Model>(json["model"].clone());
+    let model: Model = typed(json["model"].clone());
     let dataset: DatasetName = typed(json["data"]["dataset"].clone());
     let mut fill_in = |place: &str, own: &dyn Fn() -> Json| {
         let value = json.pointer_mut(place).expect("every key has a value");
@@ -25,13 +25,18 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
         }
     };
     fill_in("/data/val", &|| (dataset.training_part() / 10).into());
-    fill_in("/activation", &|| written(&ACTIVATION, network.network.activation));
-    fill_in("/regularization/dropout", &|| network.own_dropout().into());
+    fill_in("/activation", &|| written(&ACTIVATION, model.network.activation));
+    fill_in("/regularization/dropout", &|| own_dropout(&model).into());
     let config: Config = typed(json);
-    let pool = config.pool.filter(|pool| *pool != network.network.pool);
+    let pool = config.pool.filter(|pool| *pool != model.network.pool);
     let config = Config { pool, ..config };
     agree(&config, &slot)?;
     Ok(config)
+}
+
+/// A network's own dropout; none where there is no hidden dense layer to follow.
+fn own_dropout(model: &Model) -> f64 {
+    if model.has_hidden_dense() { model.network.dropout } else { 0.0 }
 }
 
 /// The metric of `select`, whose goal says nothing else.

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
 
-use super::axes::{Factor, factor};
+use super::axes::{Factor, combination, combinations, factor};
 use super::check;
 use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
@@ -17,7 +17,7 @@ use super::experiment::{Block, BlockMode, MAX_TRIALS, Variant, canonical};
 use super::fields::Slot;
 use super::keys::names;
 use super::label::{json, label, resolved, tidy};
-use super::settings::{MAX_KEYS, Setting, alternatives, apply, look_up, matches, refuse_shared, settings};
+use super::settings::{MAX_KEYS, Setting, alternatives, changed, look_up, matches, refuse_shared, settings};
 use super::tune::Tuning;
 use super::yaml::{Key, Node, shorten};
 use crate::options::{self, Takes, key};
@@ -80,27 +80,21 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
     let valid = names(&["data"]);
     let mut fields = slot.object()?;
     let id = fields.need("id")?.file_name()?;
-    let title = fields.get("title").map(|slot| slot.text().map(str::to_string)).transpose()?;
+    let title = fields.text("title")?;
     let mode = fields.read(&MODE)?;
-    let mut base = root.clone();
-    for setting in fields.get("base").map_or_else(|| Ok(Vec::new()), |slot| settings(&slot, &valid))? {
-        apply(&mut base, setting)?;
-    }
+    let base = fields.get("base").map_or_else(|| Ok(Vec::new()), |slot| settings(&slot, &valid))?;
+    let base = changed(root, &base)?;
     let mut factors = Vec::new();
     if let Some(axes) = fields.get("axes") {
         for axis in alternatives(&axes, &valid)? {
             factors.push(factor(&axes.path, &[axis])?);
         }
     }
-    for zip in fields.get("zip").map_or_else(|| Ok(Vec::new()), |slot| slot.list_of(0..=MAX_KEYS))? {
-        factors.push(factor(&zip.path, &settings(&zip, &valid)?)?);
-    }
-    let listed = |slot: Option<Slot<'a>>| slot.map_or_else(|| Ok(Vec::new()), |slot| slot.list_of(0..=MAX_EXCLUDES));
-    let exclude = listed(fields.get("exclude"))?;
-    let exclude = exclude.iter().map(|slot| Ok((slot.node.at.clone(), settings(slot, &valid)?)));
-    let exclude = exclude.collect::<Result<_>>()?;
-    let include = fields.get("include").map_or_else(|| Ok(Vec::new()), |slot| slot.list())?;
-    let include = include.iter().map(|slot| settings(slot, &valid)).collect::<Result<_>>()?;
+    let zip = |slot: Slot<'a>| factor(&slot.path, &settings(&slot, &valid)?);
+    factors.extend(fields.each("zip", 0..=MAX_KEYS, zip)?);
+    let exclude = |slot: Slot<'a>| Ok((slot.node.at.clone(), settings(&slot, &valid)?));
+    let exclude = fields.each("exclude", 0..=MAX_EXCLUDES, exclude)?;
+    let include = fields.each("include", 0..=usize::MAX, |slot| settings(&slot, &valid))?;
     fields.finish()?;
 
     refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied()), mode == BlockMode::Grid)?;
@@ -108,32 +102,23 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
 }
 
 impl<'a> Plan<'a> {
-    /// How many combinations the axes and zips make; saturating, since a file may ask for 10⁹⁹.
+    /// How many combinations the axes and zips make.
     fn combinations(&self) -> usize {
-        let lengths = self.factors.iter().map(|factor| factor.rows.len());
         match self.mode {
-            BlockMode::Ablate => lengths.sum(),
+            BlockMode::Ablate => self.factors.iter().map(|factor| factor.rows.len()).sum(),
             BlockMode::Grid if self.factors.is_empty() => 0,
-            BlockMode::Grid => lengths.fold(1, usize::saturating_mul),
+            BlockMode::Grid => combinations(&self.factors),
         }
     }
 
-    /// One of them, by number: the last axis of a grid moves fastest.
-    fn combination(&self, mut number: usize) -> Vec<Setting<'a>> {
-        let mut rows: Vec<&Vec<Setting>> = Vec::new();
+    /// One of them, by number.
+    fn combination(&self, number: usize) -> Vec<Setting<'a>> {
         match self.mode {
             BlockMode::Ablate => {
-                let mut all = self.factors.iter().flat_map(|factor| &factor.rows);
-                rows.extend(all.nth(number));
+                self.factors.iter().flat_map(|factor| &factor.rows).nth(number).cloned().unwrap_or_default()
             }
-            BlockMode::Grid => {
-                for factor in self.factors.iter().rev() {
-                    rows.push(&factor.rows[number % factor.rows.len()]);
-                    number /= factor.rows.len();
-                }
-            }
+            BlockMode::Grid => combination(&self.factors, number),
         }
-        rows.into_iter().rev().flatten().copied().collect()
     }
 
     fn expand(&self, mode: Mode, tuning: Option<&Tuning>) -> Result<Block> {
@@ -143,7 +128,7 @@ impl<'a> Plan<'a> {
         let mut used = vec![false; self.exclude.len()];
         for number in 0..self.combinations() {
             let settings = self.combination(number);
-            let node = self.with(&settings)?;
+            let node = changed(&self.base, &settings)?;
             // An excluded combination may be one that would be refused.
             let config = LazyCell::new(|| check::config(&node, mode).map_or(Json::Null, |config| json(&config)));
             let default = |key: &str| resolved(&config, key);
@@ -158,18 +143,10 @@ impl<'a> Plan<'a> {
             return Err(at.error(format!("exclude: matches no combination of block `{}`", self.id)));
         }
         for settings in &self.include {
-            variants.add(settings, &self.with(settings)?)?;
+            variants.add(settings, &changed(&self.base, settings)?)?;
         }
         let keys = variants.keys.iter().map(|key| key.name.clone()).collect();
         Ok(Block { id: self.id.clone(), title: self.title.clone(), mode: self.mode, keys, variants: variants.found })
-    }
-
-    fn with(&self, settings: &[Setting]) -> Result<Node> {
-        let mut node = self.base.clone();
-        for &setting in settings {
-            apply(&mut node, setting)?;
-        }
-        Ok(node)
     }
 
     /// The keys that are varied, each once.
@@ -196,10 +173,8 @@ impl Variants<'_> {
         let tidied: Vec<Node> = settings.iter().map(|(_, value)| tidy(value)).collect();
         let settings: Vec<Setting> = settings.iter().zip(&tidied).map(|((key, _), value)| (*key, value)).collect();
         let label = label(&settings);
-        let config = check::config(node, self.mode).map_err(|mut error| {
-            error.message += &format!(" (block `{}`, {})", self.plan.id, shorten(&label));
-            error
-        })?;
+        let place = || format!("block `{}`, {}", self.plan.id, shorten(&label));
+        let config = check::config(node, self.mode).map_err(|error| error.within(place()))?;
         let default = LazyCell::new(|| json(&config));
         let value = |key: &&Key| look_up(node, key).map_or_else(|| resolved(&default, &key.name), tidy).to_string();
         let values = self.keys.iter().map(value).collect();

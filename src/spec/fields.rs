@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
 use super::error::{InputError, Mark, Result};
-use super::label::number_text;
 use super::yaml::{Key, Node, Value, shorten};
 
 /// Twice what any number of 64 bits needs.
@@ -30,6 +29,11 @@ impl<'a> Slot<'a> {
     pub fn blame(&self, key: &str, problem: impl Display) -> InputError {
         let deepest = key.split('.').try_fold(self.node, |node, name| node.field(name).ok_or(node));
         deepest.unwrap_or_else(|node| node).at.error(prefixed(key, problem))
+    }
+
+    /// Refuses the value at a dotted key, see [`Slot::blame`], unless something `holds`.
+    pub fn ensure(&self, holds: bool, key: &str, problem: impl Display) -> Result<()> {
+        if holds { Ok(()) } else { Err(self.blame(key, problem)) }
     }
 
     fn expected(&self, what: impl Display) -> InputError {
@@ -187,6 +191,21 @@ impl<'a> Fields<'a> {
         Err(self.at.error(prefixed(&self.join(key), "this key is missing")))
     }
 
+    /// A text that may be left out.
+    pub fn text(&mut self, key: &'static str) -> Result<Option<String>> {
+        self.get(key).map(|slot| slot.text().map(str::to_string)).transpose()
+    }
+
+    /// What `read` makes of each item of a list, which may be left out.
+    pub fn each<T>(
+        &mut self,
+        key: &'static str,
+        lengths: RangeInclusive<usize>,
+        read: impl Fn(Slot<'a>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        self.get(key).map_or_else(|| Ok(Vec::new()), |slot| slot.list_of(lengths)?.into_iter().map(read).collect())
+    }
+
     /// Reports the first key that nobody asked for.
     pub fn finish(self) -> Result<()> {
         match self.entries.iter().find(|(entry, _)| !self.asked.contains(&entry.name.as_str())) {
@@ -216,7 +235,7 @@ fn prefixed(path: &str, problem: impl Display) -> String {
 }
 
 /// ` above 0 and at most 1`, or nothing where every number will do.
-fn describe(range: &impl RangeBounds<f64>) -> String {
+pub fn describe(range: &impl RangeBounds<f64>) -> String {
     let low = match range.start_bound() {
         Bound::Included(low) => format!("at least {}", number_text(*low)),
         Bound::Excluded(low) => format!("above {low}"),
@@ -232,6 +251,12 @@ fn describe(range: &impl RangeBounds<f64>) -> String {
         (one, "") | ("", one) => format!(" {one}"),
         (low, high) => format!(" {low} and {high}"),
     }
+}
+
+/// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`
+pub fn number_text(number: f64) -> String {
+    let is_plain = number == 0.0 || (1e-6..1e15).contains(&number.abs());
+    if is_plain { (number + 0.0).to_string() } else { format!("{number:e}") }
 }
 
 /// `valid: a, b, c`, with a guess at what was meant.

@@ -22,9 +22,11 @@ const START_FACTOR: Takes = Takes::Number((Included(f32::MIN_POSITIVE as f64), E
 const EPOCHS: Takes = Takes::Integer(1, MAX_EPOCHS);
 const SHARE: Takes = BETWEEN_ZERO_AND_ONE;
 
+const NETWORKS: &str = "the network's own";
+
 /// A configuration's keys outside `base`.
 pub const BESIDE: &[Key] = &[
-    key("data", Takes::Object(DATA), "the images").or("{}"),
+    key("data", Takes::Object(DATA), "").or("{}"),
     key("select", Takes::Object(SELECT), "which epoch's weights count").or("{metric: val_loss}"),
 ];
 
@@ -41,22 +43,21 @@ const DATA: &[Key] = &[
 
 const SELECT: &[Key] = &[
     key("metric", Takes::Choice(&["val_loss", "val_accuracy"]), "what is to be best"),
-    key("goal", Takes::Choice(&["min", "max"]), "").own("that of the metric"),
+    key("goal", Takes::Choice(&["min", "max"]), "that of the metric").own("the metric's"),
 ];
 
 /// `base`'s own keys.
 pub const BASE: &[Key] = &[
     MODEL,
     ACTIVATION,
-    key("pool", Takes::Choice(&["avg", "max"]), "pooling between the convolutions").own("avg for lenet5, else max"),
+    key("pool", Takes::Choice(&["avg", "max"]), "between the convolutions; a resnet's shortcuts always take averages")
+        .own(NETWORKS),
     key("init", Takes::Choice(INITS), "how kernels start; keras also zeroes the biases").or("pytorch").torch("nn.init"),
     key("epochs", EPOCHS, "passes over the training images").or("20"),
     key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step").or("64"),
     key("optimizer", Takes::Named(OPTIMIZERS), "how weights move").clear(),
     key("schedule", Takes::Named(SCHEDULES), "how the learning rate moves").or("constant"),
-    key("warmup", Takes::Optional(WARMUP), "goes with constant, step, exponential, cosine")
-        .or("none")
-        .torch("LinearLR"),
+    key("warmup", Takes::Optional(WARMUP), "before constant, step, exponential or cosine").or("none").torch("LinearLR"),
     key("regularization", Takes::Object(REGULARIZATION), "penalties on kernels, and dropout").or("{}").clear(),
     key("augment", Takes::Parts(AUGMENT), "what happens to training images").or("none").clear(),
     key("label_smoothing", BELOW_ONE, "of cross-entropy, in training").or("0"),
@@ -65,9 +66,8 @@ pub const BASE: &[Key] = &[
 ];
 
 pub const MODEL: Key = key("model", Takes::Named(&networks::VARIANTS), "the network").clear();
-pub const ACTIVATION: Key = key("activation", Takes::Named(ACTIVATIONS), "after convolutions and hidden dense layers")
-    .own("tanh for lenet5, else relu")
-    .clear();
+pub const ACTIVATION: Key =
+    key("activation", Takes::Named(ACTIVATIONS), "after convolutions and hidden dense layers").own(NETWORKS).clear();
 
 const INITS: &[&str] =
     &["pytorch", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "keras"];
@@ -123,7 +123,7 @@ const REGULARIZATION: &[Key] = &[
     key("l1", AMOUNT, "adds λ·Σ|w| to the training loss").or("0"),
     key("l2", AMOUNT, "adds λ·Σw² to the training loss").or("0"),
     key("on", Takes::Choice(&["all", "conv", "conv3x3", "dense"]), "which kernels the penalties cover").or("all"),
-    key("dropout", BELOW_ONE, "after every hidden dense layer").own("the network's own").torch("nn.Dropout(p)"),
+    key("dropout", BELOW_ONE, "after every hidden dense layer").own(NETWORKS).torch("nn.Dropout(p)"),
 ];
 
 const AUGMENT: &[Key] = &[
@@ -144,27 +144,20 @@ const EARLY_STOPPING: &[Key] = &[
     key("min_delta", AT_LEAST_ZERO, "what counts as improvement").or("0"),
 ];
 
-pub const SEEDS: Key = key(
-    "seeds",
-    Takes::List(&SEED, 1, MAX_SEEDS as usize),
-    "replicates: starting weights, batch order, dropout, augmentation",
-)
-.or("[0]");
-pub const SEED: Takes = Takes::Integer(0, MAX_SEED);
-pub const MAX_SETTLE_SEEDS: Key =
-    key("max_seeds", Takes::Integer(3, MAX_SEEDS), "of a setting; a base has up to twice as many").or("20");
-pub const SETTLE: Key = key(
-    "settle",
-    Takes::Object(&[MAX_SETTLE_SEEDS]),
-    "in place of `seeds`: 0, 1, 2, ... until every comparison is decided",
-)
-.own("no");
+/// An experiment's keys beside its configuration.
+pub const SEEDS: Key =
+    key("seeds", Takes::List(&SEED, 1, MAX_SEEDS as usize), "replicates: each drives all randomness of a trial")
+        .or("[0]");
+const SEED: Takes = Takes::Integer(0, MAX_SEED);
+pub const SETTLE: Key =
+    key("settle", Takes::Object(MAX), "in place of `seeds`: from 0 on until every comparison is decided").own("none");
+const MAX: &[Key] = &[key("max_seeds", Takes::Integer(3, MAX_SEEDS), "of a setting; twice as many of a base").or("20")];
 pub const MARGIN: Key =
     key("margin", Takes::Number((Excluded(0.0), Excluded(100.0))), "points of test accuracy that matter").or("1.0");
-pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), "trials of each value").or("2");
 pub const TARGETS: Key =
-    key("targets", Takes::List(&SHARE, 0, MAX_TARGETS), "validation accuracies whose first epoch is reported")
+    key("targets", Takes::List(&SHARE, 0, MAX_TARGETS), "ascending; the first epoch of each is reported")
         .or("[0.4, 0.5, 0.6]");
+pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), "trials of each value").or("2");
 
 /// The key of a configuration at a dotted path. A named thing has only its name.
 pub fn find(path: &str) -> Option<&'static Key> {

@@ -4,7 +4,9 @@ use serde_json::Value as Json;
 
 use super::config::Config;
 use super::error::Mark;
-use super::keys;
+use super::fields::number_text;
+use super::keys::{self, BASE, BESIDE};
+use super::read::default;
 use super::yaml::{Key, Node, Value};
 use crate::options::Takes;
 
@@ -74,12 +76,6 @@ fn tidy_text(text: &str) -> String {
     number.map_or_else(|| text.to_string(), number_text)
 }
 
-/// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`
-pub fn number_text(number: f64) -> String {
-    let is_plain = number == 0.0 || (1e-6..1e15).contains(&number.abs());
-    if is_plain { (number + 0.0).to_string() } else { format!("{number:e}") }
-}
-
 fn scalar(text: impl Into<String>) -> Value {
     Value::Scalar { text: text.into(), quoted: false }
 }
@@ -114,15 +110,35 @@ impl Cell {
 /// Which keys there are depends on the choices made: only SGD has `optimizer.dampening`.
 pub fn flatten(config: &Config) -> Vec<(String, Cell)> {
     let mut rows = Vec::new();
-    // Whatever is left out of the stored form has its value here.
-    let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
-    collect(String::new(), &json(&resolved), &mut rows);
+    collect(String::new(), &json(config), &mut rows);
     rows
 }
 
-/// The configuration as JSON.
+/// The configuration as JSON, with what its stored form leaves out.
 pub fn json(config: &Config) -> Json {
-    serde_json::to_value(config).expect("a checked configuration has only finite numbers and names")
+    let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
+    let mut json = serde_json::to_value(resolved).expect("a checked configuration has only finite numbers and names");
+    complete(&mut json, Takes::Object(BESIDE));
+    complete(&mut json, Takes::Object(BASE));
+    json
+}
+
+/// Gives an object the keys that it lacks, with their defaults.
+fn complete(json: &mut Json, takes: Takes) {
+    let Json::Object(fields) = json else { return };
+    let keys = match takes {
+        Takes::Object(keys) | Takes::Optional(keys) | Takes::Parts(keys) => keys,
+        Takes::Named(variants) => {
+            variants.iter().find(|known| fields["name"] == known.name).map_or(&[][..], |it| it.keys)
+        }
+        _ => return,
+    };
+    for key in keys {
+        // Moved behind the others, so that all end in the order of the table.
+        let mut value = fields.shift_remove(key.name).unwrap_or_else(|| default(key));
+        complete(&mut value, key.takes);
+        fields.insert(key.name.to_owned(), value);
+    }
 }
 
 fn collect(path: String, json: &Json, rows: &mut Vec<(String, Cell)>) {

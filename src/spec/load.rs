@@ -80,7 +80,7 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
         return Err(schema.error(format!("expected 1, the only schema there is, found {}", schema.node.excerpt())));
     }
     let name = fields.need("name")?.file_name()?;
-    let description = fields.get("description").map(|slot| slot.text().map(str::to_string)).transpose()?;
+    let description = fields.text("description")?;
     let (data, select) = (fields.get("data"), fields.get("select"));
     let (seeds_slot, settle_slot) = (fields.get(SEEDS.name), fields.get(SETTLE.name));
     let (seeds, settle) = replicates(&seeds_slot, &settle_slot, overrides)?;
@@ -88,7 +88,7 @@ fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -
     let tune_slot = fields.get("tune");
     let targets = fields.get(TARGETS.name).map_or_else(|| Ok(typed(default(&TARGETS))), targets)?;
     let base = fields.need("base")?;
-    let blocks = fields.get("blocks").map_or_else(|| Ok(Vec::new()), |slot| slot.list())?;
+    let blocks = fields.each("blocks", 0..=usize::MAX, Ok)?;
     fields.finish()?;
 
     let root = root(&base, [("data", data), ("select", select)], options)?;

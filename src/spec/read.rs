@@ -1,5 +1,9 @@
 //! Values by the tables of keys: JSON in which every default is filled in.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ptr;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
@@ -69,7 +73,7 @@ impl Fields<'_> {
     }
 
     /// The value of a key or its default; null where that follows from other keys.
-    fn value(&mut self, key: &Key) -> Result<Json> {
+    fn value(&mut self, key: &'static Key) -> Result<Json> {
         match (self.get(key.name), key.default) {
             (Some(slot), _) => slot.value(key.takes),
             (None, Fallback::Required) => self.need(key.name)?.value(key.takes),
@@ -77,17 +81,24 @@ impl Fields<'_> {
         }
     }
 
-    pub fn read<T: DeserializeOwned>(&mut self, key: &Key) -> Result<T> {
+    pub fn read<T: DeserializeOwned>(&mut self, key: &'static Key) -> Result<T> {
         self.value(key).map(typed)
     }
 }
 
 /// What `key` is where it is not written; null where that follows from other keys.
-pub fn default(key: &Key) -> Json {
-    match key.default {
-        Fallback::Is(text) => written(key, text),
-        Fallback::Own(_) | Fallback::Required => Json::Null,
+pub fn default(key: &'static Key) -> Json {
+    thread_local! {
+        /// A plan asks for each of them ten thousand times.
+        static KNOWN: RefCell<HashMap<*const Key, Json>> = RefCell::default();
     }
+    let Fallback::Is(text) = key.default else { return Json::Null };
+    if let Some(json) = KNOWN.with_borrow(|known| known.get(&ptr::from_ref(key)).cloned()) {
+        return json;
+    }
+    let json = written(key, text);
+    KNOWN.with_borrow_mut(|known| known.insert(key, json.clone()));
+    json
 }
 
 /// What `key` is where `text` is written, which must be right.

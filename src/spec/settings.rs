@@ -70,6 +70,13 @@ fn split(key: &Key) -> (&str, Option<&str>) {
     key.name.split_once('.').map_or((&key.name, None), |(group, field)| (group, Some(field)))
 }
 
+/// An object with other values.
+pub fn changed(object: &Node, settings: &[Setting]) -> Result<Node> {
+    let mut object = object.clone();
+    settings.iter().try_for_each(|setting| apply(&mut object, *setting))?;
+    Ok(object)
+}
+
 /// Changes one key of an object.
 pub fn apply(object: &mut Node, (key, value): Setting) -> Result<()> {
     let (group, field) = split(key);

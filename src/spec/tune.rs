@@ -1,6 +1,6 @@
 //! `tune`: values that every configuration tries before it is compared at the best of them.
 
-use super::axes::{Factor, factor};
+use super::axes::{Factor, combination, combinations, factor};
 use super::check;
 use super::config::Mode;
 use super::error::Result;
@@ -8,7 +8,7 @@ use super::experiment::{Candidate, Tune, canonical};
 use super::fields::Slot;
 use super::keys::{TUNING_SEEDS, names};
 use super::label::label;
-use super::settings::{Setting, alternatives, apply, refuse_shared};
+use super::settings::{changed, settings};
 use super::yaml::{Node, shorten};
 
 /// Each configuration tries all of them.
@@ -26,10 +26,9 @@ impl<'a> Tuning<'a> {
         let axes = fields.need("axes")?;
         let seeds = fields.read(&TUNING_SEEDS)?;
         fields.finish()?;
-        let keys = alternatives(&axes, &names(&[]))?;
-        refuse_shared(keys.iter().map(|(key, _)| *key), true)?;
-        let factors = keys.into_iter().map(|axis| factor(&axes.path, &[axis])).collect::<Result<Vec<_>>>()?;
-        let count = factors.iter().fold(1, |count: usize, factor| count.saturating_mul(factor.rows.len()));
+        let factors = settings(&axes, &names(&[]))?.into_iter().map(|axis| factor(&axes.path, &[axis]));
+        let factors = factors.collect::<Result<Vec<_>>>()?;
+        let count = combinations(&factors);
         if count > MAX_CANDIDATES {
             return Err(
                 axes.error(format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried"))
@@ -45,22 +44,12 @@ impl<'a> Tuning<'a> {
 
     /// What the configuration in `root` may become; values that make it the same count once.
     pub fn candidates(&self, root: &Node, mode: Mode) -> Result<Vec<Candidate>> {
-        let mut combinations: Vec<Vec<Setting>> = vec![vec![]];
-        for factor in &self.factors {
-            let longer = |known: &Vec<Setting<'a>>| {
-                factor.rows.iter().map(|row| [known.clone(), row.clone()].concat()).collect()
-            };
-            combinations = combinations.iter().flat_map::<Vec<_>, _>(longer).collect();
-        }
         let mut found: Vec<Candidate> = vec![];
-        for settings in combinations {
-            let mut node = root.clone();
-            settings.iter().try_for_each(|setting| apply(&mut node, *setting))?;
+        for number in 0..combinations(&self.factors) {
+            let settings = combination(&self.factors, number);
             let label = label(&settings);
-            let config = check::config(&node, mode).map_err(|mut error| {
-                error.message += &format!(" (tune, {})", shorten(&label));
-                error
-            })?;
+            let place = || format!("tune, {}", shorten(&label));
+            let config = check::config(&changed(root, &settings)?, mode).map_err(|error| error.within(place()))?;
             if found.iter().all(|known| canonical(&known.config) != canonical(&config)) {
                 let values = settings.iter().map(|(_, value)| value.to_string()).collect();
                 found.push(Candidate { label, values, config });
