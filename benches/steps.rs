@@ -39,6 +39,9 @@ struct Arguments {
     /// Steps of a round
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
+    /// Print the trials' configurations with every default and measure nothing; `scripts/peers` reads them
+    #[arg(long)]
+    resolve: bool,
     /// What cargo adds
     #[arg(long, hide = true)]
     bench: bool,
@@ -74,6 +77,10 @@ fn main() -> Result<()> {
     };
     let trials = Experiment::load(experiment, &Overrides { mode, ..Overrides::default() })?.trials();
     let configs: Vec<&Config> = trials.iter().map(|trial| &trial.config).collect();
+    if arguments.resolve {
+        configs.iter().for_each(|config| println!("{}", json!(config)));
+        return Ok(());
+    }
     ensure!(configs.len() == 1 || mode != Mode::Exact, "only a fast mode computes several trials at once");
     let device = device::parse(&arguments.device)?;
     tch::set_num_threads(1);

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The same training in plain PyTorch: what `runner` must equal to the last bit on the CPU with one thread.
 
-    parity.py EXPERIMENT.yaml --seed 0 --data data --out DIR       the experiment's `base`
-    parity.py TRIAL/config.json --data data --out DIR              a stored trial's resolved configuration
+    parity.py TRIAL/config.json --data data --out DIR              a stored trial's configuration
     parity.py --cases CASES.jsonl --data data                      many trials in one process
 
-A line of CASES.jsonl is {"name": ..., "config": {...}, "seed": ..., "max_steps": null or N, "out": DIR}; "threads",
+Configurations are those that `runner` stores: every default is filled in. `runner train EXPERIMENT.yaml` leaves that of the
+experiment's base in results/NAME-train/trials/ID/config.json, and `runner parity EXPERIMENT.yaml` runs all of its trials
+here. A line of CASES.jsonl is {"name": ..., "config": {...}, "seed": ..., "max_steps": null or N, "out": DIR}; "threads",
 "channels_last" and "test_images" (score only the first N of the test set) may be added.
 
 DIR receives
@@ -26,7 +27,6 @@ import itertools
 import json
 import math
 import pathlib
-import re
 import struct
 import sys
 import traceback
@@ -34,7 +34,7 @@ import traceback
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Train one trial, or a list of them, in plain PyTorch.")
-    parser.add_argument("config", nargs="?", help="experiment (.yaml) or trial (.json)")
+    parser.add_argument("config", nargs="?", metavar="CONFIG.json", help="a stored trial's config.json")
     parser.add_argument("--cases", metavar="JSONL", help="run many trials in this process instead")
     parser.add_argument("--seed", type=int, help="default: the trial's own, otherwise 0")
     parser.add_argument("--data", default="data", metavar="DIR", help="holds cifar-10-batches-bin/")
@@ -58,7 +58,6 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 import torch.nn.functional as F
-import yaml
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim import lr_scheduler
@@ -71,93 +70,24 @@ FILES = ["steps.csv", "history.csv", "initial.safetensors", "best.safetensors", 
 
 # ---- Configuration ---------------------------------------------------------------------------------------------------
 
-class Yaml12Loader(yaml.SafeLoader):
-    """PyYAML reads YAML 1.1, where the key `on` is a boolean and `1e-4` a string; experiments are YAML 1.2."""
-    yaml_implicit_resolvers = {}
-
-
-Yaml12Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(~|null|Null|NULL|)$"), None)
-Yaml12Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), None)
-Yaml12Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+$"), None)
-Yaml12Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"), None)
-Yaml12Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node)))
-Yaml12Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(loader.construct_scalar(node)))
-
-DATA = {"dataset": "cifar10", "train": None, "val": None, "split_seed": 0, "scale": "unit"}
-REGULARIZATION = {"l1": 0.0, "l2": 0.0, "on": "all", "dropout": None}
-AUGMENT = {"flip": False, "rotation": 0.0, "shift": 0.0, "crop": 0, "cutout": 0}
-OWN_VAL = {"cifar10": 5000, "synthetic": 500}
 COUNTS = {"cifar10": (50000, 10000), "synthetic": (5000, 1000)}    # training and test images
-OWN_DROPOUT = {"lenet5": 0.0, "lenet5_dropout": 0.2, "keras_cnn": 0.25, "leaky_cnn": 0.0, "resnet": 0.3}
-KEYS = {"mode", "data", "select", "model", "activation", "pool", "init", "epochs", "batch_size", "optimizer", "schedule",
-        "warmup", "regularization", "augment", "label_smoothing", "clip", "early_stopping"}
+KEYS = {"mode", "data", "select", "model", "activation", "init", "epochs", "batch_size", "optimizer", "schedule", "warmup",
+        "regularization", "augment", "label_smoothing", "clip", "early_stopping"}
 
 
 def read_config(path):
-    """A YAML experiment's base or a JSON trial -> (configuration, its seed or None)."""
-    text = pathlib.Path(path).read_text()
-    document = json.loads(text) if str(path).endswith(".json") else yaml.load(text, Yaml12Loader)
-    if "config" in document:
-        return resolve(document["config"]), document.get("seed")
-    return resolve(document), None
+    """A stored trial, or its configuration alone -> (configuration, its seed or None)."""
+    document = json.loads(pathlib.Path(path).read_text())
+    return checked(document.get("config", document)), document.get("seed")
 
 
-def resolve(document):
-    """Fills in defaults; takes an experiment (with `base`) as well as what this function or `runner` returned."""
-    base = document.get("base", document)
-    unknown = base.keys() - KEYS
-    if unknown:
+def checked(config):
+    """Refuses what `runner` did not resolve, and what this script knows nothing of."""
+    if missing := KEYS - config.keys():
+        raise ValueError(f"not a resolved configuration; missing keys: {', '.join(sorted(missing))}")
+    if unknown := config.keys() - KEYS - {"pool"}:    # absent where it is the network's own
         raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
-    missing = {"model", "optimizer"} - base.keys()
-    if missing:
-        raise ValueError(f"missing keys: {', '.join(sorted(missing))}")
-
-    model, optimizer = named(base["model"]), named(base["optimizer"])
-    select = document.get("select") or "val_loss"
-    config = {
-        "data": with_defaults(DATA, document.get("data")),
-        "select": select if isinstance(select, str) else select["metric"],
-        "model": model,
-        "activation": named(base.get("activation") or ("tanh" if model["name"] == "lenet5" else "relu")),
-        "pool": base.get("pool"),
-        "init": base.get("init", "pytorch"),
-        "epochs": base.get("epochs", 20),
-        "batch_size": base.get("batch_size", 64),
-        "optimizer": optimizer,
-        "schedule": named(base.get("schedule") or "constant"),
-        "warmup": optional(base.get("warmup")),
-        "regularization": with_defaults(REGULARIZATION, base.get("regularization")),
-        "augment": with_defaults(AUGMENT, optional(base.get("augment"))),
-        "label_smoothing": base.get("label_smoothing", 0.0),
-        "clip": optional(base.get("clip")) or {},
-        "early_stopping": optional(base.get("early_stopping")),
-    }
-    if config["data"]["val"] is None:
-        config["data"]["val"] = OWN_VAL[config["data"]["dataset"]]
-    if config["data"]["train"] == "all":
-        config["data"]["train"] = None
-    if config["regularization"]["dropout"] is None:
-        config["regularization"]["dropout"] = OWN_DROPOUT[model["name"]]
-    if config["select"] not in ("val_loss", "val_accuracy"):
-        raise ValueError(f"select: unknown metric {config['select']}")
     return config
-
-
-def named(value):
-    """`tanh` or `{name: leaky_relu, slope: 0.1}` -> always the second form."""
-    return {"name": value} if isinstance(value, str) else dict(value)
-
-
-def optional(value):
-    return None if value == "none" else value
-
-
-def with_defaults(defaults, given):
-    unknown = (given or {}).keys() - defaults.keys()
-    if unknown:
-        raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
-    return {**defaults, **(given or {})}
 
 
 # ---- Data ------------------------------------------------------------------------------------------------------------
@@ -275,7 +205,7 @@ class Net(nn.Module):
 class LeNet5(Net):
     """[N, 3, 32, 32] -> logits [N, 10]. LeCun et al. 1998."""
 
-    def __init__(self, act, dropout, channels=(6, 16), dense=(120, 84)):
+    def __init__(self, act, dropout, channels, dense):
         super().__init__(act, dropout)
         widths, side = [3, *channels], 32
         self.convs = []
@@ -299,7 +229,7 @@ class LeNet5Dropout(LeNet5):
 
 
 class KerasCnn(Net):
-    def __init__(self, act, dropout, channels=(32, 64, 128), dense=(128,)):
+    def __init__(self, act, dropout, channels, dense):
         super().__init__(act, dropout)
         first, second, third = channels
         self.conv1 = nn.Conv2d(3, first, 3)
@@ -315,7 +245,7 @@ class KerasCnn(Net):
 
 
 class LeakyCnn(Net):
-    def __init__(self, act, dropout, channels=(32, 64), convs_per_block=1, dense=(128,)):
+    def __init__(self, act, dropout, channels, convs_per_block, dense):
         super().__init__(act, dropout)
         inputs, side = 3, 32
         self.blocks = []
@@ -339,7 +269,7 @@ class LeakyCnn(Net):
 class ResNet(Net):
     """Five stages; from the second on, each also sees the input image, pooled to its size."""
 
-    def __init__(self, act, dropout, channels=(64, 128, 256, 512, 512), dense=(1024, 1024, 256)):
+    def __init__(self, act, dropout, channels, dense):
         super().__init__(act, dropout)
         inputs = 3
         self.stages = []
@@ -374,9 +304,8 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "elu": n
 
 
 def make_model(config):
-    act = dict(config["activation"])
-    act_name = act.pop("name")
-    act = nn.LeakyReLU(act.get("slope", 0.01)) if act_name == "leaky_relu" else ACTIVATIONS[act_name]()
+    act = config["activation"]
+    act = nn.LeakyReLU(act["slope"]) if act["name"] == "leaky_relu" else ACTIVATIONS[act["name"]]()
     widths = dict(config["model"])
     model = MODELS[widths.pop("name")](act, config["regularization"]["dropout"], **widths)
     pools = {"avg": F.avg_pool2d, "max": F.max_pool2d}
@@ -450,7 +379,7 @@ def initialize(model, config):
     """Redraws the kernels that PyTorch's constructors have drawn, layer by layer."""
     activation = config["activation"]
     if activation["name"] == "leaky_relu":
-        kaiming = {"a": activation.get("slope", 0.01), "nonlinearity": "leaky_relu"}
+        kaiming = {"a": activation["slope"], "nonlinearity": "leaky_relu"}
     else:
         kaiming = {"nonlinearity": "relu"}
     redraw = {
@@ -493,17 +422,17 @@ def make_scheduler(optimizer, config, steps_per_epoch):
     if name == "plateau":
         return lr_scheduler.ReduceLROnPlateau(optimizer, mode="min", **schedule)
 
-    first = warmup and lr_scheduler.LinearLR(optimizer, start_factor=warmup.get("start_factor", 0.1),
+    first = warmup and lr_scheduler.LinearLR(optimizer, start_factor=warmup["start_factor"],
                                              total_iters=warmup["epochs"])
     if name == "constant":
         main = lr_scheduler.ConstantLR(optimizer, factor=1)
     elif name == "step":
-        main = lr_scheduler.StepLR(optimizer, step_size=schedule["every"], gamma=schedule.get("factor", 0.1))
+        main = lr_scheduler.StepLR(optimizer, step_size=schedule["every"], gamma=schedule["factor"])
     elif name == "exponential":
-        main = lr_scheduler.ExponentialLR(optimizer, gamma=schedule.get("factor", 0.95))
+        main = lr_scheduler.ExponentialLR(optimizer, gamma=schedule["factor"])
     elif name == "cosine":
         main = lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs - (warmup["epochs"] if warmup else 0),
-                                              eta_min=schedule.get("min_lr", 0.0))
+                                              eta_min=schedule["min_lr"])
     else:
         raise ValueError(f"unknown schedule {name}")
     return lr_scheduler.SequentialLR(optimizer, [first, main], milestones=[warmup["epochs"]]) if warmup else main
@@ -587,6 +516,7 @@ class Trial:
                              "test": make_loader(test, EVAL_BATCH)}
         self.optimizer = make_optimizer(self.model, config, stage_lr(config, epoch=1))
         self.scheduler = make_scheduler(self.optimizer, config, len(self.train_loader))
+        self.clip = {} if config["clip"] == "none" else config["clip"]
         self.kernels = []
         if config["regularization"]["l1"] > 0 or config["regularization"]["l2"] > 0:
             self.kernels = penalized_kernels(self.model, config["regularization"]["on"])
@@ -601,7 +531,7 @@ class Trial:
 
     def step(self, x, y):
         """One batch -> its cross-entropy, the number of right answers before the step, the penalty."""
-        reg, clip = self.config["regularization"], self.config["clip"]
+        reg, clip = self.config["regularization"], self.clip
         self.optimizer.zero_grad()
         logits = self.model(x)
         loss = F.cross_entropy(logits, y, label_smoothing=self.config["label_smoothing"])
@@ -687,7 +617,7 @@ class Trial:
                 self.scheduler.step()
 
             if stopping:
-                if score < stopper_best - stopping.get("min_delta", 0.0):
+                if score < stopper_best - stopping["min_delta"]:
                     stopper_best, bad_epochs = score, 0
                 else:
                     bad_epochs += 1
@@ -750,7 +680,7 @@ def run_cases(path, options):
         case = json.loads(line)
         own = options | {key: case[key] for key in ("threads", "channels_last", "test_images") if key in case}
         try:
-            result = run(resolve(case["config"]), case["seed"], case["out"], case.get("max_steps"), **own)
+            result = run(checked(case["config"]), case["seed"], case["out"], case.get("max_steps"), **own)
             print(f"{case['name']}: {result['status']}, {result['steps']} steps", flush=True)
         except Exception as error:
             all_ran = False

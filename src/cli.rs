@@ -654,7 +654,7 @@ fn show_models(name: Option<&str>, json: bool) -> Result<i32> {
 fn show_networks(json: bool) -> Result<i32> {
     let mut lines = vec![format!("{:<16}{:>12}{:>22}", "network", "parameters", "multiply-adds/image")];
     let mut rows = vec![];
-    for name in spec::MODELS {
+    for name in networks::names() {
         let table = table_of(name)?;
         let (parameters, multiply_adds) = (table.parameters(), table.multiply_adds());
         lines.push(format!("{name:<16}{:>12}{:>22}", grouped(parameters), grouped(multiply_adds)));
@@ -681,8 +681,8 @@ fn show_layers(table: &networks::Table, json: bool) -> Result<i32> {
 
 /// The layers of the network called `name`, with its default widths.
 fn table_of(name: &str) -> Result<networks::Table> {
-    ensure!(spec::MODELS.contains(&name), "{name}: no such network; valid: {}", spec::MODELS.join(", "));
-    Ok(networks::table_of(&spec::defaults(name)?))
+    ensure!(networks::names().contains(&name), "{name}: no such network; valid: {}", networks::names().join(", "));
+    Ok(spec::defaults(name)?.table())
 }
 
 fn blank_zero(number: i64) -> String {

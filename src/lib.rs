@@ -16,6 +16,7 @@ pub mod inference;
 pub mod native;
 pub mod networks;
 pub mod optimizers;
+pub mod options;
 pub mod parity;
 pub mod publish;
 pub mod record;

@@ -52,12 +52,15 @@ class Bench:
         return self.write(name, document)
 
     def write(self, name, document):
+        """Beside it, its trials as `runner` resolves them, for the peers."""
         path = self.folder / f"{name}.json"
         path.write_text(json.dumps(document))
+        with open(path.with_suffix(".jsonl"), "w") as trials:
+            subprocess.run([self.steps, path, "--resolve"], stdout=trials, check=True)
         return path
 
     def peer(self, script, experiment, *flags):
-        return [self.python, PEERS / script, experiment, "--data", self.data, "--device", self.device, *flags]
+        return [self.python, PEERS / script, experiment.with_suffix(".jsonl"), "--data", self.data, "--device", self.device, *flags]
 
     def ours(self, work, experiment, *flags):
         return [self.steps, experiment, "--data", self.data, "--device", self.device, "--work", work, *flags]

@@ -23,7 +23,7 @@ EVAL_BATCH = 500
 def arguments(description):
     """A parser with what every peer takes."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("experiment", help="JSON: a base and perhaps a block of learning rates")
+    parser.add_argument("trials", help="JSON lines: configurations that differ in their learning rate, as runner resolves them")
     parser.add_argument("--data", default="data", metavar="DIR", help="holds cifar-10-batches-bin/")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--warmup", type=int, default=5, metavar="N", help="steps before each round that do not count")
@@ -48,14 +48,13 @@ def layout(args):
 
 
 def configurations(args):
-    """The experiment's base, then its copies with the other learning rates of its block."""
-    document = json.loads(pathlib.Path(args.experiment).read_text())
-    base = parity.resolve(document)
-    assert base["data"]["scale"] == "unit"
+    """With the optimizer that was asked for."""
+    configs = [json.loads(line) for line in pathlib.Path(args.trials).read_text().splitlines()]
+    assert all(config["data"]["scale"] == "unit" for config in configs)
     if args.fused:
-        base["optimizer"]["fused"] = True
-    rates = document["blocks"][0]["axes"]["optimizer.lr"] if "blocks" in document else []
-    return [base, *({**base, "optimizer": {**base["optimizer"], "lr": lr}} for lr in rates)]
+        for config in configs:
+            config["optimizer"]["fused"] = True
+    return configs
 
 
 def make_model(config, args):

@@ -8,7 +8,6 @@ use tch::Device;
 use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
 use crate::engine::{Network, State};
-use crate::networks::table_of;
 use crate::record::{Outcome, Status};
 use crate::report::tables::status_word;
 use crate::spec::config::{Config, Scale};
@@ -59,7 +58,7 @@ pub fn read(bytes: &[u8], base: Option<Config>) -> Result<(Option<Identity>, Con
                 .context("the file does not say which network it holds; name an experiment with --experiment")?;
             check_stored(&identity.config)?;
             // The network gets its memory before its weights are looked for.
-            let parameters = table_of(&identity.config).parameters();
+            let parameters = identity.config.table().parameters();
             ensure!(
                 F32_BYTES * parameters <= bytes.len() as i64,
                 "the file is too short for its {parameters} parameters"

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Channels and sides of an image.
+pub const INPUT_SHAPE: [i64; 3] = [3, 32, 32];
+
 /// One step of a network. Shapes are without the batch: [C, H, W] before `Flatten`, [F] after it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
@@ -43,34 +46,6 @@ pub fn conv_padded(out: i64, kernel: i64) -> Layer {
 
 pub fn shortcut(out: i64) -> Layer {
     Layer::Conv { out, kernel: 1, padding: 0, shortcut: true }
-}
-
-pub fn act() -> Layer {
-    Layer::Act
-}
-
-pub fn avg_pool(side: i64) -> Layer {
-    Layer::AvgPool(side)
-}
-
-pub fn max_pool(side: i64) -> Layer {
-    Layer::MaxPool(side)
-}
-
-pub fn flatten() -> Layer {
-    Layer::Flatten
-}
-
-pub fn dense(out: i64) -> Layer {
-    Layer::Dense(out)
-}
-
-pub fn dropout(probability: f64) -> Layer {
-    Layer::Dropout(probability)
-}
-
-pub fn batch_norm() -> Layer {
-    Layer::BatchNorm
 }
 
 pub fn sum(main: Vec<Layer>, from_input: Vec<Layer>, from_previous: Vec<Layer>) -> Layer {
@@ -199,56 +174,5 @@ impl Walk {
         };
         self.rows.push(TableRow { name, operation, output: output.clone(), weights, parameters, multiply_adds });
         output
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::networks::{INPUT_SHAPE, layers};
-    use crate::spec::config::{Config, Model};
-
-    fn of(model: Model) -> Table {
-        let config = crate::spec::defaults("lenet5").unwrap();
-        table(&layers(&Config { model, ..config }), INPUT_SHAPE)
-    }
-
-    fn parameters(model: Model) -> i64 {
-        of(model).parameters()
-    }
-
-    /// The counts that the five published systems state.
-    #[test]
-    fn parameter_counts_are_the_published_ones() {
-        let lenet = || (vec![6, 16], vec![120, 84]);
-        let (channels, dense) = lenet();
-        assert_eq!(parameters(Model::Lenet5 { channels, dense }), 62_006);
-        let (channels, dense) = lenet();
-        assert_eq!(parameters(Model::Lenet5Dropout { channels, dense }), 62_006);
-        assert_eq!(parameters(Model::KerasCnn { channels: vec![32, 64, 128], dense: vec![128] }), 504_266);
-        let resnet = Model::Resnet { channels: vec![64, 128, 256, 512, 512], dense: vec![1024, 1024, 256] };
-        assert_eq!(parameters(resnet), 17_001_930);
-    }
-
-    /// 3·32·9+32, 32·64·9+64, 4096·128+128 and 128·10+10.
-    #[test]
-    fn leaky_cnn_base_has_545_098_parameters() {
-        let base = Model::LeakyCnn { channels: vec![32, 64], convs_per_block: 1, dense: vec![128] };
-        assert_eq!(parameters(base), 545_098);
-    }
-
-    #[test]
-    fn resnet_costs_322_million_multiply_adds_an_image() {
-        let resnet = Model::Resnet { channels: vec![64, 128, 256, 512, 512], dense: vec![1024, 1024, 256] };
-        assert_eq!(of(resnet).multiply_adds() / 1_000_000, 322);
-    }
-
-    #[test]
-    fn names_count_each_kind_in_construction_order() {
-        let resnet = Model::Resnet { channels: vec![4, 8, 8, 8, 8], dense: vec![16] };
-        let table = of(resnet);
-        let names: Vec<&str> = table.rows.iter().map(|row| row.name.as_str()).filter(|name| !name.is_empty()).collect();
-        assert_eq!(&names[..9], ["conv1", "conv2", "skip1", "bn1", "conv3", "conv4", "skip2", "skip3", "bn2"]);
-        assert_eq!(&names[names.len() - 2..], ["fc1", "fc2"]);
     }
 }

@@ -3,8 +3,16 @@ use std::hint::black_box;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Common, Members, Rule};
+use super::{Common, Members, Rule, LR, EPS, WEIGHT_DECAY};
 use crate::native::{self, add_product, add_quotient};
+use crate::options::{FLOAT32_MAX, Key, Variant, BELOW_ONE, Takes, key, variant};
+
+pub const VARIANT: Variant = variant("adam", KEYS, "torch.optim.Adam", "Kingma and Ba 2015");
+
+const KEYS: &[Key] = &[LR.or("0.001"), BETAS.or("[0.9, 0.999]"), EPS.or("1e-8"), WEIGHT_DECAY.or("0"), AMSGRAD.or("false")];
+
+pub(super) const BETAS: Key = key("betas", Takes::List(&BELOW_ONE, 2, 2), "coefficients of the two running means");
+pub(super) const AMSGRAD: Key = key("amsgrad", Takes::Flag, "the largest second moment so far");
 
 /// `torch.optim.adam._single_tensor_adam`. Kingma and Ba 2015; AMSGrad: Reddi et al. 2018.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +27,15 @@ pub struct Adam {
 impl Rule for Adam {
     fn common(&self) -> Common {
         Common { lr: self.lr, momentum: 0.0, weight_decay: self.weight_decay }
+    }
+
+    fn objection(&self, highest_rate: f64) -> Option<(&'static str, String)> {
+        let [beta, _] = self.betas;
+        let first = highest_rate / (1.0 - beta);
+        let problem = || {
+            format!("its first step is its rate / (1 - {beta}) = {first:e}, but float32 ends at {FLOAT32_MAX:e}")
+        };
+        (first > FLOAT32_MAX).then(|| ("", problem()))
     }
 
     fn memory(&self) -> &'static [&'static str] {

@@ -7,10 +7,21 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::native::{self, add_scaled};
+use crate::options::{AMOUNT, Key, RATE, Variant, key};
+
+const LR: Key = key("lr", RATE, "learning rate");
+const EPS: Key = key("eps", AMOUNT, "added to the denominator");
+const WEIGHT_DECAY: Key = key("weight_decay", AMOUNT, "share of the weights in each step");
 
 /// One optimizer with its settings.
 pub trait Rule {
     fn common(&self) -> Common;
+
+    /// Why its settings cannot be computed with rates up to `highest_rate`: the key that is to blame (`.nesterov`, or none) and
+    /// the problem.
+    fn objection(&self, _highest_rate: f64) -> Option<(&'static str, String)> {
+        None
+    }
 
     /// Whether weight decay shrinks the parameters themselves and stays out of the gradient. Loshchilov and Hutter 2019.
     fn is_decoupled(&self) -> bool {
@@ -72,6 +83,9 @@ pub struct Members<'a> {
 macro_rules! optimizers {
     ($($file:ident::$Name:ident),* $(,)?) => {
         $(mod $file; pub use $file::$Name;)*
+
+        /// As the table of keys has them.
+        pub const VARIANTS: &[Variant] = &[$($file::VARIANT),*];
 
         /// `torch.optim`'s optimizers with their options and defaults. No number is larger than float32's largest.
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

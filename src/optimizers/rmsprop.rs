@@ -1,8 +1,19 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Common, Members, Rule};
+use super::{Common, Members, Rule, LR, EPS, WEIGHT_DECAY};
 use crate::native::{add_product, add_quotient, add_scaled};
+use crate::options::{Key, Variant, BELOW_ONE, Takes, key, variant};
+
+pub const VARIANT: Variant = variant("rmsprop", KEYS, "torch.optim.RMSprop", "Hinton 2012");
+
+const KEYS: &[Key] = &[    LR.or("0.01"),
+    key("alpha", BELOW_ONE, "coefficient of the running mean of squares").or("0.99"),
+    EPS.or("1e-8"),
+    WEIGHT_DECAY.or("0"),
+    key("momentum", BELOW_ONE, "share of the last step that is kept").or("0"),
+    key("centered", Takes::Flag, "divide by the gradient's variance").or("false"),
+];
 
 /// `torch.optim.rmsprop._single_tensor_rmsprop`. Hinton 2012; centered: Graves 2013.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,18 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Common, Members, Rule};
+use super::{Common, Members, Rule, LR, WEIGHT_DECAY};
 use crate::native::{add_product, add_scaled};
+use crate::options::{Key, Variant, BELOW_ONE, Takes, at_most, key, variant};
+
+pub const VARIANT: Variant = variant("sgd", KEYS, "torch.optim.SGD", "stochastic gradient descent");
+
+const KEYS: &[Key] = &[    LR.or("0.001"),
+    key("momentum", BELOW_ONE, "share of the last step that is kept").or("0"),
+    key("dampening", at_most(1.0), "share of the gradient that momentum leaves out").or("0"),
+    key("nesterov", Takes::Flag, "Nesterov's momentum").or("false"),
+    WEIGHT_DECAY.or("0"),
+];
 
 /// `torch.optim.sgd._single_tensor_sgd`. Sutskever et al. 2013 for Nesterov's form, which needs momentum > 0 and dampening 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +27,15 @@ pub struct Sgd {
 impl Rule for Sgd {
     fn common(&self) -> Common {
         Common { lr: self.lr, momentum: self.momentum, weight_decay: self.weight_decay }
+    }
+
+    fn objection(&self, _: f64) -> Option<(&'static str, String)> {
+        let Sgd { momentum, dampening, nesterov, .. } = *self;
+        if nesterov && !(momentum > 0.0 && dampening == 0.0) {
+            return Some((".nesterov", "needs a momentum above 0 and dampening 0".to_owned()));
+        }
+        let idle = momentum == 0.0 && dampening > 0.0;
+        idle.then(|| (".dampening", "does nothing without momentum".to_owned()))
     }
 
     fn memory(&self) -> &'static [&'static str] {

@@ -14,7 +14,7 @@ pub fn config() -> Config {
         mode: Mode::Exact,
         data: Data { dataset: DatasetName::Cifar10, train: None, val: 5000, split_seed: 0, scale: Scale::Unit },
         select: Select::ValLoss,
-        model: Model::Lenet5 { channels: vec![6, 16], dense: vec![120, 84] },
+        model: crate::spec::defaults("lenet5").unwrap().model,
         activation: Activation::Tanh,
         pool: None,
         init: Init::Pytorch,

@@ -187,7 +187,7 @@ impl<'a> Row<'a> {
 
     /// The network's layers.
     pub fn network(&self) -> Option<networks::Table> {
-        self.trials.first().map(|trial| networks::table_of(&trial.config))
+        self.trials.first().map(|trial| trial.config.table())
     }
 
     /// `1 of 3 diverged`: what a mean leaves out and must say so. None if it is complete.

@@ -1,6 +1,7 @@
 //! The configuration of one trial, fully resolved: every default is filled in and every value is in range.
 //!
-//! `check.rs` is the only maker of a [`Config`] from a user's file, so after it nothing here can be wrong.
+//! `check.rs` is the only maker of a [`Config`] from a user's file, so after it nothing here can be wrong; `keys.rs` has the
+//! ranges and the defaults.
 //! The serialized form (JSON, keys in this order) is what a trial's id hashes and what `config.json` stores.
 //!
 //! A new key must not change the id of a configuration that does not use it, nor make a stored trial, manifest or checkpoint
@@ -9,6 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::networks::{INPUT_SHAPE, Layer, Table, table};
+pub use crate::networks::{Model, Pool};
 pub use crate::optimizers::Optimizer;
 
 /// Everything that decides a trial's numbers but its seed, the device and the thread count.
@@ -23,16 +26,15 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
     pub init: Init,
-    /// Passes over the training split, 1..=10,000.
     pub epochs: usize,
-    /// Images a step, 1..=the training split's size. The last batch of an epoch may be smaller; it is kept.
+    /// Images a step. The last batch of an epoch may be smaller; it is kept.
     pub batch_size: usize,
     pub optimizer: Optimizer,
     pub schedule: Schedule,
     pub warmup: Option<Warmup>,
     pub regularization: Regularization,
     pub augment: Augment,
-    /// Cross-entropy's `label_smoothing`, 0 <= x < 1. Reported losses are smoothed only in training.
+    /// Reported losses are smoothed only in training.
     pub label_smoothing: f64,
     pub clip: Clip,
     pub early_stopping: Option<EarlyStopping>,
@@ -41,18 +43,18 @@ pub struct Config {
 impl Config {
     /// Between the convolutions; a resnet's shortcuts always take averages.
     pub fn pooling(&self) -> Pool {
-        self.pool.unwrap_or(self.model.own_pool())
+        self.pool.unwrap_or(self.model.network.pool)
     }
-}
 
-/// How 2×2 pixels become one: their mean or their largest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pool {
-    /// `nn.AvgPool2d(2)`, lenet5's own.
-    Avg,
-    /// `nn.MaxPool2d(2)`, the others'.
-    Max,
+    /// [N, 3, 32, 32] → logits [N, 10].
+    pub fn layers(&self) -> Vec<Layer> {
+        self.model.layers(self.pooling(), self.regularization.dropout)
+    }
+
+    /// The layer table of its network.
+    pub fn table(&self) -> Table {
+        table(&self.layers(), INPUT_SHAPE)
+    }
 }
 
 /// Which arithmetic a trial used; part of its id, because the same trial has other results in another.
@@ -98,7 +100,7 @@ pub struct Data {
     pub dataset: DatasetName,
     /// How many images of the training part to train on, the first of it; `None` means all that `val` leaves.
     pub train: Option<usize>,
-    /// Images split off for validation, at least 1.
+    /// Images split off for validation.
     pub val: usize,
     /// Seeds the split: `random_split(train_set, [N - val, val], generator=torch.Generator().manual_seed(split_seed))`.
     pub split_seed: u64,
@@ -174,46 +176,13 @@ pub enum Select {
     ValAccuracy,
 }
 
-/// One of the five networks with its widths. `dense` lists the hidden dense layers; the last one, to 10 classes, is implied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-pub enum Model {
-    /// One or two channels; default `[6, 16]`, `[120, 84]`.
-    Lenet5 { channels: Vec<i64>, dense: Vec<i64> },
-    /// One or two channels; default `[6, 16]`, `[120, 84]`.
-    Lenet5Dropout { channels: Vec<i64>, dense: Vec<i64> },
-    /// Three channels; default `[32, 64, 128]`, `[128]`.
-    KerasCnn { channels: Vec<i64>, dense: Vec<i64> },
-    /// One to five blocks; default `[32, 64]`, 1, `[128]`.
-    LeakyCnn { channels: Vec<i64>, convs_per_block: i64, dense: Vec<i64> },
-    /// Five stages; default `[64, 128, 256, 512, 512]`, `[1024, 1024, 256]`.
-    Resnet { channels: Vec<i64>, dense: Vec<i64> },
-}
-
-impl Model {
-    /// As users write it.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Model::Lenet5 { .. } => "lenet5",
-            Model::Lenet5Dropout { .. } => "lenet5_dropout",
-            Model::KerasCnn { .. } => "keras_cnn",
-            Model::LeakyCnn { .. } => "leaky_cnn",
-            Model::Resnet { .. } => "resnet",
-        }
-    }
-
-    pub fn own_pool(&self) -> Pool {
-        if matches!(self, Model::Lenet5 { .. }) { Pool::Avg } else { Pool::Max }
-    }
-}
-
 /// The nonlinearity after every convolution and hidden dense layer that has one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Activation {
     Tanh,
     Relu,
-    /// `nn.LeakyReLU(slope)`, slope default 0.01, 0..=1.
+    /// `nn.LeakyReLU(slope)`
     LeakyRelu {
         slope: f64,
     },
@@ -252,7 +221,7 @@ pub enum Init {
 #[serde(tag = "name", rename_all = "snake_case")]
 pub enum Schedule {
     Constant,
-    /// `StepLR(step_size=every, gamma=factor)`; factor default 0.1.
+    /// `StepLR(step_size=every, gamma=factor)`
     Step {
         every: usize,
         factor: f64,
@@ -261,22 +230,22 @@ pub enum Schedule {
     Staged {
         stages: Vec<Stage>,
     },
-    /// `ExponentialLR(gamma=factor)`; factor default 0.95.
+    /// `ExponentialLR(gamma=factor)`
     Exponential {
         factor: f64,
     },
-    /// `CosineAnnealingLR(T_max=epochs, eta_min=min_lr)`; min_lr default 0. With a warm-up, T_max = epochs - warm-up epochs.
+    /// `CosineAnnealingLR(T_max=epochs, eta_min=min_lr)`. With a warm-up, T_max = epochs - warm-up epochs.
     Cosine {
         min_lr: f64,
     },
     /// `OneCycleLR(max_lr, total_steps=every step, pct_start, div_factor, final_div_factor, cycle_momentum=False)`, stepped
-    /// after every batch; max_lr is the optimizer's lr. Defaults 0.3, 25, 10,000.
+    /// after every batch; max_lr is the optimizer's lr.
     OneCycle {
         pct_start: f64,
         div_factor: f64,
         final_div_factor: f64,
     },
-    /// `ReduceLROnPlateau(mode="min", factor, patience, threshold, min_lr)` fed with the validation loss. Defaults 0.1, 10, 1e-4, 0.
+    /// `ReduceLROnPlateau(mode="min", factor, patience, threshold, min_lr)` fed with the validation loss.
     Plateau {
         factor: f64,
         patience: usize,
@@ -292,8 +261,7 @@ pub struct Stage {
 }
 
 /// `SequentialLR([LinearLR(start_factor, total_iters=epochs), main], milestones=[epochs])`, stepped once an epoch.
-/// Goes with the schedules constant (`ConstantLR(factor=1)`), step, exponential and cosine. start_factor default 0.1, below 1
-/// and at least float32's smallest normal number.
+/// With the schedule constant, main is `ConstantLR(factor=1)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Warmup {
     pub epochs: usize,
@@ -303,13 +271,10 @@ pub struct Warmup {
 /// Penalties and dropout. Penalties cover convolution and dense kernels, never biases or BatchNorm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Regularization {
-    /// Adds `l1 · Σ|w|` to the training loss.
     pub l1: f64,
-    /// Adds `l2 · Σw²` to the training loss.
     pub l2: f64,
-    /// Which kernels the penalties cover; default all.
     pub on: Kernels,
-    /// Dropout after the activation of every hidden dense layer, 0 <= p < 1; default the architecture's own.
+    /// After the activation of every hidden dense layer.
     pub dropout: f64,
 }
 
@@ -328,17 +293,17 @@ pub enum Kernels {
 pub struct Augment {
     /// Mirror left to right with probability one half.
     pub flip: bool,
-    /// Rotate by U(-rotation, rotation) degrees, 0..=180.
+    /// By U(-rotation, rotation) degrees.
     pub rotation: f64,
-    /// Shift by U(-shift, shift) of the image's side in each axis, 0..=0.5.
+    /// By U(-shift, shift) of the image's side in each axis.
     pub shift: f64,
-    /// Pad by this many zero pixels on each side and crop 32×32 at a random place, 0..=16.
+    /// Pad by this many zero pixels on each side and crop 32×32 at a random place.
     pub crop: i64,
-    /// Zero a square of this side at a random centre, 0..=32. DeVries and Taylor 2017.
+    /// Zero a square of this side at a random centre. DeVries and Taylor 2017.
     pub cutout: i64,
 }
 
-/// Gradient clipping before the optimizer's step. `none`, `{norm: x}` or `{value: x}`, x > 0.
+/// Gradient clipping before the optimizer's step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clip {
@@ -353,6 +318,5 @@ pub enum Clip {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EarlyStopping {
     pub patience: usize,
-    /// At least 0; default 0.
     pub min_delta: f64,
 }

@@ -20,6 +20,12 @@ impl InputError {
     pub fn of(file: impl Into<String>, message: impl Into<String>) -> InputError {
         InputError { file: file.into(), line: 0, col: 0, message: message.into() }
     }
+
+    /// The same error, which says where else it comes from.
+    pub fn within(mut self, place: String) -> InputError {
+        self.message += &format!(" ({place})");
+        self
+    }
 }
 
 impl fmt::Display for InputError {

@@ -1,250 +1,194 @@
-//! An experiment file, as the command line changes it → an [`Experiment`].
+//! Blocks: axes → zip → exclude → include → different variants.
+//!
+//! Expansion works on the nodes the user wrote, so that a bad axis value is reported where it stands; each combination
+//! then goes through `check.rs`. The number of combinations is known, and refused, before the first is made.
 
+use std::cell::LazyCell;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::ops::Bound::Excluded;
-use std::path::Path;
 
-use super::block::expand_blocks;
-use super::check::{self, DATASETS, MAX_SEED};
+use serde_json::Value as Json;
+
+use super::axes::{Factor, combination, combinations, factor};
+use super::check;
 use super::config::{DatasetName, Mode};
-use super::error::{InputError, Mark, Result};
-use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical, default_margin};
+use super::error::{Mark, Result};
+use super::experiment::{Block, BlockMode, MAX_TRIALS, Variant, canonical};
 use super::fields::Slot;
-use super::settings::{BASE_KEYS, admit, apply, settings};
+use super::keys::names;
+use super::label::{json, label, resolved, tidy};
+use super::settings::{MAX_KEYS, Setting, alternatives, changed, look_up, matches, refuse_shared, settings};
 use super::tune::Tuning;
-use super::yaml::{self, Key, Node, Value};
+use super::yaml::{Key, Node, shorten};
+use crate::options::{self, Takes, key};
 
-/// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
-pub const MAX_TRIALS: usize = 10_000;
-const MAX_SEEDS: usize = 1000;
-const MIN_SETTLE_SEEDS: i64 = 3;
-const DEFAULT_SETTLE_SEEDS: usize = 20;
-const MAX_TARGETS: usize = 20;
-const MAX_NAME_CHARS: usize = 64;
-const DEFAULT_TARGETS: [f64; 3] = [0.4, 0.5, 0.6];
+/// Each is held against every combination.
+const MAX_EXCLUDES: usize = 200;
+const MODE: options::Key =
+    key("mode", Takes::Choice(&["ablate", "grid"]), "one change at a time, or every combination").or("ablate");
 
-/// What the command line changes in an experiment.
-#[derive(Clone, Debug)]
-pub struct Overrides {
-    /// `KEY=VALUE`, the value in YAML, applied in order to the base: any key of `base`, plain or dotted, or `data`,
-    /// `select`, `seeds`, `targets`. What a block sets itself still wins in that block.
-    pub set: Vec<String>,
-    pub dataset: Option<DatasetName>,
-    pub mode: Mode,
-    /// The only seed.
-    pub seed: Option<u64>,
-}
-
-impl Default for Overrides {
-    fn default() -> Overrides {
-        Overrides { set: Vec::new(), dataset: None, mode: Mode::Exact, seed: None }
-    }
-}
-
-impl Experiment {
-    pub fn load(path: &Path, overrides: &Overrides) -> Result<Experiment> {
-        Experiment::parse(&path.display().to_string(), &yaml::read_file(path)?, overrides)
-    }
-
-    /// Reads an experiment from its text; `name` stands in errors where a file's name would.
-    pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Experiment> {
-        let mut document = yaml::parse(name, text)?;
-        let options = options(overrides)?;
-        let (lists, options): (Vec<_>, Vec<_>) =
-            options.into_iter().partition(|(key, _)| ["seeds", "targets"].contains(&key.name.as_str()));
-        Slot::new("", &document).object()?;
-        for (key, value) in &lists {
-            apply(&mut document, (key, value))?;
+/// The blocks of an experiment on `dataset` whose base is `root`.
+pub fn expand_blocks(
+    slots: Vec<Slot>,
+    root: &Node,
+    dataset: DatasetName,
+    mode: Mode,
+    tuning: Option<&Tuning>,
+) -> Result<Vec<Block>> {
+    let mut ids = HashSet::new();
+    let mut combinations = 0usize;
+    let mut plans = Vec::new();
+    for slot in &slots {
+        let plan = read_block(slot, root)?;
+        if !ids.insert(plan.id.clone()) {
+            return Err(slot.error(format!("the id `{}` is there twice", plan.id)));
         }
-        experiment(&document, &options, overrides)
+        combinations = combinations.saturating_add(plan.combinations()).saturating_add(1 + plan.include.len());
+        if combinations > MAX_TRIALS {
+            let problem = format!("with block `{}` the plan has more than {MAX_TRIALS} combinations", plan.id);
+            return Err(slot.error(problem));
+        }
+        plans.push(plan);
+    }
+    let blocks = plans.iter().map(|plan| plan.expand(mode, tuning)).collect::<Result<Vec<Block>>>()?;
+    let differs = |block: &Block| block.variants.iter().any(|variant| variant.config.data.dataset != dataset);
+    match blocks.iter().zip(&slots).find(|(block, _)| differs(block)) {
+        Some((block, slot)) => {
+            let problem = format!(
+                "block `{}` has another data set than the base, but an experiment has one (`data.train: N` changes one field of \
+                 data, `data: {{train: N}}` all)",
+                block.id
+            );
+            Err(slot.error(problem))
+        }
+        None => Ok(blocks),
     }
 }
 
-/// The settings on the command line, each with its option as its place.
-fn options(overrides: &Overrides) -> Result<Vec<(Key, Node)>> {
-    let valid: Vec<&str> = BASE_KEYS.into_iter().chain(["data", "select", "seeds", "targets"]).collect();
-    let mut options = Vec::new();
-    for option in &overrides.set {
-        let source = format!("--set {option}");
-        let Some((name, text)) = option.split_once('=') else {
-            return Err(InputError::of(source, "expected KEY=VALUE"));
-        };
-        let key = Key { at: Mark::option(source.as_str()), name: name.trim().to_string() };
-        admit(&key, &valid)?;
-        options.push((key, yaml::parse_option(&source, text)?));
-    }
-    if let Some((name, _)) = DATASETS.iter().find(|(_, dataset)| Some(*dataset) == overrides.dataset) {
-        let at = Mark::option(format!("--dataset {name}"));
-        let value = Value::Scalar { text: name.to_string(), quoted: false };
-        options.push((Key { at: at.clone(), name: "data.dataset".to_string() }, Node { at, value }));
-    }
-    Ok(options)
+/// A block as it is written.
+struct Plan<'a> {
+    id: String,
+    title: Option<String>,
+    mode: BlockMode,
+    base: Node,
+    factors: Vec<Factor<'a>>,
+    exclude: Vec<(Mark, Vec<Setting<'a>>)>,
+    include: Vec<Vec<Setting<'a>>>,
 }
 
-fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -> Result<Experiment> {
-    let mut fields = Slot::new("", document).object()?;
-    let schema = fields.need("schema")?;
-    if schema.node.plain() != Some("1") {
-        return Err(schema.error(format!("expected 1, the only schema there is, found {}", schema.node.excerpt())));
+fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
+    let valid = names(&["data"]);
+    let mut fields = slot.object()?;
+    let id = fields.need("id")?.file_name()?;
+    let title = fields.text("title")?;
+    let mode = fields.read(&MODE)?;
+    let base = fields.get("base").map_or_else(|| Ok(Vec::new()), |slot| settings(&slot, &valid))?;
+    let base = changed(root, &base)?;
+    let mut factors = Vec::new();
+    if let Some(axes) = fields.get("axes") {
+        for axis in alternatives(&axes, &valid)? {
+            factors.push(factor(&axes.path, &[axis])?);
+        }
     }
-    let name = name(fields.need("name")?)?;
-    let description = fields.get("description").map(|slot| slot.text().map(str::to_string)).transpose()?;
-    let (data, select) = (fields.get("data"), fields.get("select"));
-    let (seeds_slot, settle_slot) = (fields.get("seeds"), fields.get("settle"));
-    let (seeds, settle) = replicates(&seeds_slot, &settle_slot, overrides)?;
-    let margin = fields.number("margin", default_margin(), (Excluded(0.0), Excluded(100.0)))?;
-    let tune_slot = fields.get("tune");
-    let targets = fields.get("targets").map_or_else(|| Ok(DEFAULT_TARGETS.to_vec()), targets)?;
-    let base = fields.need("base")?;
-    let blocks = fields.get("blocks").map_or_else(|| Ok(Vec::new()), |slot| slot.list())?;
+    let zip = |slot: Slot<'a>| factor(&slot.path, &settings(&slot, &valid)?);
+    factors.extend(fields.each("zip", 0..=MAX_KEYS, zip)?);
+    let exclude = |slot: Slot<'a>| Ok((slot.node.at.clone(), settings(&slot, &valid)?));
+    let exclude = fields.each("exclude", 0..=MAX_EXCLUDES, exclude)?;
+    let include = fields.each("include", 0..=usize::MAX, |slot| settings(&slot, &valid))?;
     fields.finish()?;
 
-    let root = root(&base, [("data", data), ("select", select)], options)?;
-    let base = check::config(&root, overrides.mode)?;
-    let tuning = tune_slot.as_ref().map(Tuning::read).transpose()?;
-    let candidates = tuning.as_ref().map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(&root, overrides.mode))?;
-    let blocks = expand_blocks(blocks, &root, base.data.dataset, overrides.mode, tuning.as_ref())?;
-    if let Some(slot) = settle_slot.as_ref().filter(|_| settle.is_some() && blocks.is_empty()) {
-        return Err(slot.error("there is nothing to settle without blocks; `seeds` says how often the base runs"));
-    }
-    let tune = tuning.as_ref().map(Tuning::summary);
-    let experiment = Experiment { name, description, seeds, margin, settle, tune, targets, base, candidates, blocks };
-    if let Some(slot) = &tune_slot {
-        refuse_mixed_tuning(&experiment, slot)?;
-    }
-    let count = most_trials(&experiment);
-    if count > MAX_TRIALS {
-        let configurations = experiment.configurations().len();
-        let problem = format!("{configurations} configurations make {count} trials, more than {MAX_TRIALS}");
-        let place = seeds_slot.or(settle_slot).or(tune_slot);
-        return Err(place.map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
-    }
-    Ok(experiment)
+    refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied()), mode == BlockMode::Grid)?;
+    Ok(Plan { id, title, mode, base, factors, exclude, include })
 }
 
-/// The seeds, and whether they are added as they are needed. On the command line, seeds take the place of both.
-fn replicates(
-    seeds_slot: &Option<Slot>,
-    settle_slot: &Option<Slot>,
-    overrides: &Overrides,
-) -> Result<(Vec<u64>, Option<Settle>)> {
-    if let Some(seed) = overrides.seed {
-        return Ok((vec![only_seed(seed)?], None));
-    }
-    let is_option = seeds_slot.as_ref().is_some_and(|slot| slot.node.at.is_option());
-    match (seeds_slot, settle_slot.as_ref().filter(|_| !is_option)) {
-        (None, None) => Ok((vec![0], None)),
-        (Some(slot), None) => Ok((seeds(slot)?, None)),
-        (Some(slot), Some(_)) => {
-            Err(slot.error("`settle` finds out how many seeds are needed; leave one of the two out"))
-        }
-        (None, Some(slot)) => {
-            let settle = settle(slot)?;
-            // A base that is in many comparisons has twice as many as its settings.
-            Ok(((0..2 * settle.max_seeds as u64).collect(), Some(settle)))
+impl<'a> Plan<'a> {
+    /// How many combinations the axes and zips make.
+    fn combinations(&self) -> usize {
+        match self.mode {
+            BlockMode::Ablate => self.factors.iter().map(|factor| factor.rows.len()).sum(),
+            BlockMode::Grid if self.factors.is_empty() => 0,
+            BlockMode::Grid => combinations(&self.factors),
         }
     }
-}
 
-/// Tuning has seeds of its own, and may not make two settings one.
-fn refuse_mixed_tuning(experiment: &Experiment, slot: &Slot) -> Result<()> {
-    if let Some(first) = experiment.seeds.iter().find(|seed| **seed >= FIRST_TUNING_SEED) {
-        let problem = format!("tuning has seeds of its own from {FIRST_TUNING_SEED} on, but {first} is in `seeds`");
-        return Err(slot.error(problem));
+    /// One of them, by number.
+    fn combination(&self, number: usize) -> Vec<Setting<'a>> {
+        match self.mode {
+            BlockMode::Ablate => {
+                self.factors.iter().flat_map(|factor| &factor.rows).nth(number).cloned().unwrap_or_default()
+            }
+            BlockMode::Grid => combination(&self.factors, number),
+        }
     }
-    refuse_equal(experiment, slot)
-}
 
-/// How many trials there can be, whichever candidates are compared, without making them.
-pub fn most_trials(experiment: &Experiment) -> usize {
-    let tries = experiment.tune.as_ref().map_or(0, |tune| tune.seeds);
-    let of = |configuration: &Configuration| {
-        configuration.most_seeds * configuration.candidates.len().max(1) + tries * configuration.candidates.len()
-    };
-    experiment.configurations().iter().map(of).sum()
-}
-
-/// Settings that differ only in what is tuned would be the same one.
-fn refuse_equal(experiment: &Experiment, slot: &Slot) -> Result<()> {
-    let mut owners: HashMap<String, (String, String)> = HashMap::new();
-    for block in &experiment.blocks {
-        for Variant { label, config, candidates, .. } in &block.variants {
-            for candidate in candidates {
-                let own = (canonical(config), format!("{}: {label}", block.id));
-                let (owner, name) = owners.entry(canonical(&candidate.config)).or_insert_with(|| own.clone());
-                if *owner != own.0 {
-                    let problem = format!("{name} and {} become the same setting by it, at {}", own.1, candidate.label);
-                    return Err(slot.error(problem));
-                }
+    fn expand(&self, mode: Mode, tuning: Option<&Tuning>) -> Result<Block> {
+        let mut variants =
+            Variants { plan: self, keys: self.keys(), mode, tuning, found: Vec::new(), places: HashMap::new() };
+        variants.add(&[], &self.base)?;
+        let mut used = vec![false; self.exclude.len()];
+        for number in 0..self.combinations() {
+            let settings = self.combination(number);
+            let node = changed(&self.base, &settings)?;
+            // An excluded combination may be one that would be refused.
+            let config = LazyCell::new(|| check::config(&node, mode).map_or(Json::Null, |config| json(&config)));
+            let default = |key: &str| resolved(&config, key);
+            let matching = self.exclude.iter().map(|(_, pattern)| matches(&node, pattern, default));
+            let matching: Vec<bool> = matching.collect();
+            used.iter_mut().zip(&matching).for_each(|(used, matches)| *used |= matches);
+            if !matching.contains(&true) {
+                variants.add(&settings, &node)?;
             }
         }
-    }
-    Ok(())
-}
-
-fn settle(slot: &Slot) -> Result<Settle> {
-    let mut fields = slot.object()?;
-    let max_seeds = fields.integer("max_seeds", DEFAULT_SETTLE_SEEDS, MIN_SETTLE_SEEDS..=MAX_SEEDS as i64)?;
-    fields.finish()?;
-    Ok(Settle { max_seeds })
-}
-
-/// The base configuration as one object: `base`'s keys, `data` and `select`, changed by the command line.
-fn root(base: &Slot, beside: [(&str, Option<Slot>); 2], options: &[(Key, Node)]) -> Result<Node> {
-    let mut root = Node { at: base.node.at.clone(), value: Value::Map(Vec::new()) };
-    for (name, slot) in beside {
-        if let Some(Slot { node, .. }) = slot {
-            apply(&mut root, (&Key { at: node.at.clone(), name: name.to_string() }, node))?;
+        if let Some(((at, _), _)) = self.exclude.iter().zip(used).find(|(_, used)| !used) {
+            return Err(at.error(format!("exclude: matches no combination of block `{}`", self.id)));
         }
-    }
-    for setting in settings(base, &BASE_KEYS)? {
-        apply(&mut root, setting)?;
-    }
-    for (key, value) in options {
-        apply(&mut root, (key, value))?;
-    }
-    Ok(root)
-}
-
-/// The name of an experiment or block, which is to be safe as a file's name.
-pub fn name(slot: Slot) -> Result<String> {
-    let name = slot.text()?;
-    let is_plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
-    if name.len() <= MAX_NAME_CHARS && !name.starts_with('-') && !name.is_empty() && name.chars().all(is_plain) {
-        return Ok(name.to_string());
-    }
-    let problem = format!("expected 1 to {MAX_NAME_CHARS} of a-z, 0-9, _ and -, found {}", slot.node.excerpt());
-    Err(slot.error(problem))
-}
-
-fn seeds(slot: &Slot) -> Result<Vec<u64>> {
-    let mut seen = HashSet::new();
-    let mut seeds = Vec::new();
-    for item in slot.list_of(1..=MAX_SEEDS)? {
-        let seed = item.integer(0..=MAX_SEED)?;
-        if !seen.insert(seed) {
-            return Err(item.error(format!("{seed} is there twice")));
+        for settings in &self.include {
+            variants.add(settings, &changed(&self.base, settings)?)?;
         }
-        seeds.push(seed);
+        let keys = variants.keys.iter().map(|key| key.name.clone()).collect();
+        Ok(Block { id: self.id.clone(), title: self.title.clone(), mode: self.mode, keys, variants: variants.found })
     }
-    Ok(seeds)
+
+    /// The keys that are varied, each once.
+    fn keys(&self) -> Vec<&'a Key> {
+        let mut seen = HashSet::new();
+        let included = self.include.iter().flatten().map(|(key, _)| *key);
+        let varied = self.factors.iter().flat_map(|factor| factor.keys.iter().copied());
+        varied.chain(included).filter(|key| seen.insert(&key.name)).collect()
+    }
 }
 
-fn only_seed(seed: u64) -> Result<u64> {
-    match seed <= MAX_SEED as u64 {
-        true => Ok(seed),
-        false => Err(InputError::of(format!("--seed {seed}"), format!("expected a whole number from 0 to {MAX_SEED}"))),
-    }
+/// The different configurations of one block, in the order they came up.
+struct Variants<'a> {
+    plan: &'a Plan<'a>,
+    keys: Vec<&'a Key>,
+    mode: Mode,
+    tuning: Option<&'a Tuning<'a>>,
+    found: Vec<Variant>,
+    places: HashMap<String, usize>,
 }
 
-fn targets(slot: Slot) -> Result<Vec<f64>> {
-    let mut targets = Vec::new();
-    for item in slot.list_of(0..=MAX_TARGETS)? {
-        let target = item.number((Excluded(0.0), Excluded(1.0)))?;
-        if targets.last().is_some_and(|last| target <= *last) {
-            return Err(item.error("expected ascending accuracies"));
+impl Variants<'_> {
+    fn add(&mut self, settings: &[Setting], node: &Node) -> Result<()> {
+        let tidied: Vec<Node> = settings.iter().map(|(_, value)| tidy(value)).collect();
+        let settings: Vec<Setting> = settings.iter().zip(&tidied).map(|((key, _), value)| (*key, value)).collect();
+        let label = label(&settings);
+        let place = || format!("block `{}`, {}", self.plan.id, shorten(&label));
+        let config = check::config(node, self.mode).map_err(|error| error.within(place()))?;
+        let default = LazyCell::new(|| json(&config));
+        let value = |key: &&Key| look_up(node, key).map_or_else(|| resolved(&default, &key.name), tidy).to_string();
+        let values = self.keys.iter().map(value).collect();
+        match self.places.entry(canonical(&config)) {
+            // The base keeps its name, but stands in the grid where the combination that equals it was written.
+            Entry::Occupied(place) if *place.get() == 0 => self.found[0].values = values,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => {
+                place.insert(self.found.len());
+                let settings = settings.iter().map(|(key, value)| (key.name.clone(), value.to_string())).collect();
+                let candidates = self.tuning.map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(node, self.mode))?;
+                self.found.push(Variant { settings, values, label, config, candidates });
+            }
         }
-        targets.push(target);
+        Ok(())
     }
-    Ok(targets)
 }

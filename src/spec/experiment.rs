@@ -7,14 +7,18 @@ use sha2::{Digest, Sha256};
 
 use super::config::Config;
 use super::error::{InputError, Result};
+use super::keys::MARGIN;
+use super::read::{default, typed};
 
 /// A selector shorter than this is a block's name, not the beginning of a trial's id.
 const MIN_ID_PREFIX: usize = 4;
 const ID_DIGITS: usize = 12;
 
+/// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
+pub const MAX_TRIALS: usize = 10_000;
+
 /// Trials that only choose a setting's best values have seeds from here on; those of comparisons lie below.
 pub const FIRST_TUNING_SEED: u64 = 1 << 31;
-const DEFAULT_MARGIN: f64 = 1.0;
 /// From so many settings on, the base of a study that settles itself has twice the seeds of a setting.
 const SETTINGS_FOR_A_LARGER_BASE: usize = 3;
 
@@ -44,12 +48,12 @@ pub struct Experiment {
     pub blocks: Vec<Block>,
 }
 
-pub fn default_margin() -> f64 {
-    DEFAULT_MARGIN
+fn default_margin() -> f64 {
+    typed(default(&MARGIN))
 }
 
 fn is_default_margin(margin: &f64) -> bool {
-    *margin == DEFAULT_MARGIN
+    *margin == default_margin()
 }
 
 /// Each setting gets as many seeds as its verdicts need.

@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
 use super::error::{InputError, Mark, Result};
-use super::label::number_text;
 use super::yaml::{Key, Node, Value, shorten};
 
 /// Twice what any number of 64 bits needs.
 const MAX_DIGITS: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 
 /// A value and its dotted path, which begins each of its errors.
 pub struct Slot<'a> {
@@ -23,6 +23,17 @@ impl<'a> Slot<'a> {
 
     pub fn error(&self, problem: impl Display) -> InputError {
         self.node.at.error(prefixed(&self.path, problem))
+    }
+
+    /// An error of the value at a dotted key in here; where it is absent, at the object that lacks it.
+    pub fn blame(&self, key: &str, problem: impl Display) -> InputError {
+        let deepest = key.split('.').try_fold(self.node, |node, name| node.field(name).ok_or(node));
+        deepest.unwrap_or_else(|node| node).at.error(prefixed(key, problem))
+    }
+
+    /// Refuses the value at a dotted key, see [`Slot::blame`], unless something `holds`.
+    pub fn ensure(&self, holds: bool, key: &str, problem: impl Display) -> Result<()> {
+        if holds { Ok(()) } else { Err(self.blame(key, problem)) }
     }
 
     fn expected(&self, what: impl Display) -> InputError {
@@ -46,11 +57,9 @@ impl<'a> Slot<'a> {
         }
     }
 
-    pub fn integer<T: TryFrom<i64>>(&self, range: RangeInclusive<i64>) -> Result<T> {
+    pub fn integer(&self, range: RangeInclusive<i64>) -> Result<i64> {
         let number = self.digits()?.and_then(|text| text.parse().ok()).filter(|number| range.contains(number));
-        number
-            .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| self.expected(format!("a whole number from {} to {}", range.start(), range.end())))
+        number.ok_or_else(|| self.expected(format!("a whole number from {} to {}", range.start(), range.end())))
     }
 
     pub fn flag(&self) -> Result<bool> {
@@ -70,17 +79,14 @@ impl<'a> Slot<'a> {
     }
 
     /// One of a fixed set of names.
-    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T> {
+    pub fn choice(&self, names: &[&str]) -> Result<&'a str> {
         let text = self.text()?;
-        match choices.iter().find(|(name, _)| *name == text) {
-            Some((_, value)) => Ok(*value),
-            None => Err(self.no_such(text, choices.iter().map(|(name, _)| *name))),
-        }
+        if names.contains(&text) { Ok(text) } else { Err(self.no_such(text, names)) }
     }
 
     /// The error for a name that is none of `valid`.
-    pub fn no_such<'n>(&self, name: &str, valid: impl Iterator<Item = &'n str>) -> InputError {
-        self.error(format!("there is no `{}`; {}", shorten(name), choices(name, &valid.collect::<Vec<_>>())))
+    pub fn no_such(&self, name: &str, valid: &[&str]) -> InputError {
+        self.error(format!("there is no `{}`; {}", shorten(name), choices(name, valid)))
     }
 
     /// The items of a list, each with its own path (`seeds[2]`).
@@ -99,6 +105,17 @@ impl<'a> Slot<'a> {
         let (low, high) = lengths.into_inner();
         let wanted = if low == high { low.to_string() } else { format!("{low} to {high}") };
         Err(self.error(format!("expected a list of {wanted} values, found {}", items.len())))
+    }
+
+    /// The name of an experiment or block, which is to be safe as a file's name.
+    pub fn file_name(&self) -> Result<String> {
+        let name = self.text()?;
+        let is_plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
+        if name.len() <= MAX_NAME_CHARS && !name.starts_with('-') && !name.is_empty() && name.chars().all(is_plain) {
+            return Ok(name.to_string());
+        }
+        let problem = format!("expected 1 to {MAX_NAME_CHARS} of a-z, 0-9, _ and -, found {}", self.node.excerpt());
+        Err(self.error(problem))
     }
 
     pub fn entries(&self) -> Result<&'a [(Key, Node)]> {
@@ -148,6 +165,11 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Those of an object that has none.
+    pub fn empty(slot: &Slot<'a>) -> Fields<'a> {
+        Fields::new(slot, &[], String::new())
+    }
+
     fn new(slot: &Slot<'a>, entries: &'a [(Key, Node)], owner: String) -> Fields<'a> {
         Fields { path: slot.path.clone(), at: &slot.node.at, entries, owner, asked: Vec::new() }
     }
@@ -169,27 +191,19 @@ impl<'a> Fields<'a> {
         Err(self.at.error(prefixed(&self.join(key), "this key is missing")))
     }
 
-    pub fn number(&mut self, key: &'static str, default: f64, range: impl RangeBounds<f64>) -> Result<f64> {
-        self.get(key).map_or(Ok(default), |slot| slot.number(range))
+    /// A text that may be left out.
+    pub fn text(&mut self, key: &'static str) -> Result<Option<String>> {
+        self.get(key).map(|slot| slot.text().map(str::to_string)).transpose()
     }
 
-    pub fn integer<T: TryFrom<i64>>(&mut self, key: &'static str, default: T, range: RangeInclusive<i64>) -> Result<T> {
-        self.get(key).map_or(Ok(default), |slot| slot.integer(range))
-    }
-
-    pub fn flag(&mut self, key: &'static str) -> Result<bool> {
-        self.get(key).map_or(Ok(false), |slot| slot.flag())
-    }
-
-    pub fn choice<T: Copy>(&mut self, key: &'static str, default: T, choices: &[(&str, T)]) -> Result<T> {
-        self.get(key).map_or(Ok(default), |slot| slot.choice(choices))
-    }
-
-    /// An error of one field, at its value; where it is absent, at the object.
-    pub fn blame(&self, key: &str, problem: impl Display) -> InputError {
-        let entry = self.entries.iter().find(|(entry, _)| entry.name == key);
-        let at = entry.map_or(self.at, |(_, node)| &node.at);
-        at.error(prefixed(&self.join(key), problem))
+    /// What `read` makes of each item of a list, which may be left out.
+    pub fn each<T>(
+        &mut self,
+        key: &'static str,
+        lengths: RangeInclusive<usize>,
+        read: impl Fn(Slot<'a>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        self.get(key).map_or_else(|| Ok(Vec::new()), |slot| slot.list_of(lengths)?.into_iter().map(read).collect())
     }
 
     /// Reports the first key that nobody asked for.
@@ -221,7 +235,7 @@ fn prefixed(path: &str, problem: impl Display) -> String {
 }
 
 /// ` above 0 and at most 1`, or nothing where every number will do.
-fn describe(range: &impl RangeBounds<f64>) -> String {
+pub fn describe(range: &impl RangeBounds<f64>) -> String {
     let low = match range.start_bound() {
         Bound::Included(low) => format!("at least {}", number_text(*low)),
         Bound::Excluded(low) => format!("above {low}"),
@@ -239,6 +253,12 @@ fn describe(range: &impl RangeBounds<f64>) -> String {
     }
 }
 
+/// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`
+pub fn number_text(number: f64) -> String {
+    let is_plain = number == 0.0 || (1e-6..1e15).contains(&number.abs());
+    if is_plain { (number + 0.0).to_string() } else { format!("{number:e}") }
+}
+
 /// `valid: a, b, c`, with a guess at what was meant.
 pub fn choices(given: &str, valid: &[&str]) -> String {
     let list = if valid.is_empty() { "it has none".to_string() } else { format!("valid: {}", valid.join(", ")) };
@@ -251,25 +271,5 @@ pub fn choices(given: &str, valid: &[&str]) -> String {
 /// Whether two different words are a slip of the keyboard apart: at most a third of the letters, and two, are wrong.
 fn is_close(given: &str, name: &str) -> bool {
     let allowed = ((name.len() + 1) / 3).min(2);
-    given != name && given.len().abs_diff(name.len()) <= allowed && edits(given, name) <= allowed
-}
-
-/// How many letters to insert, delete, replace or swap with their neighbour (Damerau 1964, each place edited once).
-fn edits(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            table[i][j] = match (i, j) {
-                (0, _) | (_, 0) => i + j,
-                _ => {
-                    let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                    let swaps = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-                    let swapped = if swaps { table[i - 2][j - 2] + 1 } else { usize::MAX };
-                    replaced.min(swapped).min(table[i - 1][j] + 1).min(table[i][j - 1] + 1)
-                }
-            };
-        }
-    }
-    table[a.len()][b.len()]
+    given != name && given.len().abs_diff(name.len()) <= allowed && strsim::osa_distance(given, name) <= allowed
 }

@@ -4,10 +4,11 @@ use serde_json::Value as Json;
 
 use super::config::Config;
 use super::error::Mark;
+use super::fields::number_text;
+use super::keys::{self, BASE, BESIDE};
+use super::read::default;
 use super::yaml::{Key, Node, Value};
-
-/// Groups whose fields are clear without the group's name: `lr=0.1`, not `optimizer.lr=0.1`.
-const CLEAR_GROUPS: [&str; 5] = ["activation", "augment", "model", "optimizer", "regularization"];
+use crate::options::Takes;
 
 /// A short name for what a variant sets: `adam, lr 0.001 · batch_size=4`.
 pub fn label(settings: &[(&Key, &Node)]) -> String {
@@ -16,7 +17,10 @@ pub fn label(settings: &[(&Key, &Node)]) -> String {
 }
 
 fn part(key: &str, value: &Node) -> String {
-    let short = key.split_once('.').filter(|(group, _)| CLEAR_GROUPS.contains(group)).map_or(key, |(_, field)| field);
+    let short = key
+        .split_once('.')
+        .filter(|(group, _)| keys::find(group).is_some_and(|key| key.is_clear))
+        .map_or(key, |(_, field)| field);
     match &value.value {
         Value::Scalar { text, .. } if is_named(key) && text != "none" => text.clone(),
         Value::Scalar { text, .. } => format!("{short}={text}"),
@@ -27,7 +31,7 @@ fn part(key: &str, value: &Node) -> String {
 
 /// Whether a plain value of this key is a name that says by itself what it is: `adam`, `tanh`.
 fn is_named(key: &str) -> bool {
-    key.ends_with(".name") || ["activation", "model", "optimizer", "schedule"].contains(&key)
+    key.ends_with(".name") || keys::find(key).is_some_and(|key| matches!(key.takes, Takes::Named(_)))
 }
 
 /// `adam, lr 0.001`, `leaky_relu 0.1`, `l2 0.001`, `augment flip, crop 4`.
@@ -72,12 +76,6 @@ fn tidy_text(text: &str) -> String {
     number.map_or_else(|| text.to_string(), number_text)
 }
 
-/// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`
-pub fn number_text(number: f64) -> String {
-    let is_plain = number == 0.0 || (1e-6..1e15).contains(&number.abs());
-    if is_plain { (number + 0.0).to_string() } else { format!("{number:e}") }
-}
-
 fn scalar(text: impl Into<String>) -> Value {
     Value::Scalar { text: text.into(), quoted: false }
 }
@@ -112,20 +110,40 @@ impl Cell {
 /// Which keys there are depends on the choices made: only SGD has `optimizer.dampening`.
 pub fn flatten(config: &Config) -> Vec<(String, Cell)> {
     let mut rows = Vec::new();
-    // Whatever is left out of the stored form has its value here.
-    let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
-    collect(String::new(), &json(&resolved), &mut rows);
+    collect(String::new(), &json(config), &mut rows);
     rows
 }
 
-/// The configuration as JSON.
+/// The configuration as JSON, with what its stored form leaves out.
 pub fn json(config: &Config) -> Json {
-    serde_json::to_value(config).expect("a checked configuration has only finite numbers and names")
+    let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
+    let mut json = serde_json::to_value(resolved).expect("a checked configuration has only finite numbers and names");
+    complete(&mut json, Takes::Object(BESIDE));
+    complete(&mut json, Takes::Object(BASE));
+    json
+}
+
+/// Gives an object the keys that it lacks, with their defaults.
+fn complete(json: &mut Json, takes: Takes) {
+    let Json::Object(fields) = json else { return };
+    let keys = match takes {
+        Takes::Object(keys) | Takes::Optional(keys) | Takes::Parts(keys) => keys,
+        Takes::Named(variants) => {
+            variants.iter().find(|known| fields["name"] == known.name).map_or(&[][..], |it| it.keys)
+        }
+        _ => return,
+    };
+    for key in keys {
+        // Moved behind the others, so that all end in the order of the table.
+        let mut value = fields.shift_remove(key.name).unwrap_or_else(|| default(key));
+        complete(&mut value, key.takes);
+        fields.insert(key.name.to_owned(), value);
+    }
 }
 
 fn collect(path: String, json: &Json, rows: &mut Vec<(String, Cell)>) {
     let Json::Object(fields) = json else {
-        let text = if path == "data.train" && json.is_null() { "all".to_string() } else { cell(json, " ") };
+        let text = if json.is_null() { nothing(&path).to_string() } else { cell(json, " ") };
         let kind = match json {
             Json::Number(_) => Kind::Number,
             Json::Bool(_) => Kind::Flag,
@@ -136,6 +154,14 @@ fn collect(path: String, json: &Json, rows: &mut Vec<(String, Cell)>) {
     for (key, value) in fields {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         collect(path, value, rows);
+    }
+}
+
+/// The word for a value that is not there: `none`, or `all`.
+fn nothing(path: &str) -> &'static str {
+    match keys::find(path).map(|key| key.takes) {
+        Some(Takes::IntegerOr(word, ..)) => word,
+        _ => "none",
     }
 }
 
@@ -159,20 +185,20 @@ fn cell(json: &Json, separator: &str) -> String {
 /// What a configuration, as JSON, has at `key`, which may name a group, as a user would write it: `0.01`, `[6, 16]`,
 /// `{l1: 0, l2: 0.0001, ...}`.
 pub fn resolved(config: &Json, key: &str) -> Node {
-    let (_, field) = key.rsplit_once('.').unwrap_or(("", key));
-    written(field, config.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&Json::Null))
+    written(key, config.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&Json::Null))
 }
 
-fn written(field: &str, json: &Json) -> Node {
+fn written(path: &str, json: &Json) -> Node {
     let at = Mark::option("");
     let value = match json {
-        Json::Null => scalar(if field == "train" { "all" } else { "none" }),
+        Json::Null => scalar(nothing(path)),
         Json::String(text) => scalar(text),
         Json::Bool(_) | Json::Number(_) => scalar(json.to_string()),
         Json::Array(items) => Value::List(items.iter().map(|item| written("", item)).collect()),
         Json::Object(fields) => {
-            let entry =
-                |(name, json): (&String, &Json)| (Key { at: at.clone(), name: name.clone() }, written(name, json));
+            let entry = |(name, json): (&String, &Json)| {
+                (Key { at: at.clone(), name: name.clone() }, written(&format!("{path}.{name}"), json))
+            };
             Value::Map(fields.iter().map(entry).collect())
         }
     };

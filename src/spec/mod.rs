@@ -1,19 +1,22 @@
 //! From a YAML file to the unique trials it asks for. Needs no libtorch.
 //!
-//! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`expand.rs`, `block.rs`,
-//! `settings.rs`), and each combination becomes a [`config::Config`] in which nothing can be wrong (`check.rs`, `agree.rs`,
-//! `fields.rs`).
+//! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
+//! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the tables of keys (`keys.rs`,
+//! `optimizers.rs`, `read.rs`), then by what keys must have in common (`check.rs`, `agree.rs`).
 
 pub mod config;
 
 mod agree;
-mod block;
+mod axes;
 mod check;
 mod error;
 mod expand;
 mod experiment;
 mod fields;
+mod keys;
 mod label;
+mod load;
+mod read;
 mod settings;
 mod tune;
 mod yaml;
@@ -21,15 +24,14 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use check::MODELS;
 pub use error::{InputError, Result};
-pub use expand::{MAX_TRIALS, Overrides};
 pub use experiment::{
-    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, Settle, Trial, Tune, Variant,
-    base_seeds, trial_id,
+    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, MAX_TRIALS, Settle, Trial, Tune,
+    Variant, base_seeds, trial_id,
 };
 pub use fields::choices;
 pub use label::{Cell, Kind, flatten};
+pub use load::Overrides;
 
 /// Fails unless an experiment file could have asked for `config`. A configuration that was stored has passed no other check.
 pub fn check_stored(config: &config::Config) -> Result<()> {

@@ -4,28 +4,8 @@ use std::collections::HashMap;
 
 use super::error::{Mark, Result};
 use super::fields::{Slot, choices};
+use super::keys;
 use super::yaml::{Key, Node, Value, shorten};
-
-/// `base`'s own keys.
-pub const BASE_KEYS: [&str; 14] = [
-    "model",
-    "activation",
-    "pool",
-    "init",
-    "epochs",
-    "batch_size",
-    "optimizer",
-    "schedule",
-    "warmup",
-    "regularization",
-    "augment",
-    "label_smoothing",
-    "clip",
-    "early_stopping",
-];
-
-/// Keys that are one value and have no fields.
-const PLAIN_KEYS: [&str; 5] = ["init", "pool", "epochs", "batch_size", "label_smoothing"];
 
 /// More than there are options in all.
 pub const MAX_KEYS: usize = 64;
@@ -58,7 +38,7 @@ pub fn admit(key: &Key, valid: &[&str]) -> Result<()> {
     if !valid.contains(&group) {
         return Err(key.at.error(format!("{name}: cannot be set here; {}", choices(group, valid))));
     }
-    if field.is_some() && PLAIN_KEYS.contains(&group) {
+    if field.is_some() && !keys::find(group).is_none_or(|key| key.takes.has_fields()) {
         return Err(key.at.error(format!("{name}: {group} is one value and has no fields")));
     }
     Ok(())
@@ -88,6 +68,13 @@ fn place(at: &Mark) -> String {
 
 fn split(key: &Key) -> (&str, Option<&str>) {
     key.name.split_once('.').map_or((&key.name, None), |(group, field)| (group, Some(field)))
+}
+
+/// An object with other values.
+pub fn changed(object: &Node, settings: &[Setting]) -> Result<Node> {
+    let mut object = object.clone();
+    settings.iter().try_for_each(|setting| apply(&mut object, *setting))?;
+    Ok(object)
 }
 
 /// Changes one key of an object.

@@ -1,17 +1,16 @@
 //! `tune`: values that every configuration tries before it is compared at the best of them.
 
-use super::block::{Factor, factor};
+use super::axes::{Factor, combination, combinations, factor};
 use super::check;
 use super::config::Mode;
 use super::error::Result;
 use super::experiment::{Candidate, Tune, canonical};
 use super::fields::Slot;
+use super::keys::{TUNING_SEEDS, names};
 use super::label::label;
-use super::settings::{BASE_KEYS, Setting, alternatives, apply, refuse_shared};
+use super::settings::{changed, settings};
 use super::yaml::{Node, shorten};
 
-const DEFAULT_SEEDS: usize = 2;
-const MAX_SEEDS: i64 = 100;
 /// Each configuration tries all of them.
 const MAX_CANDIDATES: usize = 100;
 
@@ -25,12 +24,11 @@ impl<'a> Tuning<'a> {
     pub fn read(slot: &Slot<'a>) -> Result<Tuning<'a>> {
         let mut fields = slot.object()?;
         let axes = fields.need("axes")?;
-        let seeds = fields.integer("seeds", DEFAULT_SEEDS, 1..=MAX_SEEDS)?;
+        let seeds = fields.read(&TUNING_SEEDS)?;
         fields.finish()?;
-        let keys = alternatives(&axes, &BASE_KEYS)?;
-        refuse_shared(keys.iter().map(|(key, _)| *key), true)?;
-        let factors = keys.into_iter().map(|axis| factor(&axes.path, &[axis])).collect::<Result<Vec<_>>>()?;
-        let count = factors.iter().fold(1, |count: usize, factor| count.saturating_mul(factor.rows.len()));
+        let factors = settings(&axes, &names(&[]))?.into_iter().map(|axis| factor(&axes.path, &[axis]));
+        let factors = factors.collect::<Result<Vec<_>>>()?;
+        let count = combinations(&factors);
         if count > MAX_CANDIDATES {
             return Err(
                 axes.error(format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried"))
@@ -46,22 +44,12 @@ impl<'a> Tuning<'a> {
 
     /// What the configuration in `root` may become; values that make it the same count once.
     pub fn candidates(&self, root: &Node, mode: Mode) -> Result<Vec<Candidate>> {
-        let mut combinations: Vec<Vec<Setting>> = vec![vec![]];
-        for factor in &self.factors {
-            let longer = |known: &Vec<Setting<'a>>| {
-                factor.rows.iter().map(|row| [known.clone(), row.clone()].concat()).collect()
-            };
-            combinations = combinations.iter().flat_map::<Vec<_>, _>(longer).collect();
-        }
         let mut found: Vec<Candidate> = vec![];
-        for settings in combinations {
-            let mut node = root.clone();
-            settings.iter().try_for_each(|setting| apply(&mut node, *setting))?;
+        for number in 0..combinations(&self.factors) {
+            let settings = combination(&self.factors, number);
             let label = label(&settings);
-            let config = check::config(&node, mode).map_err(|mut error| {
-                error.message += &format!(" (tune, {})", shorten(&label));
-                error
-            })?;
+            let place = || format!("tune, {}", shorten(&label));
+            let config = check::config(&changed(root, &settings)?, mode).map_err(|error| error.within(place()))?;
             if found.iter().all(|known| canonical(&known.config) != canonical(&config)) {
                 let values = settings.iter().map(|(_, value)| value.to_string()).collect();
                 found.push(Candidate { label, values, config });
@@ -94,7 +82,7 @@ mod tests {
         let experiment = parse(&["settle: {max_seeds: 5}\n", BLOCKS]);
         assert_eq!(experiment.settle, Some(Settle { max_seeds: 5 }));
         assert_eq!(experiment.trials().len(), 10 + 3 * 5);
-        assert_eq!(crate::spec::expand::most_trials(&experiment), 25);
+        assert_eq!(crate::spec::load::most_trials(&experiment), 25);
         let two = parse(&["settle: {max_seeds: 5}\n", "blocks: [{id: a, axes: {init: [keras, orthogonal]}}]\n"]);
         assert_eq!(two.trials().len(), 3 * 5, "the base of two settings has as many seeds as they");
         assert_eq!(parse(&["settle: {}\n", BLOCKS]).settle, Some(Settle { max_seeds: 20 }));
@@ -123,7 +111,7 @@ mod tests {
         let tries: Vec<_> = trials.iter().filter(|trial| trial.is_tuning).collect();
         assert_eq!((tries.len(), trials.len()), (4 * 2 * 2, 4 * 2 * 2 + 4 * 2 * 3));
         assert!(trials.iter().all(|trial| trial.is_tuning == (trial.seed >= FIRST_TUNING_SEED)));
-        assert_eq!(crate::spec::expand::most_trials(&experiment), trials.len(), "they are counted without being made");
+        assert_eq!(crate::spec::load::most_trials(&experiment), trials.len(), "they are counted without being made");
         assert!(
             error(&["seeds: [2147483648]\n", TUNE, BLOCKS]).contains("tuning has seeds of its own from 2147483648 on")
         );

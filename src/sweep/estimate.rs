@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use crate::networks;
 use crate::spec::config::Config;
 
 /// What one optimizer step costs besides its arithmetic, in multiply-adds: about 1.5 ms at 10 G/s.
@@ -83,7 +82,7 @@ fn describe(config: &Config) -> String {
 }
 
 fn guess(config: &Config) -> f64 {
-    let multiply_adds = networks::table_of(config).multiply_adds() as f64;
+    let multiply_adds = config.table().multiply_adds() as f64;
     let images = config.data.training_images() as f64;
     let steps = (images / config.batch_size as f64).ceil();
     let validation = config.data.val as f64;

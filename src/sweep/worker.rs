@@ -27,7 +27,7 @@ use crate::store::{Identity, Kept, Store};
 use crate::train::checkpoint;
 use crate::train::pack_size::best_size;
 use crate::train::{self, Ended, Observer, Sets};
-use crate::{host, native, networks};
+use crate::{host, native};
 
 /// How a worker is set up, for all its trials.
 pub struct Worker {
@@ -187,7 +187,7 @@ impl Worker {
             seconds: total(history.iter().map(|epoch| epoch.seconds)),
             images_per_second: images_per_second(&trial.config, &history),
             peak_bytes: peak_bytes(),
-            parameters: networks::table_of(&trial.config).parameters() as u64,
+            parameters: trial.config.table().parameters() as u64,
             libtorch: native::libtorch_version().to_owned(),
             device: device::name(self.device),
             threads: self.threads,

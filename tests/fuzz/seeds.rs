@@ -10,7 +10,6 @@ use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use runner::data::cifar::Layout;
 use runner::engine::{Network, State};
-use runner::spec::config::Model;
 use runner::spec::{defaults, trial_id};
 use runner::store::Identity;
 use runner::train::checkpoint;
@@ -131,7 +130,8 @@ pub fn checkpoints() -> Vec<Vec<u8>> {
 /// The smallest LeNet-5, as a trial stores it.
 pub fn network() -> Vec<u8> {
     let mut config = defaults("lenet5").unwrap();
-    config.model = Model::Lenet5 { channels: vec![1, 1], dense: vec![2] };
+    config.model =
+        serde_json::from_value(serde_json::json!({"name": "lenet5", "channels": [1, 1], "dense": [2]})).unwrap();
     let state = Network::new(&config).state();
     checkpoint::encode(&state, &Identity { id: trial_id(&config, 0), seed: 0, config }).unwrap()
 }

@@ -1,0 +1,31 @@
+//! The convolutional network of the Keras tutorials, with one more convolution.
+
+use super::layer::Layer::{self, Act};
+use super::layer::conv;
+use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
+use crate::options::{Key, variant};
+
+pub const NETWORK: Network = Network {
+    variant: variant(
+        "keras_cnn",
+        SIZES,
+        "KerasCnn",
+        "three convolutions and a hidden dense layer of 128, dropout 0.25",
+    ),
+    activation: "relu",
+    pool: Pool::Max,
+    dropout: 0.25,
+    layers,
+};
+
+const SIZES: &[Key] = &[channels(3, 3, "[32, 64, 128]"), hidden("[128]")];
+
+fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
+    let channels = &model.channels;
+    let mut layers = vec![conv(channels[0], 3), Act, pool(2)];
+    for &out in &channels[1..] {
+        layers.extend([conv(out, 3), Act]);
+    }
+    layers.push(pool(2));
+    with_classifier(layers, model, dropout)
+}

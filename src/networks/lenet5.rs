@@ -1,0 +1,24 @@
+//! LeCun et al. 1998, on three colour planes.
+
+use super::layer::Layer::{self, Act};
+use super::layer::conv;
+use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
+use crate::options::{Key, variant};
+
+pub const NETWORK: Network = Network {
+    variant: variant("lenet5", SIZES, "LeNet5", "LeCun et al. 1998 on three colour planes, average pooling, tanh"),
+    activation: "tanh",
+    pool: Pool::Avg,
+    dropout: 0.0,
+    layers,
+};
+
+pub const SIZES: &[Key] = &[channels(1, 2, "[6, 16]"), hidden("[120, 84]")];
+
+pub fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
+    let mut layers = vec![];
+    for &out in &model.channels {
+        layers.extend([conv(out, 5), Act, pool(2)]);
+    }
+    with_classifier(layers, model, dropout)
+}

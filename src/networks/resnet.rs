@@ -1,0 +1,31 @@
+//! Five stages, each fed by the stage before and by the pooled input image.
+
+use super::layer::Layer::{self, Act, AvgPool, BatchNorm};
+use super::layer::{conv_padded, shortcut, sum};
+use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
+use crate::options::{Key, variant};
+
+pub const NETWORK: Network = Network {
+    variant: variant("resnet", SIZES, "ResNet", "five residual stages, each also fed by the pooled input image"),
+    activation: "relu",
+    pool: Pool::Max,
+    dropout: 0.3,
+    layers,
+};
+
+const CONVS_PER_STAGE: [usize; 5] = [2, 2, 3, 3, 3];
+const SIZES: &[Key] = &[channels(5, 5, "[64, 128, 256, 512, 512]"), hidden("[1024, 1024, 256]")];
+
+/// The shortcuts take averages, whatever the pooling.
+fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
+    let mut layers = vec![];
+    for (stage, (&out, convs)) in model.channels.iter().zip(CONVS_PER_STAGE).enumerate() {
+        let main: Vec<Layer> = (0..convs).flat_map(|_| [conv_padded(out, 3), Act]).collect();
+        let (from_input, from_previous) = match stage {
+            0 => (vec![shortcut(out)], vec![]),
+            _ => (vec![AvgPool(1 << stage), shortcut(out)], vec![shortcut(out)]),
+        };
+        layers.extend([sum(main, from_input, from_previous), BatchNorm, pool(2)]);
+    }
+    with_classifier(layers, model, dropout)
+}

@@ -1,0 +1,178 @@
+//! The keys of an experiment file: what each takes, what it is where it is not written, and what it is for.
+
+use std::ops::Bound::{Excluded, Included};
+
+use crate::options::*;
+use crate::{networks, optimizers};
+
+const MAX_EPOCHS: i64 = 10_000;
+const MAX_STAGES: usize = 100;
+const MAX_SEEDS: i64 = 1000;
+const MAX_TUNING_SEEDS: i64 = 100;
+const MAX_TARGETS: usize = 20;
+const IMAGE_SIDE: i64 = 32;
+/// Of CIFAR-10, before validation is split off.
+const MOST_IMAGES: i64 = 50_000;
+/// Seeds are what both NumPy and PyTorch accept.
+pub const MAX_SEED: i64 = u32::MAX as i64;
+
+/// `LinearLR` divides by it: from smaller ones the rate could become infinite, or 0 times infinity.
+const START_FACTOR: Takes = Takes::Number((Included(f32::MIN_POSITIVE as f64), Excluded(1.0)));
+const EPOCHS: Takes = Takes::Integer(1, MAX_EPOCHS);
+const SHARE: Takes = BETWEEN_ZERO_AND_ONE;
+
+const NETWORKS: &str = "the network's own";
+
+/// A configuration's keys outside `base`.
+pub const BESIDE: &[Key] = &[
+    key("data", Takes::Object(DATA), "").or("{}"),
+    key("select", Takes::Object(SELECT), "which epoch's weights count").or("{metric: val_loss}"),
+];
+
+const DATA: &[Key] = &[
+    key("dataset", Takes::Choice(&["cifar10", "synthetic"]), "CIFAR-10, or images that the program draws")
+        .or("cifar10"),
+    key("train", Takes::IntegerOr("all", 1, MOST_IMAGES), "the first so many of what `val` leaves to train on")
+        .or("all"),
+    key("val", Takes::Integer(1, MOST_IMAGES), "images split off for validation").own("a tenth of the training part"),
+    key("split_seed", Takes::Integer(0, MAX_SEED), "draws the validation images").or("0").torch("random_split"),
+    key("scale", Takes::Choice(&["unit", "symmetric", "standardize"]), "[0, 1], [-1, 1], or by mean and deviation")
+        .or("unit"),
+];
+
+const SELECT: &[Key] = &[
+    key("metric", Takes::Choice(&["val_loss", "val_accuracy"]), "what is to be best"),
+    key("goal", Takes::Choice(&["min", "max"]), "that of the metric").own("the metric's"),
+];
+
+/// `base`'s own keys.
+pub const BASE: &[Key] = &[
+    MODEL,
+    ACTIVATION,
+    key("pool", Takes::Choice(&["avg", "max"]), "between the convolutions; a resnet's shortcuts always take averages")
+        .own(NETWORKS),
+    key("init", Takes::Choice(INITS), "how kernels start; keras also zeroes the biases").or("pytorch").torch("nn.init"),
+    key("epochs", EPOCHS, "passes over the training images").or("20"),
+    key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step").or("64"),
+    key("optimizer", Takes::Named(optimizers::VARIANTS), "how weights move").clear(),
+    key("schedule", Takes::Named(SCHEDULES), "how the learning rate moves").or("constant"),
+    key("warmup", Takes::Optional(WARMUP), "before constant, step, exponential or cosine").or("none").torch("LinearLR"),
+    key("regularization", Takes::Object(REGULARIZATION), "penalties on kernels, and dropout").or("{}").clear(),
+    key("augment", Takes::Parts(AUGMENT), "what happens to training images").or("none").clear(),
+    key("label_smoothing", BELOW_ONE, "of cross-entropy, in training").or("0"),
+    key("clip", Takes::OneOf(CLIP), "gradient clipping").or("none"),
+    key("early_stopping", Takes::Optional(EARLY_STOPPING), "stops by the selection metric").or("none"),
+];
+
+pub const MODEL: Key = key("model", Takes::Named(&networks::VARIANTS), "the network").clear();
+pub const ACTIVATION: Key =
+    key("activation", Takes::Named(ACTIVATIONS), "after convolutions and hidden dense layers").own(NETWORKS).clear();
+
+const INITS: &[&str] =
+    &["pytorch", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "keras"];
+
+const ACTIVATIONS: &[Variant] = &[
+    variant("tanh", &[], "nn.Tanh", ""),
+    variant("relu", &[], "nn.ReLU", ""),
+    variant("leaky_relu", LEAKY_RELU, "nn.LeakyReLU", ""),
+    variant("sigmoid", &[], "nn.Sigmoid", ""),
+    variant("elu", &[], "nn.ELU", "alpha 1"),
+    variant("gelu", &[], "nn.GELU", "the exact form"),
+    variant("silu", &[], "nn.SiLU", ""),
+];
+
+const LEAKY_RELU: &[Key] = &[key("slope", at_most(1.0), "below zero").or("0.01").torch("negative_slope")];
+
+const SCHEDULES: &[Variant] = &[
+    variant("constant", &[], "", "the optimizer's rate"),
+    variant("step", STEP, "StepLR", "times `factor` every so many epochs"),
+    variant("staged", STAGED, "", "one rate after another, with a fresh optimizer at each"),
+    variant("exponential", EXPONENTIAL, "ExponentialLR", "times `factor` every epoch"),
+    variant("cosine", COSINE, "CosineAnnealingLR", "to `min_lr` over all epochs"),
+    variant("one_cycle", ONE_CYCLE, "OneCycleLR", "up to the optimizer's rate and down, by steps"),
+    variant("plateau", PLATEAU, "ReduceLROnPlateau", "times `factor` when the validation loss stalls"),
+];
+
+const STEP: &[Key] = &[
+    key("every", EPOCHS, "epochs").torch("step_size"),
+    key("factor", FACTOR, "multiplies the rate").or("0.1").torch("gamma"),
+];
+const STAGED: &[Key] = &[key("stages", Takes::List(&Takes::Object(STAGE), 1, MAX_STAGES), "must cover `epochs`")];
+const STAGE: &[Key] = &[key("epochs", EPOCHS, "so many at this rate"), key("lr", RATE, "learning rate")];
+const EXPONENTIAL: &[Key] = &[key("factor", FACTOR, "multiplies the rate").or("0.95").torch("gamma")];
+const COSINE: &[Key] = &[key("min_lr", AMOUNT, "the last rate").or("0").torch("eta_min")];
+const ONE_CYCLE: &[Key] = &[
+    key("pct_start", SHARE, "share of the steps that rises").or("0.3"),
+    key("div_factor", AT_LEAST_ONE, "highest by first rate").or("25"),
+    key("final_div_factor", AT_LEAST_ONE, "first by last rate").or("10000"),
+];
+const PLATEAU: &[Key] = &[
+    key("factor", SHARE, "multiplies the rate").or("0.1"),
+    key("patience", Takes::Integer(0, MAX_EPOCHS), "epochs without improvement").or("10"),
+    key("threshold", AT_LEAST_ZERO, "what counts as improvement").or("1e-4"),
+    key("min_lr", AMOUNT, "the lowest rate").or("0"),
+];
+
+const WARMUP: &[Key] = &[
+    key("epochs", EPOCHS, "fewer than all").torch("total_iters"),
+    key("start_factor", START_FACTOR, "share of the rate to start from").or("0.1"),
+];
+
+const REGULARIZATION: &[Key] = &[
+    key("l1", AMOUNT, "adds λ·Σ|w| to the training loss").or("0"),
+    key("l2", AMOUNT, "adds λ·Σw² to the training loss").or("0"),
+    key("on", Takes::Choice(&["all", "conv", "conv3x3", "dense"]), "which kernels the penalties cover").or("all"),
+    key("dropout", BELOW_ONE, "after every hidden dense layer").own(NETWORKS).torch("nn.Dropout(p)"),
+];
+
+const AUGMENT: &[Key] = &[
+    key("flip", Takes::Flag, "left to right with probability one half").or("false"),
+    key("rotation", at_most(180.0), "by at most so many degrees").or("0"),
+    key("shift", at_most(0.5), "by at most this share of the side").or("0"),
+    key("crop", Takes::Integer(0, IMAGE_SIDE / 2), "pads by so many pixels and crops at random").or("0"),
+    key("cutout", Takes::Integer(0, IMAGE_SIDE), "side in pixels of a square of zeros").or("0"),
+];
+
+const CLIP: &[Key] = &[
+    key("norm", RATE, "of all gradients together").torch("clip_grad_norm_"),
+    key("value", RATE, "of each gradient").torch("clip_grad_value_"),
+];
+
+const EARLY_STOPPING: &[Key] = &[
+    key("patience", EPOCHS, "epochs without improvement"),
+    key("min_delta", AT_LEAST_ZERO, "what counts as improvement").or("0"),
+];
+
+/// An experiment's keys beside its configuration.
+pub const SEEDS: Key =
+    key("seeds", Takes::List(&SEED, 1, MAX_SEEDS as usize), "replicates: each drives all randomness of a trial")
+        .or("[0]");
+const SEED: Takes = Takes::Integer(0, MAX_SEED);
+pub const SETTLE: Key =
+    key("settle", Takes::Object(MAX), "in place of `seeds`: from 0 on until every comparison is decided").own("none");
+const MAX: &[Key] = &[key("max_seeds", Takes::Integer(3, MAX_SEEDS), "of a setting; twice as many of a base").or("20")];
+pub const MARGIN: Key =
+    key("margin", Takes::Number((Excluded(0.0), Excluded(100.0))), "points of test accuracy that matter").or("1.0");
+pub const TARGETS: Key =
+    key("targets", Takes::List(&SHARE, 0, MAX_TARGETS), "ascending; the first epoch of each is reported")
+        .or("[0.4, 0.5, 0.6]");
+pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), "trials of each value").or("2");
+
+/// The key of a configuration at a dotted path. A named thing has only its name.
+pub fn find(path: &str) -> Option<&'static Key> {
+    let named = |keys: &'static [Key], name: &str| keys.iter().find(|key| key.name == name);
+    let (group, field) = path.split_once('.').map_or((path, None), |(group, field)| (group, Some(field)));
+    let key = named(BESIDE, group).or_else(|| named(BASE, group))?;
+    match (field, key.takes) {
+        (None, _) => Some(key),
+        (Some(field), Takes::Object(keys) | Takes::Optional(keys) | Takes::Parts(keys) | Takes::OneOf(keys)) => {
+            named(keys, field)
+        }
+        _ => None,
+    }
+}
+
+/// `base`'s own keys and the `others`, as a setting may name them.
+pub fn names(others: &[&'static str]) -> Vec<&'static str> {
+    BASE.iter().map(|key| key.name).chain(others.iter().copied()).collect()
+}

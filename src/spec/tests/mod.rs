@@ -1,0 +1,64 @@
+//! What a file means, and what every bad one is told.
+
+use std::time::Duration;
+
+mod blocks;
+mod files;
+mod readme;
+mod trials;
+mod values;
+
+use super::config::*;
+use super::*;
+use crate::networks;
+
+/// Line 1 to 6 of every experiment below.
+const HEAD: &str = "schema: 1\nname: t\nseeds: [0, 1]\nbase:\n  model: lenet5\n  optimizer: {name: sgd, lr: 0.01}\n";
+
+fn parse(text: &str) -> Result<Experiment> {
+    Experiment::parse("x.yaml", text, &Overrides::default())
+}
+
+/// An experiment with more lines of `base` and of the top level.
+fn with(rest: &str) -> Experiment {
+    parse(&format!("{HEAD}{rest}")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn error_with(rest: &str) -> String {
+    error_of(&format!("{HEAD}{rest}"))
+}
+
+fn error_of(text: &str) -> String {
+    parse(text).expect_err("should be refused").to_string()
+}
+
+fn set(options: &[&str]) -> Result<Experiment> {
+    let set = options.iter().map(|option| option.to_string()).collect();
+    Experiment::parse("x.yaml", HEAD, &Overrides { set, ..Overrides::default() })
+}
+
+fn lenet5(channels: &[i64], dense: &[i64]) -> Model {
+    serde_json::from_value(serde_json::json!({"name": "lenet5", "channels": channels, "dense": dense})).unwrap()
+}
+
+fn labels(block: &Block) -> Vec<&str> {
+    block.variants.iter().map(|variant| variant.label.as_str()).collect()
+}
+
+/// `0.001, 0.002, 0.003, ...`
+fn numbers(count: usize) -> String {
+    (1..=count).map(|i| format!("0.{i:03}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What this thread has computed so far; other programs' work does not count.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime fills the struct it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[track_caller]
+fn assert_starts(error: &str, wanted: &str) {
+    assert!(error.starts_with(wanted), "got    {error}\nwanted {wanted}");
+}
