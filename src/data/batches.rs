@@ -2,7 +2,7 @@
 
 use tch::{Device, IndexOp, Kind, Tensor};
 
-use super::Images;
+use super::dataset::Images;
 use super::shared::MappedImages;
 use crate::native::randperm;
 use crate::spec::config::{Data, Scale};

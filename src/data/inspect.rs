@@ -1,13 +1,15 @@
 //! What `runner data info` and `runner data verify` say about a data set that has been read.
 
+use std::fmt;
+
+use serde::Serialize;
+
 use super::batches::mean_and_deviation;
 use super::cifar::{self, BATCH_NAMES};
-use super::{Dataset, IMAGE_BYTES, Images, hash_records, hex};
+use super::class_names;
+use super::dataset::{Dataset, IMAGE_BYTES, Images, records, sha256};
 use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
-use std::fmt;
 
 /// SHA-256 of each official file of the binary layout, which is also that of a batch's records read from any layout.
 /// From torchvision-ruby's `CIFAR10`, which takes them from the archive with the SHA-256 in `fetch.rs`.
@@ -53,9 +55,7 @@ pub fn verify(dataset: &Dataset) -> Verification {
     assert!(dataset.name == DatasetName::Cifar10, "only CIFAR-10 has official files");
     let is_official = |batch: usize| {
         let (labels, pixels) = cifar::batch(dataset, batch);
-        let mut hash = Sha256::new();
-        hash_records(labels, pixels, &mut hash);
-        hex(&hash.finalize()) == OFFICIAL_SHA256[batch]
+        sha256(records(labels, pixels)) == OFFICIAL_SHA256[batch]
     };
     let differing = (0..BATCH_NAMES.len()).filter(|&batch| !is_official(batch)).map(|batch| BATCH_NAMES[batch]);
     Verification { source: dataset.source.clone(), sha256: dataset.sha256(), differing: differing.collect() }
@@ -110,7 +110,7 @@ pub fn info(dataset: &Dataset) -> Info {
         name: dataset.name,
         source: dataset.source.clone(),
         sha256: dataset.sha256(),
-        class_names: dataset.class_names,
+        class_names: class_names(dataset.name),
         train: split(&dataset.train),
         test: split(&dataset.test),
     }
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn real_images_have_the_published_statistics() {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-        if crate::data::places::locate(&dir).is_none() {
+        if cifar::places::locate(&dir).is_none() {
             return crate::skip::leave_out(&format!("no CIFAR-10 in {}", dir.display()));
         }
         let dataset = crate::data::load(DatasetName::Cifar10, &dir).unwrap();

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use safetensors::SafeTensors;
-use sha2::{Digest, Sha256};
 
 use super::cases::Case;
+use crate::data::sha256;
 use crate::engine::State;
 use crate::record::{Epoch, Scores};
 use crate::train::course::{MODEL, stored_states};
@@ -91,7 +91,5 @@ fn digest(checkpoint: &[u8]) -> Result<String> {
     let file = SafeTensors::deserialize(checkpoint)?;
     let mut tensors: Vec<_> = file.iter().filter(|(name, _)| name.starts_with(MODEL)).collect();
     tensors.sort_by_key(|(name, _)| *name);
-    let mut hash = Sha256::new();
-    tensors.iter().for_each(|(_, tensor)| hash.update(tensor.data()));
-    Ok(crate::data::hex(&hash.finalize())[..DIGEST_DIGITS].to_owned())
+    Ok(sha256(tensors.iter().map(|(_, tensor)| tensor.data()))[..DIGEST_DIGITS].to_owned())
 }

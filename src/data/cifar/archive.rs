@@ -3,27 +3,20 @@
 //! Nothing an archive says becomes a path: only members with the official file names are read, into memory set aside for
 //! them beforehand, so links, `../` and absolute names have nothing to act on.
 
-use super::{Assembly, BATCH_NAMES, CIFAR_100, Layout};
-use crate::data::{Dataset, places};
+use std::io::{self, BufRead, BufReader, Read};
+
 use anyhow::{Context, Result, ensure};
 use flate2::bufread::GzDecoder;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
 use tar::{Archive, EntryType};
+
+use super::assembly::{Assembly, CIFAR_100};
+use super::layout::Layout;
+use crate::data::dataset::Dataset;
 
 /// Both official archives unpack to less than 187 MB; a gzip bomb is cut off here.
 const MAX_UNPACKED_BYTES: u64 = 200_000_000;
 /// Both official archives have nine members.
 const MAX_MEMBERS: usize = 1_000;
-
-/// Reads the archive at `path`.
-///
-/// # Errors
-/// As [`read`]; the file cannot be opened.
-pub fn load(path: &Path) -> Result<Dataset> {
-    let (file, _) = places::open(path)?;
-    read(file, &path.display().to_string())
-}
 
 /// Reads a gzipped tar archive with the files of either official archive, in any order and in any folder; `source` names
 /// it in errors.
@@ -107,16 +100,13 @@ fn known(path: &[u8]) -> Option<(Layout, usize)> {
     if path.starts_with(b"/") || parts.clone().any(|part| part == b"..") {
         return None;
     }
-    let name = parts.next_back()?;
-    let mut all = [Layout::Binary, Layout::Python]
-        .into_iter()
-        .flat_map(|layout| (0..BATCH_NAMES.len()).map(move |batch| (layout, batch)));
-    all.find(|&(layout, batch)| layout.file(batch).as_bytes() == name)
+    Layout::of_file(parts.next_back()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::cifar::BATCH_NAMES;
     use crate::data::cifar::python::tests::python;
     use crate::data::cifar::tests::{SAMPLE, binary};
     use flate2::{Compression, write::GzEncoder};
