@@ -28,7 +28,7 @@ pub enum DataCommand {
 pub fn run(command: &DataCommand) -> Result<i32> {
     match command {
         DataCommand::Fetch(folder) => {
-            say(format!("CIFAR-10 is in {}", data::fetch::fetch(&folder.path(), None)?.source))?;
+            say(format!("CIFAR-10 is in {}", data::fetch::fetch(&folder.path())?.source))?;
         }
         DataCommand::Verify(folder) => say(data::inspect::verify(&cifar(folder)?))?,
         DataCommand::Info { folder, json } => {

@@ -40,7 +40,7 @@ pub fn show(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun)
         lines.push(format!("{}  seed {:<4} {state:<6}  {}", trial.id, trial.seed, plan_names(experiment, trial)));
     }
     let most = match grows(experiment) {
-        true => format!(", at most {} in the end", most_of(experiment, &may_run)),
+        true => format!(", at most {} in the end", at_most(experiment, &may_run)),
         false => String::new(),
     };
     lines.push(format!("{}, {new} to run{most}; results in {}", count(lines.len(), "trial"), out.display()));
@@ -48,9 +48,9 @@ pub fn show(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun)
 }
 
 /// How many of the trials that may run there can be: only one of a configuration's candidates is compared.
-fn most_of(experiment: &Experiment, may_run: &HashSet<&str>) -> usize {
+fn at_most(experiment: &Experiment, may_run: &HashSet<&str>) -> usize {
     let count = |trials: Vec<Trial>| trials.iter().filter(|trial| may_run.contains(trial.id.as_str())).count();
-    let of = |configuration: Configuration| {
+    let trials_of = |configuration: Configuration| {
         let tried: usize = experiment.tuning_trials(&configuration).into_iter().map(count).sum();
         let Configuration { config, candidates, blocks, most_seeds, .. } = &configuration;
         let configs =
@@ -58,7 +58,7 @@ fn most_of(experiment: &Experiment, may_run: &HashSet<&str>) -> usize {
         let compared = configs.map(|config| count(experiment.comparison_trials(config, blocks, *most_seeds)));
         tried + compared.max().unwrap_or_default()
     };
-    experiment.configurations().into_iter().map(of).sum()
+    experiment.configurations().into_iter().map(trials_of).sum()
 }
 
 /// `init: orthogonal; start: orthogonal`

@@ -10,7 +10,7 @@ use super::folder::DataFolder;
 use super::output::say;
 use crate::inference::load::load;
 use crate::inference::predict;
-use crate::{data, exit, host};
+use crate::{exit, host};
 
 const PREDICT_HELP: &str = "\
 A network sees the middle square of a picture at 32×32 pixels, turned as its EXIF data say and on white where it is
@@ -51,12 +51,10 @@ pub struct PredictArguments {
 /// Text for single images, CSV as soon as a folder is among them. A picture that cannot be read does not stop the others.
 pub fn run(arguments: &PredictArguments) -> Result<i32> {
     let PredictArguments { checkpoint, images, experiment, folder, json } = arguments;
-    let device = Device::Cpu;
-    let loaded = load(checkpoint, experiment.as_deref(), device)?;
+    let loaded = load(checkpoint, experiment.as_deref(), Device::Cpu)?;
     // A single small picture gives several threads nothing to do but wait for one another.
     tch::set_num_threads(1);
-    let scaling = loaded.scaling(&folder.path(), device)?;
-    let class_names = data::class_names(loaded.config.data.dataset);
+    let scaling = loaded.scaling(&folder.path(), Device::Cpu)?;
     let csv = images.iter().any(|path| path.is_dir());
     let mut code = exit::DONE;
     if csv && !*json {
@@ -64,7 +62,7 @@ pub fn run(arguments: &PredictArguments) -> Result<i32> {
     }
     let mut objects = vec![];
     for path in predict::files(images)? {
-        match predict::predict(&loaded, &scaling, &class_names, &path, device) {
+        match predict::predict(&loaded, &scaling, &path) {
             Ok(prediction) if *json => objects.push(serde_json::to_value(prediction)?),
             Ok(prediction) => say(if csv { prediction.csv_row()? } else { prediction.to_string() })?,
             Err(error) => {

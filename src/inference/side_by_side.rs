@@ -9,9 +9,8 @@ use super::evaluate::Evaluation;
 use crate::record::CLASSES;
 use crate::report::data_label;
 use crate::report::keys::{differ, short_names};
-use crate::report::metrics::ClassScores;
 use crate::report::overview::MISSING;
-use crate::report::plots::classes::{self, Bars};
+use crate::report::plots::classes::{self, Bars, SCORES};
 use crate::report::plots::confusion;
 use crate::report::terminal::{Column, Lines, lay_out};
 use crate::spec::{Cell, Kind, flatten};
@@ -72,15 +71,6 @@ fn labels(evaluations: &[Evaluation]) -> Vec<String> {
         _ => (1..=evaluations.len()).map(|number| number.to_string()).collect(),
     }
 }
-
-type Score = (&'static str, fn(&ClassScores) -> f64);
-
-const SCORES: [Score; 4] = [
-    ("precision", |class| class.precision),
-    ("recall", |class| class.recall),
-    ("specificity", |class| class.specificity),
-    ("F1", |class| class.f1),
-];
 
 fn overall(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     let column =

@@ -1,28 +1,29 @@
 //! `runner parity`: the same trials in this program and in plain PyTorch, compared to the last bit.
 //!
-//! `cases` says what is run, `trace` runs it here, `python` runs it there, `compare` finds the first difference, and
-//! `table` shows it. Both sides compute at the same time, each in one process, in the same order.
+//! `cases` says what is run, `trace` runs it here, `python` runs it there, `bits` finds the first difference, and `output`
+//! shows it. Both sides compute at the same time, each in one process, in the same order.
 
+pub mod bits;
 pub mod cases;
-pub mod compare;
+pub mod output;
 pub mod python;
-pub mod table;
 pub mod trace;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use tch::Device;
+use tempfile::TempDir;
 
 use crate::data;
 use crate::data::batches::Resident;
 use crate::spec::config::DatasetName;
 use crate::spec::{Experiment, Overrides};
 use crate::train::trial::Sets;
+use bits::Comparison;
 use cases::Case;
-use compare::Comparison;
+use output::{Output, Row, Summary};
 use python::{Job, Theirs};
-use table::{Row, Summary, Table};
 
 /// What to compare and how to show it.
 pub struct Options {
@@ -38,7 +39,7 @@ pub struct Options {
     pub max_steps: Option<usize>,
     /// On both sides, at least 1.
     pub threads: usize,
-    /// Of both sides. On a GPU, agreement within `table`'s tolerances is enough.
+    /// Of both sides. On a GPU, agreement within `output`'s tolerances is enough.
     pub device: Device,
     /// Print one JSON document at the end instead of lines as cases finish.
     pub json: bool,
@@ -54,20 +55,20 @@ pub fn run(options: &Options) -> Result<bool> {
     let cases = chosen_cases(options)?;
     let python = python::find()?;
     let dataset = data::load(dataset_of(&cases)?, &options.data)?;
-    let scratch = Scratch::new()?;
+    let scratch = scratch_folder()?;
     let job = Job {
         python: &python,
-        folder: &scratch.0,
+        folder: scratch.path(),
         dataset: &dataset,
         data: &options.data,
         threads: options.threads,
         device: options.device,
         wrapper: None,
     };
-    let mut table = Table::new(&cases, options.json)?;
-    let torch = compare_all(&job, &cases, |row| table.add(row))?;
-    let summary = Summary::new(&table.rows, torch, options, &dataset);
-    table.close(&summary, options.out.as_deref())?;
+    let mut output = Output::new(&cases, options.json)?;
+    let torch = compare_all(&job, &cases, |row| output.add(row))?;
+    let summary = Summary::new(&output.rows, torch, options, &dataset);
+    output.close(&summary, options.out.as_deref())?;
     Ok(summary.differ == 0)
 }
 
@@ -76,8 +77,7 @@ pub fn run(options: &Options) -> Result<bool> {
 /// Uses the default generator, of which a process has one: no two of these, nor other trials, at a time.
 pub fn compare_all(job: &Job, cases: &[Case], mut each: impl FnMut(Row) -> Result<()>) -> Result<String> {
     tch::set_num_threads(i32::try_from(job.threads)?);
-    let resident = |images| Resident::new(images, job.device);
-    let all = Sets { train: resident(&job.dataset.train), test: resident(&job.dataset.test) };
+    let all = Sets::new(job.dataset, job.device);
     let mut theirs = Theirs::start(job, cases)?;
     let mut torch = String::new();
     for case in cases {
@@ -94,7 +94,7 @@ fn compare_one(case: &Case, all: &Sets, theirs: &mut Theirs, torch: &mut String)
     Ok(ours.and_then(|ours| {
         let theirs = theirs?;
         *torch = theirs.torch;
-        Ok(compare::compare(&ours, &theirs.trace))
+        Ok(bits::compare(&ours, &theirs.trace))
     }))
 }
 
@@ -137,22 +137,7 @@ fn dataset_of(cases: &[Case]) -> Result<DatasetName> {
     Ok(dataset)
 }
 
-/// A folder of this process for files that nobody keeps.
-pub struct Scratch(pub PathBuf);
-
-impl Scratch {
-    #[allow(clippy::disallowed_methods, reason = "a temporary folder")]
-    pub fn new() -> Result<Scratch> {
-        let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-        let folder = std::env::temp_dir().join(format!("runner-parity-{}-{unique}", std::process::id()));
-        std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Scratch(folder))
-    }
-}
-
-impl Drop for Scratch {
-    #[allow(clippy::disallowed_methods, reason = "a temporary folder")]
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// For files that nobody keeps.
+pub fn scratch_folder() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("runner-parity-").tempdir().context("cannot make a temporary folder")
 }

@@ -13,11 +13,21 @@ use crate::train::trial::{self, Ended, Observer, Sets, Step};
 /// Hex digits kept of a digest of weights.
 const DIGEST_DIGITS: usize = 16;
 
+/// All of an epoch but its number and its wall times, in the order of [`EPOCH_COLUMNS`].
+pub type EpochNumbers = [f64; EPOCH_COLUMNS.len()];
+
+/// As in Python's `history.csv`, after the epoch's number.
+pub const EPOCH_COLUMNS: [&str; 6] = ["lr", "train_loss", "train_accuracy", "penalty", "val_loss", "val_accuracy"];
+
+fn numbers(epoch: &Epoch) -> EpochNumbers {
+    [epoch.lr, epoch.train_loss, epoch.train_accuracy, epoch.penalty, epoch.val_loss, epoch.val_accuracy]
+}
+
 /// Everything of a trial that has to be equal.
 pub struct Trace {
     pub initial: State,
     pub steps: Vec<StepTrace>,
-    pub history: Vec<Epoch>,
+    pub history: Vec<EpochNumbers>,
     /// The trial ended because a loss was not finite.
     pub diverged: bool,
     /// Weights and buffers after the last step; None after a divergence.
@@ -42,13 +52,16 @@ pub fn ours(case: &Case, sets: &Sets) -> Result<Trace> {
     let mut recorder = Recorder { max_steps: case.max_steps, steps: vec![], history: vec![], checkpoint: vec![] };
     let ended = trial::run(&case.config, case.seed, sets, sets.train.images.device(), None, &mut recorder)?;
     let Recorder { steps, history, checkpoint, .. } = recorder;
+    let history = history.iter().map(numbers).collect();
     let trace = Trace { initial, steps, history, diverged: false, last: None, best: None, scores: None };
     let stored = || stored_states(&checkpoint).context("the last checkpoint");
     Ok(match ended {
         Ended::Done { scores, best, .. } => {
             Trace { last: Some(stored()?.0), best: Some(best), scores: Some(*scores), ..trace }
         }
-        Ended::Diverged { history, .. } => Trace { history, diverged: true, ..trace },
+        Ended::Diverged { history, .. } => {
+            Trace { history: history.iter().map(numbers).collect(), diverged: true, ..trace }
+        }
         Ended::Interrupted => {
             let (last, best) = stored()?;
             Trace { last: Some(last), best: Some(best).filter(|best| !best.is_empty()), ..trace }

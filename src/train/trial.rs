@@ -9,6 +9,7 @@ use super::course::{Course, Partial, Restored};
 use super::evaluate::{IGNORE_INDEX, evaluate};
 use super::evidence::{evidence, predictions};
 use super::showcase::showcase;
+use crate::data::Dataset;
 use crate::data::augment::{augment, draw};
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
 use crate::engine::Optimizer;
@@ -24,6 +25,12 @@ use crate::spec::config::Config;
 pub struct Sets {
     pub train: Resident,
     pub test: Resident,
+}
+
+impl Sets {
+    pub fn new(set: &Dataset, device: Device) -> Sets {
+        Sets { train: Resident::new(&set.train, device), test: Resident::new(&set.test, device) }
+    }
 }
 
 /// Sees a trial's progress and decides whether it goes on.

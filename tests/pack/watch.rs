@@ -7,7 +7,6 @@ use std::sync::Mutex;
 
 use anyhow::Result;
 use runner::data;
-use runner::data::batches::Resident;
 use runner::record::Epoch;
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
@@ -24,7 +23,7 @@ pub const LENET: &str = "model: lenet5, epochs: 1, batch_size: 16, optimizer: {n
 pub fn sets() -> Sets {
     tch::set_num_threads(1);
     let set = data::load(DatasetName::Synthetic, Path::new("")).unwrap();
-    Sets { train: Resident::new(&set.train, Device::Cpu), test: Resident::new(&set.test, Device::Cpu) }
+    Sets::new(&set, Device::Cpu)
 }
 
 /// The base, then each included change of it.

@@ -80,7 +80,7 @@ fn read_members(archive: &mut Archive<impl Read>, assembly: &mut Assembly, sourc
         ensure!(number < MAX_MEMBERS, "{source}: more than {MAX_MEMBERS} members");
         let member = member.with_context(|| format!("{source}: not a gzipped tar archive, or cut short"))?;
         of_cifar_100 |= member.path_bytes().windows(10).any(|part| part == b"cifar-100-");
-        let Some((layout, batch)) = known(&member.path_bytes()) else { continue };
+        let Some((layout, batch)) = batch_of(&member.path_bytes()) else { continue };
         let kind = member.header().entry_type();
         // What tar programs store beside a file, under its name: its owner's name, its exact dates.
         if kind.is_pax_local_extensions() || kind.is_pax_global_extensions() {
@@ -95,7 +95,7 @@ fn read_members(archive: &mut Archive<impl Read>, assembly: &mut Assembly, sourc
 }
 
 /// Which batch a member is by its file's name, in whatever folder; none if its path leads out of the archive.
-fn known(path: &[u8]) -> Option<(Layout, usize)> {
+fn batch_of(path: &[u8]) -> Option<(Layout, usize)> {
     let mut parts = path.split(|&byte| byte == b'/');
     if path.starts_with(b"/") || parts.clone().any(|part| part == b"..") {
         return None;

@@ -18,29 +18,29 @@ use super::inspect;
 use crate::store::files::{scratch_beside, sync_folder};
 use download::{Archive, download};
 
-impl Archive {
-    /// The official binary archive. Its page gives the MD5 c32a1d4ab5d03f1284b67883e8d87530; the SHA-256 of the same file
-    /// is TensorFlow Datasets' and torchvision-ruby's.
-    pub fn official() -> Self {
-        Archive {
-            name: "cifar-10-binary.tar.gz",
-            url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz".to_owned(),
-            bytes: 170_052_171,
-            sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd".to_owned(),
-            first_pause: Duration::from_secs(1),
-        }
+/// The official binary archive. Its page gives the MD5 c32a1d4ab5d03f1284b67883e8d87530; the SHA-256 of the same file is
+/// TensorFlow Datasets' and torchvision-ruby's.
+fn official() -> Archive {
+    Archive {
+        name: Layout::Binary.archive(),
+        url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz".to_owned(),
+        bytes: 170_052_171,
+        sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd".to_owned(),
+        first_pause: Duration::from_secs(1),
     }
 }
 
 /// Makes `dir` hold the official CIFAR-10 in the binary layout and returns it. What is there is used first: a complete
-/// set is left as it is, an archive is only unpacked. `url` replaces the official address, not the checksum.
+/// set is left as it is, an archive is only unpacked.
 ///
 /// # Errors
 /// The download failed, which the message answers with the other ways to get data; `dir` already holds another or a
 /// damaged set, which is never overwritten; a file cannot be written.
-pub fn fetch(dir: &Path, url: Option<&str>) -> Result<Dataset> {
-    let mut wanted = Archive::official();
-    wanted.url = url.map_or(wanted.url, str::to_owned);
+pub fn fetch(dir: &Path) -> Result<Dataset> {
+    fetch_archive(&official(), dir)
+}
+
+fn fetch_archive(wanted: &Archive, dir: &Path) -> Result<Dataset> {
     let folder = dir.join(Layout::Binary.folder());
     if let Some(place) = places::locate(dir) {
         let found = cifar::load(dir).context("what is there is damaged; move it away to fetch it anew")?;
@@ -53,7 +53,7 @@ pub fn fetch(dir: &Path, url: Option<&str>) -> Result<Dataset> {
         return cifar::load(dir);
     }
     fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    let path = download(&wanted, dir).with_context(|| format!("CIFAR-10 could not be downloaded\n{WAYS_OUT}"))?;
+    let path = download(wanted, dir).with_context(|| format!("CIFAR-10 could not be downloaded\n{WAYS_OUT}"))?;
     // Reading the archive takes seconds, the unpacked folder a fraction of one, and every worker does it.
     unpack(&cifar::load(&path)?, &folder)?;
     cifar::load(dir)
@@ -99,7 +99,9 @@ mod tests {
         assert!(cifar::load(dir.path()).unwrap().train == SAMPLE.train);
         assert!(unpack(&SAMPLE, &folder).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        let error = fetch(dir.path(), Some("http://127.0.0.1:1/")).unwrap_err().to_string();
+        let error = fetch_archive(&Archive { url: "http://127.0.0.1:1/".to_owned(), ..official() }, dir.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("not the official pixels"), "{error}");
     }
 
@@ -114,7 +116,7 @@ mod tests {
     fn a_failed_fetch_names_the_other_ways() {
         let dir = tempfile::tempdir().unwrap();
         let (url, server) = serve(vec![not_found]);
-        let error = format!("{:#}", fetch(dir.path(), Some(&url)).unwrap_err());
+        let error = format!("{:#}", fetch_archive(&Archive { url, ..official() }, dir.path()).unwrap_err());
         server.join().unwrap();
         assert!(error.contains("--dataset synthetic") && error.contains("404"), "{error}");
     }

@@ -1,9 +1,10 @@
 //! How far a download is, on standard error.
 
 use std::cell::Cell;
-use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::host::can_draw;
 
 /// Without a terminal, progress is a line each time this share of the whole has arrived.
 const PERCENT_A_LINE: u64 = 10;
@@ -16,7 +17,7 @@ pub struct Progress {
 
 impl Progress {
     pub fn new(bytes: u64) -> Self {
-        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let terminal = can_draw();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
         let bar = ProgressBar::with_draw_target(Some(bytes), target);

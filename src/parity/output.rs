@@ -1,4 +1,4 @@
-//! The table of a comparison: lines as cases finish, a closing line, JSON or CSV for scripts.
+//! What a comparison prints: lines as cases finish, a closing line, JSON or CSV for scripts.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,8 +8,8 @@ use serde::Serialize;
 use tch::Device;
 
 use super::Options;
+use super::bits::Comparison;
 use super::cases::{Case, Otherwise};
-use super::compare::Comparison;
 use crate::data::Dataset;
 use crate::engine::device;
 
@@ -18,6 +18,7 @@ const GPU_LOSS_TOLERANCE: f64 = 1e-3;
 const GPU_WEIGHT_TOLERANCE: f64 = 1e-3;
 /// Longer names are cut off on the screen; the CSV file and JSON have them whole.
 const WIDEST_NAME: usize = 72;
+const CSV_COLUMNS: &str = "case,seed,steps,verdict,first_difference,largest_loss_difference,largest_weight_difference";
 /// Hex digits of the data set's checksum in the closing line.
 const SHOWN_DIGITS: usize = 12;
 
@@ -156,21 +157,21 @@ impl Summary {
 }
 
 /// Rows so far; prints each as it comes unless JSON is wanted.
-pub struct Table {
+pub struct Output {
     pub rows: Vec<Row>,
     width: usize,
     json: bool,
 }
 
-impl Table {
-    pub fn new(cases: &[Case], json: bool) -> Result<Table> {
+impl Output {
+    pub fn new(cases: &[Case], json: bool) -> Result<Output> {
         let width = cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0).min(WIDEST_NAME);
-        let table = Table { rows: vec![], width, json };
-        table.say(&format!(
+        let output = Output { rows: vec![], width, json };
+        output.say(&format!(
             "{:<width$}  {:>5}  {:<28}  {:<10}  {}",
             "case", "steps", "first difference", "of losses", "of weights"
         ))?;
-        Ok(table)
+        Ok(output)
     }
 
     pub fn add(&mut self, row: Row) -> Result<()> {
@@ -195,15 +196,7 @@ impl Table {
     #[allow(clippy::disallowed_methods, reason = "the user names the file, outside any results folder")]
     fn write_csv(&self, path: &Path) -> Result<()> {
         let mut writer = csv::Writer::from_path(path)?;
-        writer.write_record([
-            "case",
-            "seed",
-            "steps",
-            "verdict",
-            "first_difference",
-            "largest_loss_difference",
-            "largest_weight_difference",
-        ])?;
+        writer.write_record(CSV_COLUMNS.split(','))?;
         for row in &self.rows {
             writer.serialize((
                 &row.case,
