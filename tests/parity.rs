@@ -20,7 +20,7 @@ use runner::parity::bits::same_bits;
 use runner::parity::cases::{self, Case, Otherwise};
 use runner::parity::output::{Row, Verdict};
 use runner::parity::python::{self, Job};
-use runner::parity::{compare_all, scratch_folder, trace};
+use runner::parity::{compare_all, trace};
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName, Scale};
 use runner::train::checkpoint;
@@ -53,7 +53,7 @@ impl Bench {
             eprintln!("{test}: no images in {}; it uses the synthetic set", data.display());
             data::load(DatasetName::Synthetic, &data).unwrap()
         });
-        Some(Bench { python, scratch: scratch_folder().unwrap(), data, dataset, _alone: alone })
+        Some(Bench { python, scratch: tempfile::tempdir().unwrap(), data, dataset, _alone: alone })
     }
 
     fn compare(&self, cases: &[Case], wrapper: Option<&str>) -> Vec<Row> {

@@ -6,7 +6,6 @@ use clap::Subcommand;
 use super::folder::DataFolder;
 use super::output::{say, say_json_or};
 use crate::data::{self, Dataset};
-use crate::exit;
 use crate::spec::config::DatasetName;
 
 #[derive(Subcommand)]
@@ -25,18 +24,15 @@ pub enum DataCommand {
     },
 }
 
-pub fn run(command: &DataCommand) -> Result<i32> {
+pub fn run(command: &DataCommand) -> Result<()> {
     match command {
-        DataCommand::Fetch(folder) => {
-            say(format!("CIFAR-10 is in {}", data::fetch::fetch(&folder.path())?.source))?;
-        }
-        DataCommand::Verify(folder) => say(data::inspect::verify(&cifar(folder)?))?,
+        DataCommand::Fetch(folder) => say(format!("CIFAR-10 is in {}", data::fetch::fetch(&folder.path())?.source)),
+        DataCommand::Verify(folder) => say(data::inspect::verify(&cifar(folder)?)),
         DataCommand::Info { folder, json } => {
             let info = data::inspect::info(&cifar(folder)?);
-            say_json_or(*json, &info, &info)?;
+            say_json_or(*json, &info, &info)
         }
     }
-    Ok(exit::DONE)
 }
 
 fn cifar(folder: &DataFolder) -> Result<Dataset> {

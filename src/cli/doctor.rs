@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::folder::DataFolder;
 use super::output::say_json_or;
-use crate::{doctor, exit};
+use crate::doctor;
 
 #[derive(Args)]
 pub struct DoctorArguments {
@@ -16,8 +16,7 @@ pub struct DoctorArguments {
     json: bool,
 }
 
-pub fn run(arguments: &DoctorArguments) -> Result<i32> {
+pub fn run(arguments: &DoctorArguments) -> Result<()> {
     let findings = doctor::examine(&arguments.folder.path());
-    say_json_or(arguments.json, &findings, &findings)?;
-    Ok(exit::DONE)
+    say_json_or(arguments.json, &findings, &findings)
 }

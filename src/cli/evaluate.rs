@@ -8,11 +8,11 @@ use clap::Args;
 use super::folder::DataFolder;
 use super::output::{say_json_or, terminal_width};
 use crate::engine::device;
+use crate::host;
 use crate::inference::evaluate::{Evaluator, SplitName};
 use crate::inference::load::load;
 use crate::inference::side_by_side;
 use crate::store::files::{make_folder, write_atomically};
-use crate::{exit, host};
 
 #[derive(Args)]
 pub struct EvaluateArguments {
@@ -39,7 +39,7 @@ pub struct EvaluateArguments {
 }
 
 /// All networks are read before the first is scored, so that a wrong path costs no time.
-pub fn run(arguments: &EvaluateArguments) -> Result<i32> {
+pub fn run(arguments: &EvaluateArguments) -> Result<()> {
     let device = device::parse(&arguments.device)?;
     let experiment = arguments.experiment.as_deref();
     let networks =
@@ -56,7 +56,7 @@ pub fn run(arguments: &EvaluateArguments) -> Result<i32> {
         write_new(folder, &side_by_side::plots(&evaluations)?)?;
         host::print(&format!("plots in {}", folder.display()));
     }
-    Ok(exit::DONE)
+    Ok(())
 }
 
 /// Writes files into a folder where none of these names is taken, unless by the same bytes.

@@ -1,6 +1,7 @@
 //! The command line: one file a command, with its arguments, its help and what it prints.
 //!
-//! A command returns one of the codes in [`exit`](crate::exit), or an error where it could not do what was asked.
+//! A command that can end in more than one way returns its code of [`exit`]; an error means that it could not do what was
+//! asked.
 
 mod data;
 mod doctor;
@@ -20,6 +21,7 @@ mod worker;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::exit;
 use crate::sweep::WORKER_COMMAND;
 
 /// Trains small CIFAR-10 networks with PyTorch's arithmetic and compares them in experiments.
@@ -67,17 +69,18 @@ enum Command {
 
 /// Runs the command and returns the exit code; an error means that nothing was run.
 pub fn run(cli: Cli) -> Result<i32> {
+    let done = |()| exit::DONE;
     match cli.command {
         Command::Sweep(arguments) => sweep::run_sweep(&arguments),
         Command::Train(arguments) => sweep::run_train(&arguments),
         Command::Show(arguments) => show::run(arguments),
         Command::Report(arguments) => report::run(&arguments),
-        Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments).map(done),
         Command::Predict(arguments) => predict::run(&arguments),
-        Command::Parity(arguments) => parity::run(arguments),
-        Command::Models(arguments) => models::run(&arguments),
-        Command::Data(command) => data::run(&command),
-        Command::Doctor(arguments) => doctor::run(&arguments),
-        Command::Worker(arguments) => worker::run(arguments),
+        Command::Parity(arguments) => parity::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments).map(done),
+        Command::Data(command) => data::run(&command).map(done),
+        Command::Doctor(arguments) => doctor::run(&arguments).map(done),
+        Command::Worker(arguments) => worker::run(arguments).map(done),
     }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::output::say_json_or;
 use crate::words::grouped;
-use crate::{exit, networks, spec};
+use crate::{networks, spec};
 
 #[derive(Args)]
 pub struct ModelsArguments {
@@ -16,12 +16,11 @@ pub struct ModelsArguments {
     json: bool,
 }
 
-pub fn run(arguments: &ModelsArguments) -> Result<i32> {
+pub fn run(arguments: &ModelsArguments) -> Result<()> {
     match &arguments.name {
-        Some(name) => show_layers(&table_of(name)?, arguments.json)?,
-        None => show_networks(arguments.json)?,
+        Some(name) => show_layers(&table_of(name)?, arguments.json),
+        None => show_networks(arguments.json),
     }
-    Ok(exit::DONE)
 }
 
 fn show_networks(json: bool) -> Result<()> {

@@ -1,14 +1,19 @@
 //! `runner parity`: the same trials here and in PyTorch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::folder::DataFolder;
 use crate::engine::device;
+use crate::parity::cases::{self, Case};
+use crate::parity::compare_all;
+use crate::parity::output::{Output, Summary};
+use crate::parity::python::{self, Job};
 use crate::spec::config::DatasetName;
-use crate::{exit, parity};
+use crate::spec::{Experiment, Overrides};
+use crate::{data, exit};
 
 #[derive(Args)]
 pub struct ParityArguments {
@@ -39,17 +44,49 @@ pub struct ParityArguments {
     out: Option<PathBuf>,
 }
 
-pub fn run(arguments: ParityArguments) -> Result<i32> {
-    let identical = parity::run(&parity::Options {
-        experiment: arguments.experiment,
-        data: arguments.folder.path(),
-        dataset: arguments.dataset,
-        cases: arguments.cases,
-        max_steps: arguments.max_steps.map(|steps| steps as usize),
-        threads: arguments.threads.into(),
-        device: device::parse(&arguments.device)?,
-        json: arguments.json,
-        out: arguments.out,
-    })?;
-    Ok(if identical { exit::DONE } else { exit::FAILED })
+/// The exit code says whether all that is promised to be identical is. An error means that nothing could be compared.
+pub fn run(arguments: &ParityArguments) -> Result<i32> {
+    let device = device::parse(&arguments.device)?;
+    let cases = chosen_cases(arguments)?;
+    let python = python::find()?;
+    let data = arguments.folder.path();
+    let dataset = data::load(dataset_of(&cases)?, &data)?;
+    let scratch = tempfile::Builder::new().prefix("runner-parity-").tempdir().context("no temporary folder")?;
+    let (folder, threads) = (scratch.path(), arguments.threads.into());
+    let job = Job { python: &python, folder, dataset: &dataset, data: &data, threads, device, wrapper: None };
+    let mut output = Output::new(&cases, arguments.json)?;
+    let torch = compare_all(&job, &cases, |row| output.add(row))?;
+    let summary = Summary::new(&output.rows, torch, &job);
+    output.close(&summary, arguments.out.as_deref())?;
+    Ok(if summary.differ == 0 { exit::DONE } else { exit::FAILED })
+}
+
+fn chosen_cases(arguments: &ParityArguments) -> Result<Vec<Case>> {
+    let mut cases = match &arguments.experiment {
+        Some(path) => experiment_cases(path, arguments.dataset)?,
+        None => built_in_cases(arguments.dataset.unwrap_or(DatasetName::Cifar10))?,
+    };
+    let is_chosen = |case: &Case| arguments.cases.iter().any(|prefix| case.name.starts_with(prefix.as_str()));
+    cases.retain(|case| arguments.cases.is_empty() || is_chosen(case));
+    ensure!(!cases.is_empty(), "no case's name starts with {}", arguments.cases.join(" or "));
+    let max_steps = arguments.max_steps.map(|steps| steps as usize);
+    cases.iter_mut().for_each(|case| case.max_steps = max_steps);
+    Ok(cases)
+}
+
+fn experiment_cases(path: &Path, dataset: Option<DatasetName>) -> Result<Vec<Case>> {
+    let mut experiment = Experiment::load(path, &Overrides { dataset, ..Overrides::default() })?;
+    experiment.seeds.truncate(1);
+    Ok(cases::of(&experiment))
+}
+
+fn built_in_cases(dataset: DatasetName) -> Result<Vec<Case>> {
+    Ok([cases::short(dataset)?, cases::otherwise(dataset)?, cases::long(dataset)?].concat())
+}
+
+fn dataset_of(cases: &[Case]) -> Result<DatasetName> {
+    let dataset = cases[0].config.data.dataset;
+    let is_same = cases.iter().all(|case| case.config.data.dataset == dataset);
+    ensure!(is_same, "the experiment uses two data sets; choose one with --dataset");
+    Ok(dataset)
 }

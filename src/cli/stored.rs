@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::report::Study;
-use crate::store::Store;
-use crate::store::manifest::Manifest;
 use crate::words::count;
 use crate::{exit, host, publish};
 
 /// A results folder's experiment with what is stored of it.
 pub fn stored_study(folder: &Path) -> Result<Study> {
-    let store = Store::open(folder)?;
-    let manifest = Manifest::load(&store)?.with_context(|| format!("{}: no manifest.json here", folder.display()))?;
+    let (store, manifest) = publish::open(folder)?;
     let note = publish::note(&manifest, &manifest.experiment, None);
     let changed = manifest.changed_plans(&manifest.experiment);
     publish::study::study(&manifest.experiment, &note, changed, &store, &mut Default::default())

@@ -7,7 +7,6 @@ use clap::Args;
 
 use crate::data::shared::Ticket;
 use crate::engine::device;
-use crate::exit;
 use crate::store::Store;
 use crate::sweep::worker::Worker;
 
@@ -25,8 +24,7 @@ pub struct WorkerArguments {
     images: Option<Ticket>,
 }
 
-pub fn run(arguments: WorkerArguments) -> Result<i32> {
+pub fn run(arguments: WorkerArguments) -> Result<()> {
     let WorkerArguments { results, data, device, threads, images } = arguments;
-    Worker { store: Store::open(&results)?, data, device: device::parse(&device)?, threads, images }.serve()?;
-    Ok(exit::DONE)
+    Worker { store: Store::open(&results)?, data, device: device::parse(&device)?, threads, images }.serve()
 }

@@ -24,12 +24,8 @@ impl Images {
     }
 
     /// How many images there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.labels.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
     }
 
     /// How many images each class has.
@@ -54,12 +50,12 @@ impl Dataset {
     /// SHA-256 of all records in order, training before test, as 64 hex digits: the same for every layout, and what
     /// `cat data_batch_{1..5}.bin test_batch.bin | sha256sum` prints. Takes about 0.1 s for CIFAR-10, so keep it.
     pub fn sha256(&self) -> String {
-        sha256([&self.train, &self.test].into_iter().flat_map(|images| records(&images.labels, &images.pixels)))
+        sha256([&self.train, &self.test].into_iter().flat_map(|images| records((&images.labels, &images.pixels))))
     }
 }
 
 /// Images as CIFAR-10's binary layout has them: of each its label, then its pixels.
-pub fn records<'a>(labels: &'a [u8], pixels: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub fn records<'a>((labels, pixels): (&'a [u8], &'a [u8])) -> impl Iterator<Item = &'a [u8]> {
     labels.chunks_exact(1).zip(pixels.chunks_exact(IMAGE_BYTES)).flat_map(|(label, image)| [label, image])
 }
 

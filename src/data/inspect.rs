@@ -54,10 +54,7 @@ impl fmt::Display for Verification {
 /// `dataset` is not CIFAR-10.
 pub fn verify(dataset: &Dataset) -> Verification {
     assert!(dataset.name == DatasetName::Cifar10, "only CIFAR-10 has official files");
-    let is_official = |batch: usize| {
-        let (labels, pixels) = cifar::batch(dataset, batch);
-        sha256(records(labels, pixels)) == OFFICIAL_SHA256[batch]
-    };
+    let is_official = |batch: usize| sha256(records(cifar::batch(dataset, batch))) == OFFICIAL_SHA256[batch];
     let differing = (0..BATCH_NAMES.len()).filter(|&batch| !is_official(batch)).map(|batch| BATCH_NAMES[batch]);
     Verification { source: dataset.source.clone(), sha256: dataset.sha256(), differing: differing.collect() }
 }
@@ -105,7 +102,7 @@ impl fmt::Display for Info {
 pub fn info(dataset: &Dataset) -> Info {
     let split = |images: &Images| {
         let (mean, standard_deviation) = channel_statistics(&Resident::new(images, Device::Cpu).images);
-        SplitInfo { images: images.len(), images_per_class: images.class_counts(), mean, standard_deviation }
+        SplitInfo { images: images.count(), images_per_class: images.class_counts(), mean, standard_deviation }
     };
     Info {
         name: dataset.name,

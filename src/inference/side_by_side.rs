@@ -117,11 +117,9 @@ fn settings(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
 /// The checkpoints of one class under one another.
 fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     let rows = || (0..CLASSES).flat_map(|class| evaluations.iter().map(move |evaluation| (class, evaluation)));
-    let first = |class: usize| evaluations[0].class_names[class];
-    let alike = evaluations.iter().all(|evaluation| evaluation.class_names == evaluations[0].class_names);
     let mut last = "";
     let names = rows().map(|(class, evaluation)| {
-        let name = if alike { first(class) } else { evaluation.class_names[class] };
+        let name = evaluation.class_names[class];
         // A name once, above the rows that share it.
         let repeated = std::mem::replace(&mut last, name) == name;
         if repeated { String::new() } else { name.to_owned() }

@@ -27,15 +27,9 @@ pub struct Comparison {
 pub enum Place {
     InitialWeights(String),
     /// Counted from 1; `lr` and `loss` are of before the step, `weights` of after it.
-    Step {
-        step: usize,
-        what: &'static str,
-    },
+    Step(usize, &'static str),
     StepCount(usize, usize),
-    Epoch {
-        epoch: usize,
-        what: &'static str,
-    },
+    Epoch(usize, &'static str),
     EpochCount(usize, usize),
     /// Only one side diverged.
     Divergence,
@@ -48,9 +42,9 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Place::InitialWeights(name) => write!(f, "initial weights: {name}"),
-            Place::Step { step, what } => write!(f, "step {step}: {what}"),
+            Place::Step(step, what) => write!(f, "step {step}: {what}"),
             Place::StepCount(ours, theirs) => write!(f, "{ours} steps against {theirs}"),
-            Place::Epoch { epoch, what } => write!(f, "epoch {epoch}: {what}"),
+            Place::Epoch(epoch, what) => write!(f, "epoch {epoch}: {what}"),
             Place::EpochCount(ours, theirs) => write!(f, "{ours} epochs against {theirs}"),
             Place::Divergence => write!(f, "only one diverged"),
             Place::LastWeights(name) => write!(f, "last weights: {name}"),
@@ -90,7 +84,7 @@ fn steps(ours: &Trace, theirs: &Trace) -> Option<Place> {
             _ if ours.weights.as_ref().zip(theirs.weights.as_ref()).is_some_and(|(a, b)| a != b) => "weights",
             _ => continue,
         };
-        return Some(Place::Step { step, what });
+        return Some(Place::Step(step, what));
     }
     let (ours, theirs) = (ours.steps.len(), theirs.steps.len());
     (ours != theirs).then_some(Place::StepCount(ours, theirs))
@@ -100,7 +94,7 @@ fn epochs(ours: &[EpochNumbers], theirs: &[EpochNumbers]) -> Option<Place> {
     for (epoch, (ours, theirs)) in (1..).zip(ours.iter().zip(theirs)) {
         let mut numbers = EPOCH_COLUMNS.into_iter().zip(ours.iter().zip(theirs));
         if let Some((what, _)) = numbers.find(|(_, (ours, theirs))| !same(**ours, **theirs)) {
-            return Some(Place::Epoch { epoch, what });
+            return Some(Place::Epoch(epoch, what));
         }
     }
     (ours.len() != theirs.len()).then_some(Place::EpochCount(ours.len(), theirs.len()))
@@ -213,7 +207,7 @@ mod tests {
     #[test]
     fn one_bit_of_a_loss_is_found() {
         let comparison = compare(&trace(&[2.0, 1.0]), &trace(&[2.0, f32::from_bits(1.0f32.to_bits() + 1)]));
-        assert_eq!(comparison.first, Some(Place::Step { step: 2, what: "loss" }));
+        assert_eq!(comparison.first, Some(Place::Step(2, "loss")));
         assert_eq!(comparison.loss_gap, f64::from(f32::EPSILON));
     }
 

@@ -9,68 +9,14 @@ pub mod output;
 pub mod python;
 pub mod trace;
 
-use std::path::{Path, PathBuf};
+use anyhow::Result;
 
-use anyhow::{Context, Result, ensure};
-use tch::Device;
-use tempfile::TempDir;
-
-use crate::data;
 use crate::data::batches::Resident;
-use crate::spec::config::DatasetName;
-use crate::spec::{Experiment, Overrides};
 use crate::train::trial::Sets;
 use bits::Comparison;
 use cases::Case;
-use output::{Output, Row, Summary};
+use output::Row;
 use python::{Job, Theirs};
-
-/// What to compare and how to show it.
-pub struct Options {
-    /// Every configuration of this file with its first seed; the built-in cases if None.
-    pub experiment: Option<PathBuf>,
-    /// Where CIFAR-10 lies: [`data::directory`]'s answer.
-    pub data: PathBuf,
-    /// Instead of the experiment's own; the built-in cases use CIFAR-10 if None.
-    pub dataset: Option<DatasetName>,
-    /// Only cases whose names start with one of these; all if empty.
-    pub cases: Vec<String>,
-    /// Cut every case short, at least 1.
-    pub max_steps: Option<usize>,
-    /// On both sides, at least 1.
-    pub threads: usize,
-    /// Of both sides. On a GPU, agreement within `output`'s tolerances is enough.
-    pub device: Device,
-    /// Print one JSON document at the end instead of lines as cases finish.
-    pub json: bool,
-    /// Also write the table to this CSV file.
-    pub out: Option<PathBuf>,
-}
-
-/// Compares the cases that `options` ask for and prints the table.
-///
-/// True if all that is promised to be identical is. An error means that nothing could be compared: bad input, no images,
-/// no Python.
-pub fn run(options: &Options) -> Result<bool> {
-    let cases = chosen_cases(options)?;
-    let python = python::find()?;
-    let dataset = data::load(dataset_of(&cases)?, &options.data)?;
-    let scratch = scratch_folder()?;
-    let job = Job {
-        python: &python,
-        folder: scratch.path(),
-        dataset: &dataset,
-        data: &options.data,
-        threads: options.threads,
-        device: options.device,
-        wrapper: None,
-    };
-    let mut output = Output::new(&cases, options.json)?;
-    let torch = compare_all(&job, &cases, |row| output.add(row))?;
-    let summary = Summary::new(&output.rows, torch, options, &dataset);
-    output.close(&summary, options.out.as_deref())?;
-    Ok(summary.differ == 0)
-}
 
 /// Runs `cases` on both sides and hands each row to `each` as it is there. Returns Python's version of torch.
 ///
@@ -106,38 +52,4 @@ fn first_test_images(sets: &Sets, count: Option<usize>) -> Sets {
     };
     let (train, test) = (sets.train.labels.size()[0], sets.test.labels.size()[0]);
     Sets { train: first(&sets.train, train), test: first(&sets.test, count.map_or(test, |count| count as i64)) }
-}
-
-fn chosen_cases(options: &Options) -> Result<Vec<Case>> {
-    let mut cases = match &options.experiment {
-        Some(path) => experiment_cases(path, options.dataset)?,
-        None => built_in_cases(options.dataset.unwrap_or(DatasetName::Cifar10))?,
-    };
-    let is_chosen = |case: &Case| options.cases.iter().any(|prefix| case.name.starts_with(prefix.as_str()));
-    cases.retain(|case| options.cases.is_empty() || is_chosen(case));
-    ensure!(!cases.is_empty(), "no case's name starts with {}", options.cases.join(" or "));
-    cases.iter_mut().for_each(|case| case.max_steps = options.max_steps);
-    Ok(cases)
-}
-
-fn experiment_cases(path: &Path, dataset: Option<DatasetName>) -> Result<Vec<Case>> {
-    let mut experiment = Experiment::load(path, &Overrides { dataset, ..Overrides::default() })?;
-    experiment.seeds.truncate(1);
-    Ok(cases::of(&experiment))
-}
-
-fn built_in_cases(dataset: DatasetName) -> Result<Vec<Case>> {
-    Ok([cases::short(dataset)?, cases::otherwise(dataset)?, cases::long(dataset)?].concat())
-}
-
-fn dataset_of(cases: &[Case]) -> Result<DatasetName> {
-    let dataset = cases[0].config.data.dataset;
-    let is_same = cases.iter().all(|case| case.config.data.dataset == dataset);
-    ensure!(is_same, "the experiment uses two data sets; choose one with --dataset");
-    Ok(dataset)
-}
-
-/// For files that nobody keeps.
-pub fn scratch_folder() -> Result<TempDir> {
-    tempfile::Builder::new().prefix("runner-parity-").tempdir().context("cannot make a temporary folder")
 }

@@ -7,10 +7,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tch::Device;
 
-use super::Options;
 use super::bits::Comparison;
 use super::cases::{Case, Otherwise};
-use crate::data::Dataset;
+use super::python::Job;
 use crate::engine::device;
 
 /// On a GPU a case passes if no step's loss and no weight at the end differs by more.
@@ -117,7 +116,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn new(rows: &[Row], torch: String, options: &Options, dataset: &Dataset) -> Summary {
+    pub fn new(rows: &[Row], torch: String, job: &Job) -> Summary {
         let counted: Vec<&Row> = rows.iter().filter(|row| row.otherwise.is_none()).collect();
         let count = |verdict| counted.iter().filter(|row| row.verdict == verdict).count();
         let (identical, close) = (count(Verdict::Identical), count(Verdict::Close));
@@ -128,10 +127,10 @@ impl Summary {
             differ: counted.len() - identical - close,
             libtorch: crate::native::libtorch_version(),
             torch,
-            threads: options.threads,
-            device: device::name(options.device),
-            dataset: dataset.name.as_str(),
-            sha256: dataset.sha256(),
+            threads: job.threads,
+            device: device::name(job.device),
+            dataset: job.dataset.name.as_str(),
+            sha256: job.dataset.sha256(),
         }
     }
 

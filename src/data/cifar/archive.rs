@@ -27,7 +27,7 @@ const MAX_MEMBERS: usize = 1_000;
 pub fn read(reader: impl Read, source: &str) -> Result<Dataset> {
     let unpacked = Gzip(Some(GzDecoder::new(BufReader::with_capacity(1 << 16, reader)))).take(MAX_UNPACKED_BYTES);
     let mut archive = Archive::new(unpacked);
-    let mut assembly = Assembly::new();
+    let mut assembly = Assembly::default();
     let of_cifar_100 = read_members(&mut archive, &mut assembly, source)?;
 
     // Reading on to the end makes gzip check its checksum.

@@ -55,16 +55,18 @@ pub struct Assembly {
     filled: [bool; BATCH_NAMES.len()],
 }
 
-impl Assembly {
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Self {
+impl Default for Assembly {
+    /// With no batch yet.
+    fn default() -> Self {
         Assembly {
             train: Images::zeroed(TRAIN_BATCHES * BATCH_IMAGES),
             test: Images::zeroed(BATCH_IMAGES),
             filled: [false; BATCH_NAMES.len()],
         }
     }
+}
 
+impl Assembly {
     /// The place of `BATCH_NAMES[batch]`, to be filled from `file`.
     ///
     /// # Errors

@@ -30,8 +30,8 @@ pub fn read_batch(reader: impl Read, size: u64, mut slot: Slot) -> Result<()> {
 ///
 /// # Errors
 /// Writing fails.
-pub fn write_batch((labels, pixels): (&[u8], &[u8]), writer: &mut impl Write) -> std::io::Result<()> {
-    records(labels, pixels).try_for_each(|part| writer.write_all(part))
+pub fn write_batch(batch: (&[u8], &[u8]), writer: &mut impl Write) -> std::io::Result<()> {
+    records(batch).try_for_each(|part| writer.write_all(part))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn is_batch(path: &Path) -> bool {
 }
 
 fn load_folder(folder: &Path, layout: Layout) -> Result<Dataset> {
-    let mut assembly = Assembly::new();
+    let mut assembly = Assembly::default();
     for batch in 0..BATCH_NAMES.len() {
         let path = batch_file(folder, layout, batch);
         let (reader, size) = open(&path)?;

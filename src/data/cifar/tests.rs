@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 /// A set with CIFAR-10's counts and made-up pixels. Like the official training batches, and unlike the test batch,
 /// these have unequal class counts that only add up.
 pub(crate) static SAMPLE: LazyLock<Dataset> = LazyLock::new(|| {
-    let mut assembly = Assembly::new();
+    let mut assembly = Assembly::default();
     for batch in 0..BATCH_NAMES.len() {
         let slot = assembly.slot(batch, String::new()).unwrap();
         for record in 0..BATCH_IMAGES {

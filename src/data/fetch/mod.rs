@@ -64,7 +64,6 @@ fn fetch_archive(wanted: &Archive, dir: &Path) -> Result<Dataset> {
 /// # Errors
 /// `folder` is there already, or writing fails.
 fn unpack(dataset: &Dataset, folder: &Path) -> Result<()> {
-    let about = || folder.display().to_string();
     let parent = folder.parent().unwrap_or(Path::new("."));
     let scratch = scratch_beside(folder);
     fs::create_dir(&scratch).with_context(|| scratch.display().to_string())?;
@@ -72,7 +71,7 @@ fn unpack(dataset: &Dataset, folder: &Path) -> Result<()> {
     if written.is_err() {
         let _ = fs::remove_dir_all(&scratch);
     }
-    written.with_context(about)?;
+    written.with_context(|| folder.display().to_string())?;
     sync_folder(parent)
 }
 
