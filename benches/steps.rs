@@ -13,7 +13,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use runner::data;
 use runner::data::augment::{augment, draw};
-use runner::data::batches::{Resident, Scaling, Split};
+use runner::data::batches::{Scaling, Split};
 use runner::engine::device;
 use runner::host::resource_usage;
 use runner::native;
@@ -85,7 +85,7 @@ fn main() -> Result<()> {
     let device = device::parse(&arguments.device)?;
     tch::set_num_threads(1);
     let set = data::load(configs[0].data.dataset, &arguments.data)?;
-    let sets = Sets { train: Resident::new(&set.train, device), test: Resident::new(&set.test, device) };
+    let sets = Sets::new(&set, device);
     drop(set);
 
     let seed = trials[0].seed;

@@ -1,6 +1,6 @@
 //! The machine this runs on: what it is, what it refuses at its limits, what processes have used of it.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread::{Builder, JoinHandle};
 
@@ -45,6 +45,11 @@ pub fn processor() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
     line.trim_start_matches([' ', '\t', ':']).to_owned()
+}
+
+/// Whether standard error is a terminal that can draw over its lines.
+pub fn can_draw() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// A reader that has gone away (`2>&1 | head`) does not end the sweep.

@@ -16,11 +16,11 @@ use runner::data::batches::{Resident, Scaling};
 use runner::data::{self, Dataset};
 use runner::engine::untrained;
 use runner::engine::{Network, State};
+use runner::parity::bits::same_bits;
 use runner::parity::cases::{self, Case, Otherwise};
-use runner::parity::compare::same_bits;
+use runner::parity::output::{Row, Verdict};
 use runner::parity::python::{self, Job};
-use runner::parity::table::{Row, Verdict};
-use runner::parity::{Scratch, compare_all, trace};
+use runner::parity::{compare_all, trace};
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName, Scale};
 use runner::train::Sets;
@@ -28,6 +28,7 @@ use runner::train::checkpoint;
 use serde_json::json;
 use skip::skip;
 use tch::{Device, Tensor};
+use tempfile::TempDir;
 
 /// libtorch's default generator belongs to the whole process: one test at a time.
 static GENERATOR: Mutex<()> = Mutex::new(());
@@ -35,7 +36,7 @@ static GENERATOR: Mutex<()> = Mutex::new(());
 /// What every test needs.
 struct Bench {
     python: PathBuf,
-    scratch: Scratch,
+    scratch: TempDir,
     data: PathBuf,
     dataset: Dataset,
     _alone: MutexGuard<'static, ()>,
@@ -52,11 +53,11 @@ impl Bench {
             eprintln!("{test}: no images in {}; it uses the synthetic set", data.display());
             data::load(DatasetName::Synthetic, &data).unwrap()
         });
-        Some(Bench { python, scratch: Scratch::new().unwrap(), data, dataset, _alone: alone })
+        Some(Bench { python, scratch: tempfile::tempdir().unwrap(), data, dataset, _alone: alone })
     }
 
     fn compare(&self, cases: &[Case], wrapper: Option<&str>) -> Vec<Row> {
-        let (python, folder) = (self.python.as_path(), self.scratch.0.as_path());
+        let (python, folder) = (self.python.as_path(), self.scratch.path());
         let job =
             Job { python, folder, dataset: &self.dataset, data: &self.data, threads: 1, device: Device::Cpu, wrapper };
         let mut rows = vec![];
@@ -69,8 +70,7 @@ impl Bench {
     }
 
     fn sets(&self) -> Sets {
-        let resident = |images| Resident::new(images, Device::Cpu);
-        Sets { train: resident(&self.dataset.train), test: resident(&self.dataset.test) }
+        Sets::new(&self.dataset, Device::Cpu)
     }
 
     /// Runs `script` with `arguments` where parity.py can be imported.
@@ -169,7 +169,7 @@ fn other_threads_and_layouts_are_reported_as_they_are() {
 }
 
 fn same_by_hand(bench: &Bench, case: &Case) -> bool {
-    let out = bench.scratch.0.join("by-hand");
+    let out = bench.scratch.path().join("by-hand");
     let line = json!({
         "name": case.name,
         "config": case.config,
@@ -178,7 +178,8 @@ fn same_by_hand(bench: &Bench, case: &Case) -> bool {
         "channels_last": case.otherwise == Some(Otherwise::ChannelsLast),
         "out": out,
     });
-    let (cases_file, images) = (bench.scratch.0.join("by-hand.jsonl"), bench.scratch.0.join("images-by-hand.bin"));
+    let (cases_file, images) =
+        (bench.scratch.path().join("by-hand.jsonl"), bench.scratch.path().join("images-by-hand.bin"));
     fs::write(&cases_file, line.to_string()).unwrap();
     let Dataset { train, test, .. } = &bench.dataset;
     fs::write(&images, [&train.labels[..], &train.pixels, &test.labels, &test.pixels].concat()).unwrap();
@@ -237,7 +238,8 @@ fn weights_travel_both_ways_with_identical_logits() {
     let (images, labels) = (sets.test.images.narrow(0, 0, 500), sets.test.labels.narrow(0, 0, 500));
     sets.test = Resident { images, labels };
     let configs = EXCHANGED.map(|model| bench.config(&format!("{model}, optimizer: sgd")));
-    let folders: Vec<PathBuf> = (1..=configs.len()).map(|number| bench.scratch.0.join(number.to_string())).collect();
+    let folders: Vec<PathBuf> =
+        (1..=configs.len()).map(|number| bench.scratch.path().join(number.to_string())).collect();
     for (config, folder) in configs.iter().zip(&folders) {
         give(config, &sets, folder).unwrap();
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use runner::data;
-use runner::data::batches::{Resident, Scaling, Split};
+use runner::data::batches::{Scaling, Split};
 use runner::engine::{Network, State};
-use runner::parity::compare::states;
+use runner::parity::bits::first_difference;
 use runner::record::{Confusion, Epoch, Scores, SplitScore};
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
@@ -131,7 +131,7 @@ fn scored_by_hand(config: &Config, sets: &Sets, journey: &Journey) -> (SplitScor
 fn a_resumed_trial_ends_with_the_same_bits() {
     tch::set_num_threads(1);
     let set = data::load(DatasetName::Synthetic, Path::new("")).unwrap();
-    let sets = Sets { train: Resident::new(&set.train, Device::Cpu), test: Resident::new(&set.test, Device::Cpu) };
+    let sets = Sets::new(&set, Device::Cpu);
     let experiment = Experiment::parse("resume", EXPERIMENT, &Default::default()).unwrap();
     let (mut selected_before, mut stopped_later) = (0, 0);
     for variant in &experiment.blocks[0].variants {
@@ -156,8 +156,8 @@ fn a_resumed_trial_ends_with_the_same_bits() {
             assert_eq!(parts.steps, whole.steps, "{about}");
             assert_eq!(parts.history, whole.history, "{about}");
             assert_eq!((&parts.scores, &parts.predictions), (&whole.scores, &whole.predictions), "{about}");
-            assert_eq!(states(&parts.current, &whole.current), None, "{about}: current weights");
-            assert_eq!(states(&parts.best, &whole.best), None, "{about}: best weights");
+            assert_eq!(first_difference(&parts.current, &whole.current), None, "{about}: current weights");
+            assert_eq!(first_difference(&parts.best, &whole.best), None, "{about}: best weights");
         }
     }
     assert!(selected_before >= 1 && stopped_later >= 1, "{selected_before}, of them {stopped_later} stopped early");

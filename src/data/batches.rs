@@ -2,7 +2,7 @@
 
 use tch::{Device, IndexOp, Kind, Tensor};
 
-use super::Images;
+use super::dataset::Images;
 use super::shared::MappedImages;
 use crate::native::randperm;
 use crate::spec::config::{Data, Scale};
@@ -96,8 +96,7 @@ impl Scaling {
             return Scaling::fixed(scale, set.images.device());
         }
         let (images, _) = set.select(trained_on);
-        let statistics = [0, 1, 2].map(|channel| channel_statistics(&images.i((.., channel))));
-        let (mean, deviation) = (statistics.map(|(mean, _)| mean), statistics.map(|(_, deviation)| deviation));
+        let (mean, deviation) = channel_statistics(&images);
         Scaling::by(mean, deviation, set.images.device())
     }
 
@@ -126,17 +125,16 @@ impl Scaling {
     }
 }
 
-fn channel_statistics(bytes: &Tensor) -> (f64, f64) {
-    let counts = bytes.flatten(0, -1).bincount::<Tensor>(None, 256);
-    let counts = Vec::<i64>::try_from(counts).expect("int64 [256]");
-    let sum = |power| (0_u64..).zip(&counts).map(|(byte, &count)| byte.pow(power) * count as u64).sum();
-    mean_and_deviation(sum(1), sum(2), sum(0))
-}
-
-/// Mean and population standard deviation of bytes over 255, from the sums of `count` bytes and of their squares. Only
-/// these few operations round, so the order of the bytes does not matter.
-pub(super) fn mean_and_deviation(sum: u64, squares: u64, count: u64) -> (f64, f64) {
-    let (sum, squares, count) = (sum as f64, squares as f64, count as f64);
-    let mean = sum / count;
-    (mean / 255.0, (squares / count - mean * mean).sqrt() / 255.0)
+/// Means and population standard deviations of the channels of images, u8 [N, 3, 32, 32], over 255.
+pub(super) fn channel_statistics(images: &Tensor) -> ([f64; 3], [f64; 3]) {
+    let statistics = [0, 1, 2].map(|channel| {
+        let counts = images.i((.., channel)).flatten(0, -1).bincount::<Tensor>(None, 256);
+        let counts = Vec::<i64>::try_from(counts).expect("int64 [256]");
+        let sum = |power| (0_u64..).zip(&counts).map(|(byte, &count)| byte.pow(power) * count as u64).sum::<u64>();
+        let [count, sum, squares] = [sum(0), sum(1), sum(2)].map(|sum| sum as f64);
+        // Only these few operations round, so the order of the images does not matter.
+        let mean = sum / count;
+        (mean / 255.0, (squares / count - mean * mean).sqrt() / 255.0)
+    });
+    (statistics.map(|(mean, _)| mean), statistics.map(|(_, deviation)| deviation))
 }

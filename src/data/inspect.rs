@@ -1,13 +1,16 @@
 //! What `runner data info` and `runner data verify` say about a data set that has been read.
 
-use super::batches::mean_and_deviation;
+use std::fmt;
+
+use serde::Serialize;
+use tch::Device;
+
+use super::batches::{Resident, channel_statistics};
 use super::cifar::{self, BATCH_NAMES};
-use super::{Dataset, IMAGE_BYTES, Images, hash_records, hex};
+use super::class_names;
+use super::dataset::{Dataset, Images, records, sha256};
 use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
-use std::fmt;
 
 /// SHA-256 of each official file of the binary layout, which is also that of a batch's records read from any layout.
 /// From torchvision-ruby's `CIFAR10`, which takes them from the archive with the SHA-256 in `fetch.rs`.
@@ -51,12 +54,7 @@ impl fmt::Display for Verification {
 /// `dataset` is not CIFAR-10.
 pub fn verify(dataset: &Dataset) -> Verification {
     assert!(dataset.name == DatasetName::Cifar10, "only CIFAR-10 has official files");
-    let is_official = |batch: usize| {
-        let (labels, pixels) = cifar::batch(dataset, batch);
-        let mut hash = Sha256::new();
-        hash_records(labels, pixels, &mut hash);
-        hex(&hash.finalize()) == OFFICIAL_SHA256[batch]
-    };
+    let is_official = |batch: usize| sha256(records(cifar::batch(dataset, batch))) == OFFICIAL_SHA256[batch];
     let differing = (0..BATCH_NAMES.len()).filter(|&batch| !is_official(batch)).map(|batch| BATCH_NAMES[batch]);
     Verification { source: dataset.source.clone(), sha256: dataset.sha256(), differing: differing.collect() }
 }
@@ -103,32 +101,17 @@ impl fmt::Display for Info {
 /// Counts and statistics of `dataset`. Takes about 0.3 s for CIFAR-10.
 pub fn info(dataset: &Dataset) -> Info {
     let split = |images: &Images| {
-        let (mean, standard_deviation) = channel_statistics(images);
-        SplitInfo { images: images.len(), images_per_class: images.class_counts(), mean, standard_deviation }
+        let (mean, standard_deviation) = channel_statistics(&Resident::new(images, Device::Cpu).images);
+        SplitInfo { images: images.count(), images_per_class: images.class_counts(), mean, standard_deviation }
     };
     Info {
         name: dataset.name,
         source: dataset.source.clone(),
         sha256: dataset.sha256(),
-        class_names: dataset.class_names,
+        class_names: class_names(dataset.name),
         train: split(&dataset.train),
         test: split(&dataset.test),
     }
-}
-
-/// Means and population standard deviations of the three channels, in [0, 1]: the numbers that `scale: standardize` uses
-/// if all images are trained on.
-fn channel_statistics(images: &Images) -> ([f64; 3], [f64; 3]) {
-    let (mut sums, mut squares) = ([0u64; 3], [0u64; 3]);
-    for image in images.pixels.chunks_exact(IMAGE_BYTES) {
-        for (channel, plane) in image.chunks_exact(IMAGE_BYTES / 3).enumerate() {
-            sums[channel] += u64::from(plane.iter().map(|&pixel| u32::from(pixel)).sum::<u32>());
-            squares[channel] += u64::from(plane.iter().map(|&pixel| u32::from(pixel).pow(2)).sum::<u32>());
-        }
-    }
-    let count = (images.pixels.len() / 3) as u64;
-    let channels = [0, 1, 2].map(|channel| mean_and_deviation(sums[channel], squares[channel], count));
-    (channels.map(|(mean, _)| mean), channels.map(|(_, deviation)| deviation))
 }
 
 #[cfg(test)]
@@ -152,6 +135,7 @@ mod tests {
         let mut image = Images::zeroed(1);
         image.pixels[..512].fill(255);
         image.pixels[1024..2048].fill(51);
+        let image = Resident::new(&image, Device::Cpu).images;
         assert_eq!(channel_statistics(&image), ([0.5, 0.2, 0.0], [0.5, 0.0, 0.0]));
     }
 
@@ -168,7 +152,7 @@ mod tests {
     #[test]
     fn real_images_have_the_published_statistics() {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-        if crate::data::places::locate(&dir).is_none() {
+        if cifar::places::locate(&dir).is_none() {
             return crate::skip::leave_out(&format!("no CIFAR-10 in {}", dir.display()));
         }
         let dataset = crate::data::load(DatasetName::Cifar10, &dir).unwrap();

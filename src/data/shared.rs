@@ -70,7 +70,7 @@ impl SharedDataset {
     fn write(&self, set: &Dataset) -> io::Result<()> {
         let mut file = &self.file;
         for images in [&set.train, &set.test] {
-            file.write_all(&(images.len() as u64).to_le_bytes())?;
+            file.write_all(&(images.count() as u64).to_le_bytes())?;
         }
         for images in [&set.train, &set.test] {
             file.write_all(&images.pixels)?;

@@ -12,7 +12,7 @@
 //! | SGD 0.01, momentum 0.9 | 78 and 77 %; 92 and 94 % |
 //! | Adam 0.001 | 80 and 80 %; 89 and 90 % |
 
-use super::{Dataset, IMAGE_BYTES, Images};
+use super::dataset::{Dataset, IMAGE_BYTES, Images};
 use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
 
@@ -41,7 +41,6 @@ pub fn dataset() -> Dataset {
         name: DatasetName::Synthetic,
         train: draw_set(TRAIN_IMAGES, SEED),
         test: draw_set(TEST_IMAGES, SEED + 1),
-        class_names: CLASS_NAMES,
         source: "synthetic".to_owned(),
     }
 }

@@ -7,10 +7,9 @@ use serde::Serialize;
 use tch::Device;
 
 use super::load::Loaded;
-use crate::data::batches::{Resident, Scaling, Split};
-use crate::data::{self};
-use crate::record::CLASSES;
-use crate::record::Confusion;
+use crate::data;
+use crate::data::batches::{Scaling, Split};
+use crate::record::{CLASSES, Confusion};
 use crate::report::metrics::{ClassScores, macro_average, per_class};
 use crate::spec::config::{Config, DatasetName};
 use crate::train::Sets;
@@ -101,9 +100,7 @@ impl<'a> Evaluator<'a> {
 
     fn sets(&mut self, name: DatasetName) -> Result<&Sets> {
         if self.sets.as_ref().is_none_or(|(loaded, _)| *loaded != name) {
-            let set = data::load(name, self.folder)?;
-            let resident = |images| Resident::new(images, self.device);
-            self.sets = Some((name, Sets { train: resident(&set.train), test: resident(&set.test) }));
+            self.sets = Some((name, Sets::new(&data::load(name, self.folder)?, self.device)));
         }
         Ok(&self.sets.as_ref().expect("just loaded").1)
     }

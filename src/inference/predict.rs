@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::load::Loaded;
 use super::picture;
 use crate::data::batches::Scaling;
+use crate::data::class_names;
 use crate::native::no_grad;
 use crate::store::files::read_limited;
 
@@ -54,23 +55,18 @@ impl fmt::Display for Prediction {
     }
 }
 
-/// The classes of one picture's middle square.
-pub fn predict(
-    loaded: &Loaded,
-    scaling: &Scaling,
-    class_names: &[&str],
-    path: &Path,
-    device: Device,
-) -> Result<Prediction> {
+/// The classes of one picture's middle square, by a network on the CPU.
+pub fn predict(loaded: &Loaded, scaling: &Scaling, path: &Path) -> Result<Prediction> {
     ensure!(!path.is_dir(), "{}: a folder without pictures directly in it; name the folders below it", path.display());
     let bytes = read_limited(path, MAX_FILE_BYTES)?;
     let pixels = picture::small_square(&bytes, SIDE).with_context(|| path.display().to_string())?;
     let planes = Tensor::from_slice(&pixels).view([1, SIDE as i64, SIDE as i64, 3]).permute([0, 3, 1, 2]);
-    let images = scaling.apply(&planes.contiguous().to_device(device));
+    let images = scaling.apply(&planes.contiguous());
     let logits = no_grad(|| loaded.network.forward(&images, false));
     let probabilities: Vec<f64> = logits.softmax(-1, Kind::Double).view([-1]).try_into()?;
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&left, &right| probabilities[right].total_cmp(&probabilities[left]));
+    let class_names = class_names(loaded.config.data.dataset);
     let guess = |&class: &usize| Guess { class: class_names[class].to_owned(), probability: probabilities[class] };
     Ok(Prediction { image: path.display().to_string(), top: order.iter().take(TOP).map(guess).collect() })
 }

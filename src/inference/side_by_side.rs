@@ -9,9 +9,8 @@ use super::evaluate::Evaluation;
 use crate::record::CLASSES;
 use crate::report::data_label;
 use crate::report::keys::{differ, short_names};
-use crate::report::metrics::ClassScores;
 use crate::report::overview::MISSING;
-use crate::report::plots::classes::{self, Bars};
+use crate::report::plots::classes::{self, Bars, SCORES};
 use crate::report::plots::confusion;
 use crate::report::terminal::{Column, Lines, lay_out};
 use crate::spec::{Cell, Kind, flatten};
@@ -73,15 +72,6 @@ fn labels(evaluations: &[Evaluation]) -> Vec<String> {
     }
 }
 
-type Score = (&'static str, fn(&ClassScores) -> f64);
-
-const SCORES: [Score; 4] = [
-    ("precision", |class| class.precision),
-    ("recall", |class| class.recall),
-    ("specificity", |class| class.specificity),
-    ("F1", |class| class.f1),
-];
-
 fn overall(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     let column =
         |name: &str, cell: &dyn Fn(&Evaluation) -> String| Column::new(name, evaluations.iter().map(cell).collect(), 0);
@@ -127,11 +117,9 @@ fn settings(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
 /// The checkpoints of one class under one another.
 fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     let rows = || (0..CLASSES).flat_map(|class| evaluations.iter().map(move |evaluation| (class, evaluation)));
-    let first = |class: usize| evaluations[0].class_names[class];
-    let alike = evaluations.iter().all(|evaluation| evaluation.class_names == evaluations[0].class_names);
     let mut last = "";
     let names = rows().map(|(class, evaluation)| {
-        let name = if alike { first(class) } else { evaluation.class_names[class] };
+        let name = evaluation.class_names[class];
         // A name once, above the rows that share it.
         let repeated = std::mem::replace(&mut last, name) == name;
         if repeated { String::new() } else { name.to_owned() }

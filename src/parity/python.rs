@@ -12,10 +12,10 @@ use serde_json::json;
 use tch::Device;
 
 use super::cases::{Case, Otherwise};
-use super::trace::{StepTrace, Trace};
+use super::trace::{EpochNumbers, StepTrace, Trace};
 use crate::data::Dataset;
 use crate::engine::device;
-use crate::record::{Confusion, Epoch, Scores, SplitScore};
+use crate::record::{Confusion, Scores, SplitScore};
 use crate::spec::config::DatasetName;
 use crate::train::checkpoint;
 
@@ -194,7 +194,7 @@ fn read(out: &Path) -> Result<Finished> {
     let trace = Trace {
         initial: state("initial.safetensors")?,
         steps: csv_rows::<StepRow>(&out.join("steps.csv"))?.into_iter().map(StepRow::trace).collect::<Result<_>>()?,
-        history: csv_rows::<EpochRow>(&out.join("history.csv"))?.into_iter().map(EpochRow::epoch).collect(),
+        history: csv_rows::<(usize, EpochNumbers)>(&out.join("history.csv"))?.into_iter().map(|(_, row)| row).collect(),
         diverged,
         last: when_sound("final.safetensors")?,
         best: if outcome.best_epoch.is_some() { when_sound("best.safetensors")? } else { None },
@@ -233,34 +233,5 @@ impl StepRow {
     fn trace(self) -> Result<StepTrace> {
         let loss = f32::from_bits(u32::from_str_radix(&self.loss_hex, 16).context("loss_hex")?);
         Ok(StepTrace { lr: self.lr, loss, weights: self.weights })
-    }
-}
-
-/// A row of `history.csv`.
-#[derive(Deserialize)]
-struct EpochRow {
-    epoch: usize,
-    lr: f64,
-    train_loss: f64,
-    train_accuracy: f64,
-    penalty: f64,
-    val_loss: f64,
-    val_accuracy: f64,
-}
-
-impl EpochRow {
-    /// Wall times are not compared.
-    fn epoch(self) -> Epoch {
-        Epoch {
-            epoch: self.epoch,
-            lr: self.lr,
-            train_loss: self.train_loss,
-            train_accuracy: self.train_accuracy,
-            penalty: self.penalty,
-            val_loss: self.val_loss,
-            val_accuracy: self.val_accuracy,
-            train_seconds: 0.0,
-            seconds: 0.0,
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use safetensors::SafeTensors;
-use sha2::{Digest, Sha256};
 
 use super::cases::Case;
+use crate::data::sha256;
 use crate::engine::State;
 use crate::engine::untrained;
 use crate::record::{Epoch, Scores};
@@ -14,11 +14,21 @@ use crate::train::{self, Ended, Observer, Sets, Step};
 /// Hex digits kept of a digest of weights.
 const DIGEST_DIGITS: usize = 16;
 
+/// All of an epoch but its number and its wall times, in the order of [`EPOCH_COLUMNS`].
+pub type EpochNumbers = [f64; EPOCH_COLUMNS.len()];
+
+/// As in Python's `history.csv`, after the epoch's number.
+pub const EPOCH_COLUMNS: [&str; 6] = ["lr", "train_loss", "train_accuracy", "penalty", "val_loss", "val_accuracy"];
+
+fn numbers(epoch: &Epoch) -> EpochNumbers {
+    [epoch.lr, epoch.train_loss, epoch.train_accuracy, epoch.penalty, epoch.val_loss, epoch.val_accuracy]
+}
+
 /// Everything of a trial that has to be equal.
 pub struct Trace {
     pub initial: State,
     pub steps: Vec<StepTrace>,
-    pub history: Vec<Epoch>,
+    pub history: Vec<EpochNumbers>,
     /// The trial ended because a loss was not finite.
     pub diverged: bool,
     /// Weights and buffers after the last step; None after a divergence.
@@ -43,13 +53,16 @@ pub fn ours(case: &Case, sets: &Sets) -> Result<Trace> {
     let mut recorder = Recorder { max_steps: case.max_steps, steps: vec![], history: vec![], checkpoint: vec![] };
     let ended = train::run_one(&case.config, case.seed, sets, sets.train.images.device(), None, &mut recorder)?;
     let Recorder { steps, history, checkpoint, .. } = recorder;
+    let history = history.iter().map(numbers).collect();
     let trace = Trace { initial, steps, history, diverged: false, last: None, best: None, scores: None };
     let stored = || stored_states(&checkpoint).context("the last checkpoint");
     Ok(match ended {
         Ended::Done { scores, best, .. } => {
             Trace { last: Some(stored()?.0), best: Some(best), scores: Some(*scores), ..trace }
         }
-        Ended::Diverged { history, .. } => Trace { history, diverged: true, ..trace },
+        Ended::Diverged { history, .. } => {
+            Trace { history: history.iter().map(numbers).collect(), diverged: true, ..trace }
+        }
         Ended::Interrupted => {
             let (last, best) = stored()?;
             Trace { last: Some(last), best: Some(best).filter(|best| !best.is_empty()), ..trace }
@@ -92,7 +105,5 @@ fn digest(checkpoint: &[u8]) -> Result<String> {
     let file = SafeTensors::deserialize(checkpoint)?;
     let mut tensors: Vec<_> = file.iter().filter(|(name, _)| name.starts_with(MODEL)).collect();
     tensors.sort_by_key(|(name, _)| *name);
-    let mut hash = Sha256::new();
-    tensors.iter().for_each(|(_, tensor)| hash.update(tensor.data()));
-    Ok(crate::data::hex(&hash.finalize())[..DIGEST_DIGITS].to_owned())
+    Ok(sha256(tensors.iter().map(|(_, tensor)| tensor.data()))[..DIGEST_DIGITS].to_owned())
 }

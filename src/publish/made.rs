@@ -6,9 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use sha2::{Digest, Sha256};
 
-use crate::data::hex;
+use crate::data::sha256;
 use crate::store::Store;
 use crate::store::manifest::Manifest;
 
@@ -94,7 +93,7 @@ fn write(store: &Store, record: &Record) -> Result<()> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    sha256([bytes])
 }
 
 /// Refuses a folder with files that no sweep made, before anything is written there.

@@ -90,7 +90,8 @@ pub fn publish_comparison(folders: &[PathBuf], out: &Path, data: &Path) -> Resul
     Ok(study)
 }
 
-fn open(folder: &Path) -> Result<(Store, Manifest)> {
+/// A results folder with what it says of itself.
+pub fn open(folder: &Path) -> Result<(Store, Manifest)> {
     let store = Store::open(folder)?;
     let manifest = Manifest::load(&store)?;
     Ok((store, manifest.with_context(|| format!("{}: no manifest.json here", folder.display()))?))

@@ -227,7 +227,7 @@ fn read_data(experiment: &Experiment, folder: &Path) -> Result<Data> {
     let name = experiment.base.data.dataset;
     let set = data::load(name, folder)?;
     let images = SharedDataset::new(&set).map(Arc::new);
-    let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
+    let class_names = data::class_names(name).iter().map(|name| name.to_string()).collect();
     let (official, sha256) = match name {
         DatasetName::Cifar10 => {
             let found = data::inspect::verify(&set);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::message::Progress;
-use crate::host::print;
+use crate::host::{can_draw, print};
 use crate::words::rounded_duration;
 
 /// How often plain output says where the sweep stands.
@@ -41,7 +41,7 @@ struct Bars {
 impl Display {
     /// Bars if standard error is a terminal and `wanted`, else plain lines.
     pub fn new(workers: usize, wanted: bool) -> Display {
-        let terminal = console_is_capable();
+        let terminal = can_draw();
         let bars = (wanted && terminal).then(|| Bars::new(workers));
         Display { bars, last_plain: Instant::now() }
     }
@@ -127,9 +127,4 @@ impl std::fmt::Display for Standing {
             (None, None) => Ok(()),
         }
     }
-}
-
-fn console_is_capable() -> bool {
-    use std::io::IsTerminal;
-    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -166,7 +166,7 @@ impl Worker {
         if let Some(manifest) = Manifest::load(&self.store)? {
             manifest.check_data(name.as_str(), &set.sha256(), &set.source, &self.store)?;
         }
-        Ok(Sets { train: Resident::new(&set.train, self.device), test: Resident::new(&set.test, self.device) })
+        Ok(Sets::new(&set, self.device))
     }
 
     fn store_outcome(&self, mut reporter: Reporter, trial: &Identity, attempts: usize, ended: Ended) -> Result<Event> {

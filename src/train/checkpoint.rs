@@ -8,10 +8,9 @@ use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use crate::data::hex;
+use crate::data::sha256;
 use crate::engine::State;
 
 /// The key of our JSON text in a file's metadata.
@@ -46,7 +45,7 @@ pub fn encode<T: Serialize>(state: &State, description: &T) -> Result<Vec<u8>> {
 
 /// Of the header, without the checksum and the padding, and the data.
 fn digest(before: &str, after: &str, data: &[u8]) -> String {
-    hex(&Sha256::new().chain_update(before).chain_update(after).chain_update(data).finalize())
+    sha256([before.as_bytes(), after.as_bytes(), data])
 }
 
 /// A whole and undamaged safetensors file.

@@ -13,6 +13,7 @@ mod showcase;
 use anyhow::Result;
 use tch::Device;
 
+use crate::data::Dataset;
 use crate::data::batches::Resident;
 use crate::engine::State;
 use crate::native;
@@ -24,6 +25,12 @@ use group::Group;
 pub struct Sets {
     pub train: Resident,
     pub test: Resident,
+}
+
+impl Sets {
+    pub fn new(set: &Dataset, device: Device) -> Sets {
+        Sets { train: Resident::new(&set.train, device), test: Resident::new(&set.test, device) }
+    }
 }
 
 /// Sees a trial's progress and decides whether it goes on.

@@ -1,6 +1,7 @@
 //! A folder with an experiment in it, the program run there, and what it leaves behind.
 
 pub mod clock;
+mod essence;
 pub mod skip;
 pub mod terminal;
 
@@ -12,6 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+#[allow(unused_imports)] // Each test binary uses a part of this.
+pub use essence::assert_same;
 
 pub const DONE: i32 = 0;
 pub const FAILED: i32 = 1;
@@ -280,7 +284,7 @@ impl Lab {
         let mut essence = BTreeMap::new();
         for path in files(&self.path("results/tiny")) {
             let name = path.strip_prefix(self.path("results/tiny")).unwrap().to_str().unwrap().to_owned();
-            if let Some(content) = timeless(&path) {
+            if let Some(content) = essence::timeless(&path) {
                 essence.insert(name, content);
             }
         }
@@ -297,58 +301,6 @@ impl Lab {
 /// The program, or another build of it where RUNNER_BIN names one.
 pub fn program() -> std::ffi::OsString {
     std::env::var_os("RUNNER_BIN").unwrap_or(env!("CARGO_BIN_EXE_runner").into())
-}
-
-/// Compares two runs' essences and names the first file that differs.
-#[track_caller]
-pub fn assert_same(found: &BTreeMap<String, String>, expected: &BTreeMap<String, String>) {
-    let names = |essence: &BTreeMap<String, String>| essence.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(found), names(expected));
-    for (name, content) in found {
-        assert!(*content == expected[name], "{name} differs:\n{content}\ninstead of\n{}", expected[name]);
-    }
-}
-
-/// A file's content without times and counts of attempts; None for files that are about nothing else.
-fn timeless(path: &Path) -> Option<String> {
-    let bytes = fs::read(path).unwrap();
-    match path.file_name().unwrap().to_str().unwrap() {
-        "last.safetensors" => Some(tensors(&bytes)),
-        "result.json" => Some(timeless_json(&bytes)),
-        // Texts name the slowest and the quickest; events are at moments.
-        "log.txt" | "lock" | "publish.lock" | "report.md" | "report.html" | "summary.md" | "summary.tex"
-        | "made.json" => None,
-        "events.out.tfevents" => None,
-        name if name.ends_with(".csv") && name != "steps.csv" => Some(timeless_table(&bytes)),
-        _ => Some(String::from_utf8(bytes).unwrap_or_else(|error| format!("{:x?}", error.into_bytes()))),
-    }
-}
-
-fn tensors(bytes: &[u8]) -> String {
-    let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
-    let tensors: BTreeMap<_, _> = file.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
-    format!("{tensors:x?}")
-}
-
-fn timeless_json(bytes: &[u8]) -> String {
-    let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).unwrap();
-    value.retain(|key, _| !is_about_time(key));
-    serde_json::to_string_pretty(&value).unwrap()
-}
-
-fn timeless_table(bytes: &[u8]) -> String {
-    let mut reader = csv::Reader::from_reader(bytes);
-    let header = reader.headers().unwrap().clone();
-    let kept = |row: &csv::StringRecord| {
-        let cells = header.iter().zip(row).filter(|(name, _)| !is_about_time(name));
-        cells.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
-    };
-    let rows = reader.records().map(|row| row.unwrap()).filter(|row| row.get(3) != Some("seconds"));
-    rows.map(|row| kept(&row)).collect::<Vec<_>>().join("\n")
-}
-
-fn is_about_time(name: &str) -> bool {
-    name.contains("second") || ["peak_bytes", "worker_peak_bytes", "attempts"].contains(&name)
 }
 
 /// All files below a folder.

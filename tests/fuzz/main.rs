@@ -10,7 +10,7 @@ mod damage;
 mod memory;
 mod seeds;
 #[allow(dead_code)]
-#[path = "../pictures/table.rs"]
+#[path = "../pictures/table/mod.rs"]
 mod table;
 
 use std::collections::HashMap;
@@ -232,7 +232,7 @@ fn binary_batches() {
         &[seeds::records(3)],
         |batch, random| damage::labels(batch, random),
         |bytes| {
-            let mut assembly = Assembly::new();
+            let mut assembly = Assembly::default();
             let slot = assembly.slot(0, "fuzz".to_owned())?;
             // The reader is told the size that a whole file has, and then finds less.
             Layout::Binary.read_batch(bytes, 30_730_000, slot)
@@ -243,7 +243,7 @@ fn binary_batches() {
 #[test]
 fn python_batches() {
     fuzz("python batch", &seeds::pickles(), damage::pickle, |bytes| {
-        python::parse(bytes, Assembly::new().slot(0, "fuzz".to_owned())?)
+        python::parse(bytes, Assembly::default().slot(0, "fuzz".to_owned())?)
     });
 }
 

@@ -3,27 +3,20 @@
 //! Nothing an archive says becomes a path: only members with the official file names are read, into memory set aside for
 //! them beforehand, so links, `../` and absolute names have nothing to act on.
 
-use super::{Assembly, BATCH_NAMES, CIFAR_100, Layout};
-use crate::data::{Dataset, places};
+use std::io::{self, BufRead, BufReader, Read};
+
 use anyhow::{Context, Result, ensure};
 use flate2::bufread::GzDecoder;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
 use tar::{Archive, EntryType};
+
+use super::assembly::{Assembly, CIFAR_100};
+use super::layout::Layout;
+use crate::data::dataset::Dataset;
 
 /// Both official archives unpack to less than 187 MB; a gzip bomb is cut off here.
 const MAX_UNPACKED_BYTES: u64 = 200_000_000;
 /// Both official archives have nine members.
 const MAX_MEMBERS: usize = 1_000;
-
-/// Reads the archive at `path`.
-///
-/// # Errors
-/// As [`read`]; the file cannot be opened.
-pub fn load(path: &Path) -> Result<Dataset> {
-    let (file, _) = places::open(path)?;
-    read(file, &path.display().to_string())
-}
 
 /// Reads a gzipped tar archive with the files of either official archive, in any order and in any folder; `source` names
 /// it in errors.
@@ -34,7 +27,7 @@ pub fn load(path: &Path) -> Result<Dataset> {
 pub fn read(reader: impl Read, source: &str) -> Result<Dataset> {
     let unpacked = Gzip(Some(GzDecoder::new(BufReader::with_capacity(1 << 16, reader)))).take(MAX_UNPACKED_BYTES);
     let mut archive = Archive::new(unpacked);
-    let mut assembly = Assembly::new();
+    let mut assembly = Assembly::default();
     let of_cifar_100 = read_members(&mut archive, &mut assembly, source)?;
 
     // Reading on to the end makes gzip check its checksum.
@@ -87,7 +80,7 @@ fn read_members(archive: &mut Archive<impl Read>, assembly: &mut Assembly, sourc
         ensure!(number < MAX_MEMBERS, "{source}: more than {MAX_MEMBERS} members");
         let member = member.with_context(|| format!("{source}: not a gzipped tar archive, or cut short"))?;
         of_cifar_100 |= member.path_bytes().windows(10).any(|part| part == b"cifar-100-");
-        let Some((layout, batch)) = known(&member.path_bytes()) else { continue };
+        let Some((layout, batch)) = batch_of(&member.path_bytes()) else { continue };
         let kind = member.header().entry_type();
         // What tar programs store beside a file, under its name: its owner's name, its exact dates.
         if kind.is_pax_local_extensions() || kind.is_pax_global_extensions() {
@@ -102,21 +95,18 @@ fn read_members(archive: &mut Archive<impl Read>, assembly: &mut Assembly, sourc
 }
 
 /// Which batch a member is by its file's name, in whatever folder; none if its path leads out of the archive.
-fn known(path: &[u8]) -> Option<(Layout, usize)> {
+fn batch_of(path: &[u8]) -> Option<(Layout, usize)> {
     let mut parts = path.split(|&byte| byte == b'/');
     if path.starts_with(b"/") || parts.clone().any(|part| part == b"..") {
         return None;
     }
-    let name = parts.next_back()?;
-    let mut all = [Layout::Binary, Layout::Python]
-        .into_iter()
-        .flat_map(|layout| (0..BATCH_NAMES.len()).map(move |batch| (layout, batch)));
-    all.find(|&(layout, batch)| layout.file(batch).as_bytes() == name)
+    Layout::of_file(parts.next_back()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::cifar::BATCH_NAMES;
     use crate::data::cifar::python::tests::python;
     use crate::data::cifar::tests::{SAMPLE, binary};
     use flate2::{Compression, write::GzEncoder};

@@ -4,8 +4,9 @@
 //! it says what must come next. Opcodes are those of Python's `pickletools`: protocol 2, as the official files have it, and
 //! what Python 3 writes when it stores the same again, protocols 3 to 5.
 
-use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
+
+use anyhow::{Context, Result, bail, ensure};
 
 pub const MARK: u8 = b'(';
 pub const STOP: u8 = b'.';

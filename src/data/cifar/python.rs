@@ -5,11 +5,13 @@
 //!  'filenames': ['leptodactylus_pentadactylus_s_000004.png', ...]}
 //! ```
 
-use super::pickle::{self, Pickle};
-use super::{BATCH_IMAGES, CIFAR_100, Slot};
-use crate::data::IMAGE_BYTES;
-use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::assembly::{BATCH_IMAGES, CIFAR_100, Slot};
+use super::pickle::{self, Pickle};
+use crate::data::dataset::IMAGE_BYTES;
 
 /// The official files have 31 MB, of which 30.7 MB are pixels.
 const MAX_BATCH_BYTES: u64 = 40 << 20;

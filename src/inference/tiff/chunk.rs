@@ -25,7 +25,7 @@ pub fn unpack(layout: &Layout, chunk: &[u8], rows: usize) -> Result<Vec<u8>> {
     if (across, down) == (1, 1) {
         let mut samples = decompress(layout, &stored, row_bytes(layout) * rows, rows)?;
         if layout.predictor != Predictor::None {
-            samples.chunks_exact_mut(row_bytes(layout)).for_each(|row| undo(layout, row));
+            samples.chunks_exact_mut(row_bytes(layout)).for_each(|row| undo_predictor(layout, row));
         }
         return Ok(samples);
     }
@@ -144,7 +144,7 @@ fn spread(units: &[u8], width: usize, rows: usize, (across, down): (usize, usize
 }
 
 /// From differences to samples.
-fn undo(layout: &Layout, row: &mut [u8]) {
+fn undo_predictor(layout: &Layout, row: &mut [u8]) {
     let (size, step) = (layout.bits / 8, layout.samples_per_chunk());
     if layout.predictor == Predictor::FloatingPoint {
         for at in step..row.len() {

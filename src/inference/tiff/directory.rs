@@ -39,16 +39,6 @@ pub struct Directory<'a> {
     entries: Vec<Entry<'a>>,
 }
 
-/// Sizes that differ between TIFF and BigTIFF.
-struct Sizes {
-    /// Of an offset and of the number of values.
-    offset: u64,
-    /// Of the number of entries.
-    entries: u64,
-}
-
-const CLASSIC: Sizes = Sizes { offset: 4, entries: 2 };
-const BIG: Sizes = Sizes { offset: 8, entries: 8 };
 /// In front of an entry's number of values: its tag and their kind.
 const ENTRY_HEAD: u64 = 4;
 
@@ -61,18 +51,19 @@ impl<'a> Directory<'a> {
     pub fn first(bytes: &'a [u8]) -> Result<Directory<'a>> {
         let source = Source { bytes, big_endian: bytes.starts_with(b"MM") };
         const VERSION_OF_BIG: u64 = 43;
-        let (sizes, place) = match source.number(2, 2)? {
+        // Bytes of an offset, as of a number of values, and of the number of entries; where the directory's offset stands.
+        let (offset_size, count_size, place) = match source.number(2, 2)? {
             VERSION_OF_BIG => {
-                ensure!(source.number(4, 2)? == BIG.offset, "damaged: a BigTIFF with offsets of an unknown size");
-                (BIG, 8)
+                ensure!(source.number(4, 2)? == 8, "damaged: a BigTIFF with offsets of an unknown size");
+                (8, 8, 8)
             }
-            _ => (CLASSIC, 4),
+            _ => (4, 2, 4),
         };
-        let start = source.number(place, sizes.offset)?;
-        let count = source.number(start, sizes.entries)?;
-        let length = ENTRY_HEAD + 2 * sizes.offset;
-        let all = source.part(start + sizes.entries, count.checked_mul(length).context(CUT_OFF)?)?;
-        let entry = |bytes| Entry::read(source, Source { bytes, ..source }, sizes.offset);
+        let start = source.number(place, offset_size)?;
+        let count = source.number(start, count_size)?;
+        let length = ENTRY_HEAD + 2 * offset_size;
+        let all = source.part(start + count_size, count.checked_mul(length).context(CUT_OFF)?)?;
+        let entry = |bytes| Entry::read(source, Source { bytes, ..source }, offset_size);
         let entries = all.chunks_exact(length as usize).map(entry).collect::<Result<Vec<_>>>()?;
         Ok(Directory { source, entries: entries.into_iter().flatten().collect() })
     }

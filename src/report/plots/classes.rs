@@ -14,7 +14,8 @@ use plotters::style::RGBColor;
 
 type Score = (&'static str, fn(&ClassScores) -> f64);
 
-const SCORES: [Score; 4] = [
+/// What is shown of each class.
+pub const SCORES: [Score; 4] = [
     ("precision", |class| class.precision),
     ("recall", |class| class.recall),
     ("specificity", |class| class.specificity),

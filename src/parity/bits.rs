@@ -4,9 +4,9 @@ use std::fmt;
 
 use tch::{Kind, Tensor};
 
-use super::trace::Trace;
+use super::trace::{EPOCH_COLUMNS, EpochNumbers, Trace};
 use crate::engine::State;
-use crate::record::{Epoch, Scores};
+use crate::record::Scores;
 
 /// How far two traces agree.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,15 +27,9 @@ pub struct Comparison {
 pub enum Place {
     InitialWeights(String),
     /// Counted from 1; `lr` and `loss` are of before the step, `weights` of after it.
-    Step {
-        step: usize,
-        what: &'static str,
-    },
+    Step(usize, &'static str),
     StepCount(usize, usize),
-    Epoch {
-        epoch: usize,
-        what: &'static str,
-    },
+    Epoch(usize, &'static str),
     EpochCount(usize, usize),
     /// Only one side diverged.
     Divergence,
@@ -48,9 +42,9 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Place::InitialWeights(name) => write!(f, "initial weights: {name}"),
-            Place::Step { step, what } => write!(f, "step {step}: {what}"),
+            Place::Step(step, what) => write!(f, "step {step}: {what}"),
             Place::StepCount(ours, theirs) => write!(f, "{ours} steps against {theirs}"),
-            Place::Epoch { epoch, what } => write!(f, "epoch {epoch}: {what}"),
+            Place::Epoch(epoch, what) => write!(f, "epoch {epoch}: {what}"),
             Place::EpochCount(ours, theirs) => write!(f, "{ours} epochs against {theirs}"),
             Place::Divergence => write!(f, "only one diverged"),
             Place::LastWeights(name) => write!(f, "last weights: {name}"),
@@ -61,7 +55,7 @@ impl fmt::Display for Place {
 }
 
 pub fn compare(ours: &Trace, theirs: &Trace) -> Comparison {
-    let first = states(&ours.initial, &theirs.initial)
+    let first = first_difference(&ours.initial, &theirs.initial)
         .map(Place::InitialWeights)
         .or_else(|| steps(ours, theirs))
         .or_else(|| epochs(&ours.history, &theirs.history))
@@ -90,33 +84,20 @@ fn steps(ours: &Trace, theirs: &Trace) -> Option<Place> {
             _ if ours.weights.as_ref().zip(theirs.weights.as_ref()).is_some_and(|(a, b)| a != b) => "weights",
             _ => continue,
         };
-        return Some(Place::Step { step, what });
+        return Some(Place::Step(step, what));
     }
     let (ours, theirs) = (ours.steps.len(), theirs.steps.len());
     (ours != theirs).then_some(Place::StepCount(ours, theirs))
 }
 
-fn epochs(ours: &[Epoch], theirs: &[Epoch]) -> Option<Place> {
+fn epochs(ours: &[EpochNumbers], theirs: &[EpochNumbers]) -> Option<Place> {
     for (epoch, (ours, theirs)) in (1..).zip(ours.iter().zip(theirs)) {
-        for ((what, ours), (_, theirs)) in columns(ours).into_iter().zip(columns(theirs)) {
-            if !same(ours, theirs) {
-                return Some(Place::Epoch { epoch, what });
-            }
+        let mut numbers = EPOCH_COLUMNS.into_iter().zip(ours.iter().zip(theirs));
+        if let Some((what, _)) = numbers.find(|(_, (ours, theirs))| !same(**ours, **theirs)) {
+            return Some(Place::Epoch(epoch, what));
         }
     }
     (ours.len() != theirs.len()).then_some(Place::EpochCount(ours.len(), theirs.len()))
-}
-
-/// All of an epoch but its wall time.
-fn columns(epoch: &Epoch) -> [(&'static str, f64); 6] {
-    [
-        ("lr", epoch.lr),
-        ("train_loss", epoch.train_loss),
-        ("train_accuracy", epoch.train_accuracy),
-        ("penalty", epoch.penalty),
-        ("val_loss", epoch.val_loss),
-        ("val_accuracy", epoch.val_accuracy),
-    ]
 }
 
 /// A trial that was cut short may have scores on one side only: Python gives those of the epochs so far.
@@ -144,14 +125,14 @@ fn same(left: f64, right: f64) -> bool {
 
 fn optional_states(ours: &Option<State>, theirs: &Option<State>) -> Option<String> {
     match (ours, theirs) {
-        (Some(ours), Some(theirs)) => states(ours, theirs),
+        (Some(ours), Some(theirs)) => first_difference(ours, theirs),
         (None, None) => None,
         _ => Some("on one side only".to_owned()),
     }
 }
 
 /// The first name whose tensor is not the same bits on both sides, or is on one side only.
-pub fn states(ours: &State, theirs: &State) -> Option<String> {
+pub fn first_difference(ours: &State, theirs: &State) -> Option<String> {
     let same = |(name, tensor): &&(String, Tensor)| find(theirs, name).is_some_and(|other| same_bits(tensor, other));
     let differing = ours.iter().find(|entry| !same(entry));
     let stray = || theirs.iter().find(|(name, _)| find(ours, name).is_none());
@@ -226,7 +207,7 @@ mod tests {
     #[test]
     fn one_bit_of_a_loss_is_found() {
         let comparison = compare(&trace(&[2.0, 1.0]), &trace(&[2.0, f32::from_bits(1.0f32.to_bits() + 1)]));
-        assert_eq!(comparison.first, Some(Place::Step { step: 2, what: "loss" }));
+        assert_eq!(comparison.first, Some(Place::Step(2, "loss")));
         assert_eq!(comparison.loss_gap, f64::from(f32::EPSILON));
     }
 

@@ -1,18 +1,15 @@
-//! Downloads CIFAR-10: resumable, bounded in time and size, and never used before its checksum is right.
-#![allow(clippy::disallowed_methods, reason = "downloads are no results")]
+//! One file over HTTP: resumable, bounded in time and size, and kept only if its checksum is right.
 
-use super::cifar::archive;
-use super::cifar::{self, BATCH_NAMES, Layout};
-use super::places::{self, Place, WAYS_OUT};
-use super::{Dataset, hex, inspect};
-use crate::store::files::{scratch_beside, sync_folder};
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{BufWriter, ErrorKind, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::progress::Progress;
+use crate::data::dataset::sha256;
+use crate::store::files::sync_folder;
 
 /// A file to download.
 #[derive(Clone, Debug)]
@@ -27,20 +24,6 @@ pub struct Archive {
     pub first_pause: Duration,
 }
 
-impl Archive {
-    /// The official binary archive. Its page gives the MD5 c32a1d4ab5d03f1284b67883e8d87530; the SHA-256 of the same file
-    /// is TensorFlow Datasets' and torchvision-ruby's.
-    pub fn official() -> Self {
-        Archive {
-            name: "cifar-10-binary.tar.gz",
-            url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz".to_owned(),
-            bytes: 170_052_171,
-            sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd".to_owned(),
-            first_pause: Duration::from_secs(1),
-        }
-    }
-}
-
 /// Failures in a row, each without [`PROGRESS_BYTES`] of news, after which a download is given up.
 const MAX_FAILURES: u32 = 5;
 /// An attempt that got this much further before it failed does not count as a failure.
@@ -48,36 +31,6 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest silence of a server.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Without a terminal, progress is a line each time this share of the whole has arrived.
-const PERCENT_A_LINE: u64 = 10;
-
-/// Makes `dir` hold the official CIFAR-10 in the binary layout and returns it. What is there is used first: a complete
-/// set is left as it is, an archive is only unpacked. `url` replaces the official address, not the checksum.
-///
-/// # Errors
-/// The download failed, which the message answers with the other ways to get data; `dir` already holds another or a
-/// damaged set, which is never overwritten; a file cannot be written.
-pub fn fetch(dir: &Path, url: Option<&str>) -> Result<Dataset> {
-    let mut wanted = Archive::official();
-    wanted.url = url.map_or(wanted.url, str::to_owned);
-    let folder = dir.join(Layout::Binary.folder());
-    if let Some(place) = places::locate(dir) {
-        let found = places::load(dir).context("what is there is damaged; move it away to fetch it anew")?;
-        let verification = inspect::verify(&found);
-        ensure!(verification.is_official(), "{verification}\nmove it away, or choose another --data, to fetch those");
-        if matches!(place, Place::Folder(..)) || dir.is_file() {
-            return Ok(found);
-        }
-        unpack(&found, &folder)?;
-        return places::load(dir);
-    }
-    fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    let path = download(&wanted, dir).with_context(|| format!("CIFAR-10 could not be downloaded\n{WAYS_OUT}"))?;
-    // Reading the archive takes seconds, the unpacked folder a fraction of one, and every worker does it.
-    unpack(&archive::load(&path)?, &folder)?;
-    places::load(dir)
-}
-
 /// Downloads `archive` to `dir/<name>`, going on from `dir/<name>.part` if an earlier download left one.
 ///
 /// # Errors
@@ -99,7 +52,10 @@ pub fn download(archive: &Archive, dir: &Path) -> Result<PathBuf> {
         progress.say(&format!("{error:#}; trying again in {pause:?}"));
         std::thread::sleep(pause);
     }
-    let found = sha256(&mut file)?;
+    // No larger than the images, for which there must be memory anyway.
+    let mut bytes = vec![];
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).with_context(|| part.display().to_string())?;
+    let found = sha256([&bytes[..]]);
     if found != archive.sha256 {
         fs::remove_file(&part).with_context(|| part.display().to_string())?;
         bail!("{}: wrong checksum, deleted: sha256 {found} instead of {}", archive.url, archive.sha256);
@@ -211,78 +167,8 @@ fn receive(mut body: impl Read, archive: &Archive, file: &mut File, mut have: u6
     Ok(())
 }
 
-fn sha256(file: &mut File) -> Result<String> {
-    file.rewind()?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
-            count => hash.update(&buffer[..count]),
-        }
-    }
-}
-
-/// Writes `dataset` as the six files of the binary layout. They appear together, by the rename of their folder.
-///
-/// # Errors
-/// `folder` is there already, or writing fails.
-fn unpack(dataset: &Dataset, folder: &Path) -> Result<()> {
-    let about = || folder.display().to_string();
-    let parent = folder.parent().unwrap_or(Path::new("."));
-    let scratch = scratch_beside(folder);
-    fs::create_dir(&scratch).with_context(|| scratch.display().to_string())?;
-    let written = write_batches(dataset, &scratch).and_then(|()| Ok(fs::rename(&scratch, folder)?));
-    if written.is_err() {
-        let _ = fs::remove_dir_all(&scratch);
-    }
-    written.with_context(about)?;
-    sync_folder(parent)
-}
-
-fn write_batches(dataset: &Dataset, folder: &Path) -> Result<()> {
-    for batch in 0..BATCH_NAMES.len() {
-        let mut writer = BufWriter::with_capacity(1 << 20, File::create_new(folder.join(Layout::Binary.file(batch)))?);
-        cifar::write_binary_batch(cifar::batch(dataset, batch), &mut writer)?;
-        writer.into_inner()?.sync_all()?;
-    }
-    sync_folder(folder)
-}
-
-/// A bar on a terminal, else a line for every tenth.
-struct Progress {
-    bar: ProgressBar,
-    lines: Option<std::cell::Cell<u64>>,
-}
-
-impl Progress {
-    fn new(bytes: u64) -> Self {
-        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
-        let bar = ProgressBar::with_draw_target(Some(bytes), target);
-        bar.set_style(style.expect("the template is a constant"));
-        Progress { bar, lines: (!terminal).then(Default::default) }
-    }
-
-    fn set(&self, have: u64) {
-        self.bar.set_position(have);
-        let total = self.bar.length().unwrap_or(have).max(1);
-        let percent = have * 100 / total / PERCENT_A_LINE * PERCENT_A_LINE;
-        if let Some(said) = &self.lines
-            && percent != said.replace(percent)
-        {
-            eprintln!("{percent} % of {} MB", total / 1_000_000);
-        }
-    }
-
-    fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::io::{BufRead, BufReader};
     use std::net::{TcpListener, TcpStream};
@@ -291,10 +177,10 @@ mod tests {
     const CONTENT: &[u8] = &[7; 300_000];
 
     /// What the server does with one request; the requested range's start goes in.
-    type Answer = fn(&mut TcpStream, u64);
+    pub type Answer = fn(&mut TcpStream, u64);
 
     /// A server that gives each connection the next answer and returns the starts that were asked for.
-    fn serve(answers: Vec<Answer>) -> (String, JoinHandle<Vec<u64>>) {
+    pub fn serve(answers: Vec<Answer>) -> (String, JoinHandle<Vec<u64>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/file", listener.local_addr().unwrap());
         let server = std::thread::spawn(move || {
@@ -340,7 +226,7 @@ mod tests {
         respond(stream, "200 OK", "", &[CONTENT, CONTENT].concat());
     }
 
-    fn not_found(stream: &mut TcpStream, _: u64) {
+    pub fn not_found(stream: &mut TcpStream, _: u64) {
         respond(stream, "404 Not Found", "Content-Length: 0\r\n", b"");
     }
 
@@ -371,7 +257,7 @@ mod tests {
             fs::write(dir.path().join("file.part"), part).unwrap();
         }
         let (url, server) = serve(answers);
-        let (bytes, sha256) = (CONTENT.len() as u64, hex(&Sha256::digest(content)));
+        let (bytes, sha256) = (CONTENT.len() as u64, sha256([content]));
         let archive = Archive { name: "file", url, bytes, sha256, first_pause: Duration::from_millis(1) };
         let result = download(&archive, dir.path());
         Outcome { result, starts: server.join().unwrap(), dir }
@@ -406,10 +292,6 @@ mod tests {
         assert_eq!(outcome.files(), ["file.part"]);
         let part = fs::read(outcome.dir.path().join("file.part")).unwrap();
         assert_eq!(succeeds(&part, vec![rest]), [100_000]);
-
-        let official = outcome.dir.path().join(format!("{}.part", Layout::Binary.archive()));
-        fs::rename(outcome.dir.path().join("file.part"), official).unwrap();
-        assert!(places::load(outcome.dir.path()).unwrap_err().to_string().contains("no CIFAR-10 in"));
     }
 
     #[test]
@@ -451,37 +333,5 @@ mod tests {
                 "{error}"
             );
         }
-    }
-
-    #[test]
-    fn unpacks_into_files_that_load_back_and_never_over_others() {
-        use crate::data::cifar::tests::SAMPLE;
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join(Layout::Binary.folder());
-        unpack(&SAMPLE, &folder).unwrap();
-        assert!(places::load(dir.path()).unwrap().train == SAMPLE.train);
-        assert!(unpack(&SAMPLE, &folder).is_err());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        let error = fetch(dir.path(), Some("http://127.0.0.1:1/")).unwrap_err().to_string();
-        assert!(error.contains("not the official pixels"), "{error}");
-    }
-
-    /// In a container every run has the same number.
-    #[test]
-    fn what_a_killed_fetch_of_the_same_process_number_left_is_in_nobodys_way() {
-        let dir = tempfile::tempdir().unwrap();
-        let left = format!("{}.part-{}", Layout::Binary.folder(), std::process::id());
-        fs::create_dir(dir.path().join(left)).unwrap();
-        unpack(&cifar::tests::SAMPLE, &dir.path().join(Layout::Binary.folder())).unwrap();
-        assert!(places::load(dir.path()).is_ok());
-    }
-
-    #[test]
-    fn a_failed_fetch_names_the_other_ways() {
-        let dir = tempfile::tempdir().unwrap();
-        let (url, server) = serve(vec![not_found]);
-        let error = format!("{:#}", fetch(dir.path(), Some(&url)).unwrap_err());
-        server.join().unwrap();
-        assert!(error.contains("--dataset synthetic") && error.contains("404"), "{error}");
     }
 }

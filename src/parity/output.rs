@@ -1,4 +1,4 @@
-//! The table of a comparison: lines as cases finish, a closing line, JSON or CSV for scripts.
+//! What a comparison prints: lines as cases finish, a closing line, JSON or CSV for scripts.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,10 +7,9 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tch::Device;
 
-use super::Options;
+use super::bits::Comparison;
 use super::cases::{Case, Otherwise};
-use super::compare::Comparison;
-use crate::data::Dataset;
+use super::python::Job;
 use crate::engine::device;
 
 /// On a GPU a case passes if no step's loss and no weight at the end differs by more.
@@ -18,6 +17,7 @@ const GPU_LOSS_TOLERANCE: f64 = 1e-3;
 const GPU_WEIGHT_TOLERANCE: f64 = 1e-3;
 /// Longer names are cut off on the screen; the CSV file and JSON have them whole.
 const WIDEST_NAME: usize = 72;
+const CSV_COLUMNS: &str = "case,seed,steps,verdict,first_difference,largest_loss_difference,largest_weight_difference";
 /// Hex digits of the data set's checksum in the closing line.
 const SHOWN_DIGITS: usize = 12;
 
@@ -116,7 +116,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn new(rows: &[Row], torch: String, options: &Options, dataset: &Dataset) -> Summary {
+    pub fn new(rows: &[Row], torch: String, job: &Job) -> Summary {
         let counted: Vec<&Row> = rows.iter().filter(|row| row.otherwise.is_none()).collect();
         let count = |verdict| counted.iter().filter(|row| row.verdict == verdict).count();
         let (identical, close) = (count(Verdict::Identical), count(Verdict::Close));
@@ -127,10 +127,10 @@ impl Summary {
             differ: counted.len() - identical - close,
             libtorch: crate::native::libtorch_version(),
             torch,
-            threads: options.threads,
-            device: device::name(options.device),
-            dataset: dataset.name.as_str(),
-            sha256: dataset.sha256(),
+            threads: job.threads,
+            device: device::name(job.device),
+            dataset: job.dataset.name.as_str(),
+            sha256: job.dataset.sha256(),
         }
     }
 
@@ -156,21 +156,21 @@ impl Summary {
 }
 
 /// Rows so far; prints each as it comes unless JSON is wanted.
-pub struct Table {
+pub struct Output {
     pub rows: Vec<Row>,
     width: usize,
     json: bool,
 }
 
-impl Table {
-    pub fn new(cases: &[Case], json: bool) -> Result<Table> {
+impl Output {
+    pub fn new(cases: &[Case], json: bool) -> Result<Output> {
         let width = cases.iter().map(|case| case.name.chars().count()).max().unwrap_or(0).min(WIDEST_NAME);
-        let table = Table { rows: vec![], width, json };
-        table.say(&format!(
+        let output = Output { rows: vec![], width, json };
+        output.say(&format!(
             "{:<width$}  {:>5}  {:<28}  {:<10}  {}",
             "case", "steps", "first difference", "of losses", "of weights"
         ))?;
-        Ok(table)
+        Ok(output)
     }
 
     pub fn add(&mut self, row: Row) -> Result<()> {
@@ -195,15 +195,7 @@ impl Table {
     #[allow(clippy::disallowed_methods, reason = "the user names the file, outside any results folder")]
     fn write_csv(&self, path: &Path) -> Result<()> {
         let mut writer = csv::Writer::from_path(path)?;
-        writer.write_record([
-            "case",
-            "seed",
-            "steps",
-            "verdict",
-            "first_difference",
-            "largest_loss_difference",
-            "largest_weight_difference",
-        ])?;
+        writer.write_record(CSV_COLUMNS.split(','))?;
         for row in &self.rows {
             writer.serialize((
                 &row.case,

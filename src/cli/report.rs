@@ -1,0 +1,66 @@
+//! `runner report`: the tables and plots of stored trials, or how they compare with another setting.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::folder::DataFolder;
+use super::output::{say, say_json_or};
+use super::stored::{say_unreadable, stored_study};
+use crate::report::baseline::against;
+use crate::report::compare::caveats;
+use crate::report::summary::summarize;
+use crate::{host, publish};
+
+#[derive(Args)]
+pub struct ReportArguments {
+    /// Folders that `runner sweep` made, such as results/quickstart
+    #[arg(required = true, value_name = "RESULTS_DIR")]
+    results: Vec<PathBuf>,
+    /// Where the comparison of several folders goes
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Compare every setting with this one instead, such as relu or 'activation: relu', print that and change no file
+    #[arg(long, value_name = "SETTING", conflicts_with = "out")]
+    baseline: Option<String>,
+    /// With --baseline: print JSON
+    #[arg(long, requires = "baseline")]
+    json: bool,
+    #[command(flatten)]
+    folder: DataFolder,
+}
+
+pub fn run(arguments: &ReportArguments) -> Result<i32> {
+    let ReportArguments { results, out, baseline, json, folder } = arguments;
+    match baseline {
+        Some(baseline) => compare_with(baseline, results, *json),
+        None => publish(results, out.as_deref(), &folder.path()),
+    }
+}
+
+fn publish(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i32> {
+    let (study, folder) = match (results, out) {
+        ([folder], None) => (publish::publish_stored(folder, data)?, folder.as_path()),
+        ([_], Some(_)) => bail!("--out is for the comparison of several results folders"),
+        (_, None) => bail!("the comparison of several results folders needs a folder of its own: --out DIR"),
+        (folders, Some(out)) => (publish::publish_comparison(folders, out, data)?, out),
+    };
+    if study.test_images.is_none() {
+        host::print("the test images of these trials are not at hand (--data); pictures of them stay as they are");
+    }
+    for caveat in caveats(&summarize(&study)) {
+        host::print(&format!("note: {caveat}"));
+    }
+    say(format!("tables and plots in {}", folder.display()))?;
+    Ok(say_unreadable(&study))
+}
+
+fn compare_with(baseline: &str, results: &[PathBuf], json: bool) -> Result<i32> {
+    let [folder] = results else { bail!("--baseline compares the settings of one results folder") };
+    let study = stored_study(folder)?;
+    let found = against(&study, &summarize(&study), baseline)?;
+    say_json_or(json, &found, &found)?;
+    study.changed_plans.iter().for_each(|change| host::print(&format!("note: {change}")));
+    Ok(say_unreadable(&study))
+}
