@@ -18,7 +18,7 @@ use crate::networks;
 use crate::publish::study::{ask_with, grows, stored_outcomes};
 use crate::report::Study;
 use crate::report::baseline::against;
-use crate::report::compare::caveats;
+use crate::report::caveats::caveats;
 use crate::report::show::{Choice, Listing, Request, View};
 use crate::report::summary::summarize;
 use crate::spec::config::{DatasetName, Mode};
@@ -510,7 +510,7 @@ fn run_show(arguments: ShowArguments) -> Result<i32> {
         true if all || json => Choice::All,
         true => Choice::Usual,
     };
-    let view = listing.view(&Request { sort, reverse, filters, columns })?;
+    let view = View::new(&listing, &Request { sort, reverse, filters, columns })?;
     if json {
         say(&serde_json::to_string_pretty(&view.json())?)?;
     } else {
@@ -579,7 +579,7 @@ fn run_baseline(results: &[PathBuf], baseline: &str, json: bool) -> Result<i32> 
     let [folder] = results else { bail!("--baseline compares the settings of one results folder") };
     let study = stored_study(folder)?;
     let found = against(&study, &summarize(&study), baseline)?;
-    say(&if json { serde_json::to_string_pretty(&found)? } else { found.to_string() })?;
+    say(&if json { serde_json::to_string_pretty(&found.json())? } else { found.to_string() })?;
     study.changed_plans.iter().for_each(|change| host::print(&format!("note: {change}")));
     Ok(say_unreadable(&study))
 }
