@@ -50,6 +50,11 @@ pub fn some(items: &[String], most: usize) -> String {
     }
 }
 
+/// `a, b, c`
+pub fn list(items: impl IntoIterator<Item = String>) -> String {
+    items.into_iter().collect::<Vec<_>>().join(", ")
+}
+
 /// `42 s`, `3.5 min`, `1.2 h`
 pub fn duration(seconds: f64) -> String {
     match seconds {

@@ -9,7 +9,7 @@ use super::folder::DataFolder;
 use super::output::{say, say_json_or};
 use super::stored::{say_unreadable, stored_study};
 use crate::report::baseline::against;
-use crate::report::compare::caveats;
+use crate::report::caveats::caveats;
 use crate::report::summary::summarize;
 use crate::{host, publish};
 
@@ -60,7 +60,7 @@ fn compare_with(baseline: &str, results: &[PathBuf], json: bool) -> Result<i32> 
     let [folder] = results else { bail!("--baseline compares the settings of one results folder") };
     let study = stored_study(folder)?;
     let found = against(&study, &summarize(&study), baseline)?;
-    say_json_or(json, &found, &found)?;
+    say_json_or(json, &found.json(), &found)?;
     study.changed_plans.iter().for_each(|change| host::print(&format!("note: {change}")));
     Ok(say_unreadable(&study))
 }

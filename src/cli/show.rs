@@ -57,7 +57,7 @@ pub fn run(arguments: ShowArguments) -> Result<i32> {
         true if all || json => Choice::All,
         true => Choice::Usual,
     };
-    let view = listing.view(&Request { sort, reverse, filters, columns })?;
+    let view = View::new(&listing, &Request { sort, reverse, filters, columns })?;
     if json {
         say(serde_json::to_string_pretty(&view.json())?)?;
     } else {

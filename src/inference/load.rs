@@ -9,7 +9,7 @@ use crate::data::batches::{Resident, Scaling, Split};
 use crate::data::{self, Dataset};
 use crate::engine::{Network, State};
 use crate::record::{Outcome, Status};
-use crate::report::tables::status_word;
+use crate::report::status_word;
 use crate::spec::config::{Config, Scale};
 use crate::spec::{Experiment, Overrides, check_stored};
 use crate::store::files::read_limited;

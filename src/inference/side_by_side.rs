@@ -9,11 +9,10 @@ use super::evaluate::Evaluation;
 use crate::record::CLASSES;
 use crate::report::data_label;
 use crate::report::keys::{differ, short_names};
-use crate::report::overview::MISSING;
 use crate::report::plots::classes::{self, Bars, SCORES};
 use crate::report::plots::confusion;
 use crate::report::terminal::{Column, Lines, lay_out};
-use crate::spec::{Cell, Kind, flatten};
+use crate::spec::{Cell, flatten};
 use crate::words::{grouped, minus};
 
 /// What sets the networks apart, one row of scores each, then their classes; the confusion matrix of a single one. Lines of
@@ -23,7 +22,7 @@ pub fn describe(evaluations: &[Evaluation], width: Option<usize>) -> String {
     let mut text = heading(evaluations) + "\n\n";
     let settings = settings(evaluations, &labels);
     if !settings.is_empty() {
-        let named = [vec![Column::new("checkpoint", labels.clone(), 0).of_words(true)], settings].concat();
+        let named = [vec![Column::new("checkpoint", labels.iter().map(Cell::text), 0)], settings].concat();
         let lines = lay_out(&named, width);
         let left_out = lines.left_out.join(", ");
         text += &(block(lines) + "\n");
@@ -73,9 +72,10 @@ fn labels(evaluations: &[Evaluation]) -> Vec<String> {
 }
 
 fn overall(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
-    let column =
-        |name: &str, cell: &dyn Fn(&Evaluation) -> String| Column::new(name, evaluations.iter().map(cell).collect(), 0);
-    let mut columns = vec![Column::new("checkpoint", labels.to_vec(), 0).of_words(true)];
+    let column = |name: &str, cell: &dyn Fn(&Evaluation) -> String| {
+        Column::new(name, evaluations.iter().map(cell).map(Cell::number), 0)
+    };
+    let mut columns = vec![Column::new("checkpoint", labels.iter().map(Cell::text), 0)];
     columns.push(column("loss", &|evaluation| minus(evaluation.loss, 4)));
     columns.push(column("accuracy", &|evaluation| percent(evaluation.accuracy)));
     columns.extend(SCORES.map(|(name, score)| column(name, &|evaluation| percent(score(&evaluation.macro_average)))));
@@ -106,9 +106,7 @@ fn settings(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     for (name, short) in names.iter().zip(short_names(&names, &[])) {
         let cells: Vec<Cell> = rows.iter().map(|row| value(row, name)).collect();
         if differ(name, &names, cells.iter().map(|cell| cell.text.as_str())) {
-            let has_words = cells.iter().any(|cell| !cell.text.is_empty() && cell.kind != Kind::Number);
-            let shown = cells.into_iter().map(|cell| if cell.text.is_empty() { MISSING.to_owned() } else { cell.text });
-            columns.push(Column::new(&short, shown.collect(), columns.len() + 1).of_words(has_words));
+            columns.push(Column::new(&short, cells, columns.len() + 1));
         }
     }
     columns
@@ -122,18 +120,17 @@ fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
         let name = evaluation.class_names[class];
         // A name once, above the rows that share it.
         let repeated = std::mem::replace(&mut last, name) == name;
-        if repeated { String::new() } else { name.to_owned() }
+        Cell::text(if repeated { "" } else { name })
     });
-    let mut columns = vec![Column::new("class", names.collect(), 0)];
+    let mut columns = vec![Column::new("class", names, 0)];
     if evaluations.len() > 1 {
-        let labels = (0..CLASSES).flat_map(|_| labels.iter().cloned()).collect();
-        columns.push(Column::new("checkpoint", labels, 0).of_words(true));
+        columns.push(Column::new("checkpoint", (0..CLASSES).flat_map(|_| labels.iter().map(Cell::text)), 0));
     }
-    let support = rows().map(|(class, evaluation)| evaluation.classes[class].support.to_string());
-    columns.push(Column::new("images", support.collect(), 0));
+    let support = rows().map(|(class, evaluation)| Cell::number(evaluation.classes[class].support));
+    columns.push(Column::new("images", support, 0));
     for (name, score) in SCORES {
-        let cells = rows().map(|(class, evaluation)| percent(score(&evaluation.classes[class])));
-        columns.push(Column::new(name, cells.collect(), 0));
+        let cells = rows().map(|(class, evaluation)| Cell::number(percent(score(&evaluation.classes[class]))));
+        columns.push(Column::new(name, cells, 0));
     }
     columns
 }
@@ -143,9 +140,9 @@ fn matrix(evaluation: &Evaluation, width: Option<usize>) -> Vec<Column> {
     let names = evaluation.class_names;
     let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
     let room = width.map_or(longest, |width| (width.saturating_sub(longest) / CLASSES).saturating_sub(2).max(3));
-    let mut columns = vec![Column::new("", names.map(str::to_owned).to_vec(), 0)];
+    let mut columns = vec![Column::new("", names.map(Cell::text), 0)];
     for (predicted, name) in names.iter().enumerate() {
-        let cells = evaluation.confusion.iter().map(|row| row[predicted].to_string()).collect();
+        let cells = evaluation.confusion.iter().map(|row| Cell::number(row[predicted]));
         columns.push(Column::new(&name[..name.len().min(room)], cells, 0));
     }
     columns
@@ -176,7 +173,7 @@ pub fn plots(evaluations: &[Evaluation]) -> Result<Vec<(String, Vec<u8>)>> {
         let caption = format!("images in % of the true class, number of images below · {common}");
         let matrix = confusion::draw(&format!("{who}: {accuracy}"), &caption, class_names, confusion)?;
         files.push((format!("{name}_{split}_confusion.png"), matrix));
-        let bars = [Bars::of_one(accuracy, *classes)];
+        let bars = [Bars::of_network(accuracy, *classes)];
         let bars = classes::draw(&format!("{who}: scores by class (%)"), &common, class_names, &bars)?;
         files.push((format!("{name}_{split}_classes.png"), bars));
     }

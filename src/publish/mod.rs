@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use crate::data::{self, Images};
 use crate::host::print;
 use crate::host::start_thread;
-use crate::report::compare::compare;
+use crate::report::join::join;
 use crate::report::summary::summarize;
 use crate::report::{Rendered, StoredTrial, Study, events, html, pixels_label, render_all};
 use crate::spec::{Experiment, Trial};
@@ -85,7 +85,7 @@ pub fn publish_comparison(folders: &[PathBuf], out: &Path, data: &Path) -> Resul
         experiments.iter_mut().zip(folders).for_each(|((name, _), folder)| *name = folder.display().to_string());
     }
     let title = out.file_name().map_or("comparison".into(), |name| name.to_string_lossy());
-    let study = compare(&title, &experiments)?;
+    let study = join(&title, &experiments)?;
     write(&Store::for_report(out)?, &study)?;
     Ok(study)
 }

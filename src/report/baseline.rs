@@ -3,35 +3,32 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, bail};
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::Study;
-use super::numbers::interval;
-use super::overview::{Grid, MISSING, markdown_table};
-use super::summary::{BlockSummary, Measure, Row};
+use super::markdown::markdown_table;
+use super::measure::Measure;
+use super::numbers::{interval, p_cell};
+use super::study::Study;
+use super::summary::{BlockSummary, Row};
+use super::table::{Column, Table};
 use crate::spec::{base_seeds, choices};
-use crate::verdict::End;
-use crate::verdict::asked::{Ended, Taken};
 use crate::verdict::looks::{Replicates, is_unstable, looks};
-use crate::verdict::rule::{Difference, Group, Moderated, Terms, Verdict};
-use crate::words::{p_value, points_of_margin, signed};
+use crate::verdict::rule::{Difference, Group, Terms, Verdict};
+use crate::words::{points_of_margin, signed};
 
-/// A setting against the chosen baseline, in points of test accuracy.
-#[derive(Clone, Debug, Serialize)]
+/// A setting against the chosen baseline.
+#[derive(Clone, Debug)]
 pub struct Pair {
     pub setting: String,
     /// Seeds of the setting and of the baseline: those of the last look that both have had.
     pub n: usize,
     pub baseline_n: usize,
-    pub difference: Option<f64>,
-    pub low: Option<f64>,
-    pub high: Option<f64>,
-    pub p: Option<f64>,
-    pub verdict: &'static str,
+    pub difference: Option<Difference>,
+    pub verdict: Verdict,
 }
 
 /// All settings against one of them, each once. How many pairs are shown counts for how wide their intervals are.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Against {
     pub baseline: String,
     pub margin: f64,
@@ -93,17 +90,13 @@ fn names<'a>(settings: &'a [Setting]) -> Vec<&'a str> {
 
 impl Setting<'_> {
     fn is_unstable(&self) -> bool {
-        let nothing = self.row.variant.tuning.as_ref().is_some_and(|tuning| tuning.taken == Taken::Nothing);
-        let ends: Vec<End> =
-            self.row.trials.iter().filter_map(|trial| Some(Ended::new(trial.outcome.as_ref()?).end)).collect();
-        self.verdict == Verdict::Unstable || nothing || is_unstable(&ends)
+        self.verdict == Verdict::Unstable || is_unstable(&self.row.ends())
     }
 
     /// Test accuracies in percent of those of the first `seeds` trials that are done.
     fn accuracies(&self, seeds: usize) -> Vec<f64> {
-        let first = self.row.variant.trial_ids.iter().take(seeds);
-        let trials = first.filter_map(|id| self.row.trials.iter().find(|trial| trial.id == *id));
-        trials.filter_map(|trial| Some(100.0 * Measure::TestAccuracy.of(trial)?)).collect()
+        let first = self.row.variant.trial_ids.iter().take(seeds).filter_map(|id| self.row.trial(id));
+        first.filter_map(|trial| Some(100.0 * Measure::TestAccuracy.value(trial)?)).collect()
     }
 
     /// The seeds of its own that a look at `seeds` has.
@@ -117,7 +110,7 @@ fn pair(study: &Study, group: &Group, baseline: &Setting, other: &Setting, pairs
     let [base, own] = [baseline, other]
         .map(|setting| setting.accuracies(look.map_or(usize::MAX, |look| setting.seeds_of_look(look))));
     let terms = Terms { settings: pairs, share, margin: study.margin };
-    let sides: Option<(Moderated, Moderated)> = group.moderate(&own).zip(group.moderate(&base));
+    let sides = group.moderate(&own).zip(group.moderate(&base));
     let unstable = [baseline, other].iter().any(|setting| setting.is_unstable());
     let difference = sides.filter(|_| !unstable).and_then(|(own, base)| Difference::new(&own, &base, &terms));
     let verdict = match difference {
@@ -125,48 +118,56 @@ fn pair(study: &Study, group: &Group, baseline: &Setting, other: &Setting, pairs
         Some(difference) => difference.verdict(study.margin),
         None => Verdict::Inconclusive,
     };
-    Pair {
-        setting: other.full.clone(),
-        n: own.len(),
-        baseline_n: base.len(),
-        difference: difference.map(|difference| difference.value),
-        low: difference.map(|difference| difference.low),
-        high: difference.map(|difference| difference.high),
-        p: difference.map(|difference| difference.p),
-        verdict: verdict.word(),
-    }
+    Pair { setting: other.full.clone(), n: own.len(), baseline_n: base.len(), difference, verdict }
 }
 
 /// The last look that both have had, with its share of the error rate; all trials where the seeds are fixed.
 fn last_look(study: &Study, one: &Setting, other: &Setting) -> (Option<usize>, f64) {
-    let Replicates::Settle { most } = study.replicates else { return (None, 1.0) };
+    let Replicates::Settle { max_seeds } = study.replicates else { return (None, 1.0) };
     let has = |setting: &Setting, look: usize| setting.accuracies(usize::MAX).len() >= setting.seeds_of_look(look);
-    let looks = looks(most);
+    let looks = looks(max_seeds);
     let last = (0..looks.len()).rev().find(|place| has(one, looks[*place]) && has(other, looks[*place]));
     let Some(last) = last else { return (Some(0), 1.0) };
     let before = if last == 0 { 0 } else { looks[last - 1] };
-    (Some(looks[last]), (looks[last] - before) as f64 / most as f64)
+    (Some(looks[last]), (looks[last] - before) as f64 / max_seeds as f64)
+}
+
+impl Against {
+    /// For programs; a pair without an interval has nulls.
+    pub fn json(&self) -> Value {
+        let pair = |pair: &Pair| {
+            let number = |of: fn(&Difference) -> f64| pair.difference.as_ref().map(of);
+            json!({
+                "setting": pair.setting,
+                "n": pair.n,
+                "baseline_n": pair.baseline_n,
+                "difference": number(|difference| difference.value),
+                "low": number(|difference| difference.low),
+                "high": number(|difference| difference.high),
+                "p": number(|difference| difference.p),
+                "verdict": pair.verdict.word(),
+            })
+        };
+        let pairs: Vec<Value> = self.pairs.iter().map(pair).collect();
+        json!({ "baseline": self.baseline, "margin": self.margin, "pairs": pairs })
+    }
 }
 
 impl std::fmt::Display for Against {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let header = ["Setting", "n", "n of the baseline", "Difference (points)", "Interval (points)", "p", "Verdict"];
-        let rows = self.pairs.iter().map(|pair| {
-            let numbers = pair.difference.zip(pair.low.zip(pair.high)).zip(pair.p);
-            let [difference, between, p] = match numbers {
-                None => [MISSING, MISSING, MISSING].map(str::to_owned),
-                Some(((value, (low, high)), p)) => {
-                    let shown = Difference { value, low, high, p, standard_error: 0.0, freedom: 0, critical: 0.0 };
-                    [signed(value, 2), interval(&shown), p_value(p).trim_start_matches("= ").to_owned()]
-                }
-            };
-            let [n, baseline_n] = [pair.n, pair.baseline_n].map(|n| n.to_string());
-            vec![pair.setting.clone(), n, baseline_n, difference, between, p, pair.verdict.to_owned()]
-        });
-        let table = markdown_table(&Grid { header: header.map(str::to_owned).to_vec(), rows: rows.collect() });
+        type PairColumn<'a> = Column<'a, Pair>;
+        let columns = [
+            PairColumn::words("Setting", |pair| pair.setting.clone()),
+            PairColumn::numbers("n", |pair| Some(pair.n.to_string())),
+            PairColumn::numbers("n of the baseline", |pair| Some(pair.baseline_n.to_string())),
+            PairColumn::numbers("Difference (points)", |pair| Some(signed(pair.difference?.value, 2))),
+            PairColumn::numbers("Interval (points)", |pair| pair.difference.as_ref().map(interval)),
+            PairColumn::numbers("p", |pair| Some(p_cell(pair.difference?.p))),
+            PairColumn::words("Verdict", |pair| pair.verdict.word().to_owned()),
+        ];
         // A terminal shows no markup.
-        let table = table.replace('\\', "");
-        writeln!(f, "Against {}, which was asked afterwards:\n\n{}", self.baseline, table.trim_end())?;
+        let table = markdown_table(&Table::new(&columns, &self.pairs)).replace('\\', "");
+        writeln!(f, "Against {}, which was asked afterwards:\n\n{table}", self.baseline)?;
         write!(
             f,
             "\nThe intervals of the {} pairs hold together with 95 % confidence; equivalent: within ±{}.",
@@ -179,7 +180,7 @@ impl std::fmt::Display for Against {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{example, summary::summarize};
+    use crate::report::{summary::summarize, tests::example};
 
     fn pairs(baseline: &str) -> Result<Against> {
         let study = example::study(&[("init", &[("base", 0.5), ("good", 0.6), ("best", 0.7)])], 5, 3);
@@ -190,7 +191,7 @@ mod tests {
     fn any_setting_can_be_the_baseline_and_all_pairs_count() {
         let found = pairs("init: good").unwrap();
         let verdicts: Vec<(&str, &str)> =
-            found.pairs.iter().map(|pair| (pair.setting.as_str(), pair.verdict)).collect();
+            found.pairs.iter().map(|pair| (pair.setting.as_str(), pair.verdict.word())).collect();
         assert_eq!(verdicts, [("base", "worse"), ("init: best", "better")]);
         assert_eq!(pairs("good").unwrap().baseline, "init: good");
         let text = found.to_string();
@@ -203,11 +204,7 @@ mod tests {
         let blocks = summarize(&study);
         let found = against(&study, &blocks, "base").unwrap();
         for (pair, row) in found.pairs.iter().zip(&blocks[0].rows[1..]) {
-            let planned = row.difference().unwrap();
-            assert_eq!(
-                (pair.low, pair.high, pair.verdict),
-                (Some(planned.low), Some(planned.high), row.verdict().word())
-            );
+            assert_eq!((pair.difference.as_ref(), pair.verdict), (row.difference(), row.verdict()));
         }
     }
 

@@ -5,7 +5,7 @@
 //! while TensorBoard reads it. No time of day is stored: wall times count the trial's own seconds from 1970, which is all
 //! that TensorBoard's relative axis needs.
 
-use super::StoredTrial;
+use super::study::StoredTrial;
 use crate::record::{Epoch, Outcome, Status};
 use crate::spec::Cell;
 use crc::{CRC_32_ISCSI, Crc};
@@ -179,7 +179,7 @@ impl AsRef<[u8]> for Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::example;
+    use crate::report::tests::example;
 
     #[test]
     fn the_file_of_more_epochs_begins_with_that_of_fewer() {

@@ -6,8 +6,8 @@
 //! found as it is, by repeated squaring: that of 2k draws is the convolution of that of k with itself. It is what ever more
 //! samples would come to, the same on every machine, and takes milliseconds.
 
-use super::StoredTrial;
 use super::statistics::SIGNIFICANCE;
+use super::study::StoredTrial;
 use crate::record::CLASSES;
 
 /// Tails of a distribution that no percentile reaches.
@@ -185,7 +185,7 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::example;
+    use crate::report::tests::example;
 
     fn trial(seed: u64, predictions: Option<&[u8]>) -> StoredTrial {
         let predictions = predictions.map(<[u8]>::to_vec);

@@ -98,7 +98,7 @@ fn contents(sections: &[(String, String)]) -> Vec<Event<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Study, example, render_all};
+    use crate::report::{Study, render_all, tests::example};
     use std::collections::HashMap;
 
     fn rendered(study: &Study) -> (String, HashMap<String, Vec<u8>>) {

@@ -2,7 +2,7 @@
 
 use super::statistics::Spread;
 use crate::verdict::rule::Difference;
-use crate::words::{minus, signed};
+use crate::words::{minus, p_value, signed};
 
 /// `63.1 ± 0.4 % (n = 3)`, from shares.
 pub fn percent(spread: Option<Spread>) -> String {
@@ -20,6 +20,11 @@ pub fn points(difference: &Difference) -> String {
 /// `0.45 to 2.17`
 pub fn interval(difference: &Difference) -> String {
     format!("{} to {}", minus(difference.low, 2), minus(difference.high, 2))
+}
+
+/// `0.012` or `< 0.001`
+pub fn p_cell(p: f64) -> String {
+    p_value(p).trim_start_matches("= ").to_owned()
 }
 
 /// `63.1 ± 0.4`, or the mean alone where there is no spread.

@@ -1,80 +1,66 @@
-//! Tables of what newer trials keep: the last epoch's scores, calibration, and what the predictions of each test image say.
+//! What the predictions of each test image say, as a table.
 
-use super::evidence::{Estimate, pair, setting};
-use super::overview::{Grid, MISSING, n_cell, scaled};
-use super::summary::{BlockSummary, Measure, Row};
-use super::{StoredTrial, Study};
+use super::evidence::{self, Estimate, PairEvidence, SettingEvidence};
+use super::study::{StoredTrial, Study};
+use super::summary::BlockSummary;
+use super::table::{Column, Table};
 use crate::words::minus;
-
-/// Scores of the last epoch beside how far the selected epoch's probabilities can be trusted; None where no trial has them.
-pub fn further_scores(block: &BlockSummary) -> Option<Grid> {
-    const SCORES: [(&str, Measure, f64, usize); 5] = [
-        ("Last epoch's test accuracy (%)", Measure::LastTestAccuracy, 100.0, 2),
-        ("Last epoch's test loss", Measure::LastTestLoss, 1.0, 3),
-        ("Top-3 accuracy (%)", Measure::Top3Accuracy, 100.0, 2),
-        ("Calibration error, ECE (%)", Measure::Ece, 100.0, 2),
-        ("Brier score", Measure::Brier, 1.0, 3),
-    ];
-    block.rows.iter().find(|row| row.spread(Measure::LastTestAccuracy).is_some())?;
-    let header = ["Setting", "n"].into_iter().chain(SCORES.map(|(name, ..)| name)).map(str::to_owned).collect();
-    let cells = |row: &Row| {
-        let scores = SCORES.map(|(_, measure, factor, decimals)| scaled(row.spread(measure), factor, decimals));
-        let n = row.spread(Measure::LastTestAccuracy).map_or(0, |spread| spread.n);
-        let count = if n == row.n() { n_cell(row) } else { format!("{n} of {}", row.n()) };
-        [row.variant.label.clone(), count].into_iter().chain(scores).collect()
-    };
-    Some(Grid { header, rows: block.rows.iter().map(cells).collect() })
-}
-
-/// What the seeds of each setting get wrong together, and on how many images it differs from the base. None where no trial has
-/// predictions.
-pub fn by_image(study: &Study, block: &BlockSummary) -> Option<Grid> {
-    let labels = study.test_labels.as_deref()?;
-    let base: Vec<&StoredTrial> = block.rows.first()?.done().collect();
-    let mut rows = vec![];
-    for (place, row) in block.rows.iter().enumerate() {
-        let own: Vec<&StoredTrial> = row.done().collect();
-        let Some(found) = setting(&own, labels) else {
-            rows.push([vec![row.variant.label.clone(), "0".to_owned()], vec![MISSING.to_owned(); 4]].concat());
-            continue;
-        };
-        let count = match found.left_out {
-            0 => found.trials.to_string(),
-            left_out => format!("{} ({left_out} without)", found.trials),
-        };
-        let against = pair(&base, &own, labels).filter(|_| place > 0);
-        let cell = |of: fn(&super::evidence::PairEvidence) -> Estimate| {
-            against.as_ref().map_or(MISSING.to_owned(), |pair| estimate(&of(pair)))
-        };
-        rows.push(vec![
-            row.variant.label.clone(),
-            count,
-            minus(100.0 * found.always_wrong_share(), 2),
-            minus(100.0 * found.majority_accuracy, 2),
-            cell(|pair| pair.disagreement),
-            cell(|pair| pair.difference),
-        ]);
-    }
-    let header = [
-        "Setting",
-        "Trials with predictions",
-        "Wrong with every seed (%)",
-        "Accuracy of the seeds' majority (%)",
-        "Other class than the base (%)",
-        "Difference over images (points)",
-    ];
-    let any = rows.iter().any(|row| row[2] != MISSING);
-    any.then(|| Grid { header: header.map(str::to_owned).to_vec(), rows })
-}
-
-/// `12.31 (11.9 to 12.7)`
-fn estimate(estimate: &Estimate) -> String {
-    let (low, high) = estimate.interval;
-    format!("{} ({} to {})", minus(100.0 * estimate.value, 2), minus(100.0 * low, 2), minus(100.0 * high, 2))
-}
 
 /// What [`by_image`] shows.
 pub const BY_IMAGE: &str = "Image by image, from the classes that each trial predicts: the images that every seed gets wrong, the \
      accuracy of the class that most seeds name, and, by pairs of trials of one seed, the share of images for which setting and \
      base name different classes and the difference in accuracy. The intervals are 95 % ones over the choice of the test images \
      (bootstrap), beside those over seeds above.";
+
+/// A setting; its evidence is there where it has predictions.
+struct Line<'a> {
+    label: &'a str,
+    own: Option<SettingEvidence>,
+    against_base: Option<PairEvidence>,
+}
+
+type LineColumn<'a> = Column<'a, Line<'a>>;
+
+/// What the seeds of each setting get wrong together, and on how many images it differs from the base. None where no trial has
+/// predictions.
+pub fn by_image(study: &Study, block: &BlockSummary) -> Option<Table> {
+    let labels = study.test_labels.as_deref()?;
+    let base: Vec<&StoredTrial> = block.base()?.done().collect();
+    let lines = block.rows.iter().enumerate().map(|(place, row)| {
+        let trials: Vec<&StoredTrial> = row.done().collect();
+        let against_base = if place > 0 { evidence::pair(&base, &trials, labels) } else { None };
+        Line { label: &row.variant.label, own: evidence::setting(&trials, labels), against_base }
+    });
+    let lines: Vec<Line> = lines.collect();
+    lines.iter().find(|line| line.own.is_some())?;
+    let own = |name, number: fn(&SettingEvidence) -> f64| {
+        LineColumn::numbers(name, move |line| Some(minus(100.0 * number(line.own.as_ref()?), 2)))
+    };
+    let against_base = |name, estimate: fn(&PairEvidence) -> Estimate| {
+        LineColumn::numbers(name, move |line| Some(words(&estimate(line.against_base.as_ref()?))))
+    };
+    let columns = [
+        LineColumn::words("Setting", |line| line.label.to_owned()),
+        LineColumn::numbers("Trials with predictions", |line| Some(count(line.own.as_ref()))),
+        own("Wrong with every seed (%)", SettingEvidence::always_wrong_share),
+        own("Accuracy of the seeds' majority (%)", |own| own.majority_accuracy),
+        against_base("Other class than the base (%)", |pair| pair.disagreement),
+        against_base("Difference over images (points)", |pair| pair.difference),
+    ];
+    Some(Table::new(&columns, &lines))
+}
+
+/// `2 (1 without)`
+fn count(own: Option<&SettingEvidence>) -> String {
+    match own {
+        None => "0".to_owned(),
+        Some(own) if own.left_out == 0 => own.trials.to_string(),
+        Some(own) => format!("{} ({} without)", own.trials, own.left_out),
+    }
+}
+
+/// `12.31 (11.9 to 12.7)`
+fn words(estimate: &Estimate) -> String {
+    let (low, high) = estimate.interval;
+    format!("{} ({} to {})", minus(100.0 * estimate.value, 2), minus(100.0 * low, 2), minus(100.0 * high, 2))
+}

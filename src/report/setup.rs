@@ -1,11 +1,13 @@
 //! What was run, so that a reader needs nothing but the report: data, network, every key of the base, seeds, mode, machine.
 
-use super::overview::{Grid, MISSING, markdown, markdown_table};
+use super::caveats::select_words;
+use super::markdown::{markdown, markdown_table};
+use super::study::{StoredTrial, Study};
 use super::summary::{BlockSummary, Row};
-use super::text::{list, select_words};
-use super::{StoredTrial, Study};
+use super::table::{Column, MISSING, Table};
 use crate::record::{Outcome, Status, total};
-use crate::words::{count, duration, grouped};
+use crate::spec::Cell;
+use crate::words::{count, duration, grouped, list};
 use std::collections::{BTreeSet, HashSet};
 
 /// More bases than this are not set beside each other.
@@ -101,31 +103,31 @@ fn network(name: &str, base: &Row, several: bool) -> Option<String> {
 
 /// Every key with its value, defaults too; where several bases differ, those keys first.
 fn configuration(bases: &[(String, &Row)]) -> String {
-    let shown: Vec<&Row> = bases.iter().take(MOST_BASES).map(|(_, row)| *row).collect();
-    let Some(keys) = shown.iter().map(|row| &row.trials[0].keys).reduce(|a, b| if b.len() > a.len() { b } else { a })
-    else {
+    let shown = &bases[..bases.len().min(MOST_BASES)];
+    let keys = |row: &Row| row.trials[0].keys.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    let all = shown.iter().map(|(_, row)| keys(row));
+    // The longest list first, the first of equals; then what else there is.
+    let Some(mut names) = all.clone().reduce(|a, b| if b.len() > a.len() { b } else { a }) else {
         return String::new();
     };
-    let mut names: Vec<&String> = keys.iter().map(|(key, _)| key).collect();
-    let others = shown.iter().flat_map(|row| row.trials[0].keys.iter().map(|(key, _)| key));
-    let others: Vec<&String> = others.filter(|key| !names.contains(key)).collect();
-    let mut seen = HashSet::new();
-    names.extend(others.into_iter().filter(|key| seen.insert(*key)));
-    let value = |row: &Row, name: &str| {
-        let found = row.trials[0].keys.iter().find(|(key, _)| key == name);
-        found.map_or(MISSING.to_owned(), |(_, value)| value.text.clone())
-    };
-    let differs = |name: &&String| shown.iter().any(|row| value(row, name) != value(shown[0], name));
-    let (first, rest): (Vec<&String>, Vec<&String>) = names.into_iter().partition(differs);
-    let rows = first
-        .into_iter()
-        .chain(rest)
-        .map(|name| std::iter::once(name.clone()).chain(shown.iter().map(|row| value(row, name))).collect());
-    let labels = bases.iter().take(MOST_BASES).map(|(name, _)| name.clone());
-    let header = std::iter::once("Key".to_owned()).chain(labels).collect();
+    for name in all.flatten() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let differs = |name: &String| shown.iter().any(|(_, row)| value(row, name) != value(shown[0].1, name));
+    let (first, rest): (Vec<String>, Vec<String>) = names.into_iter().partition(differs);
+    let mut columns = vec![Column::words("Key", String::clone)];
+    columns.extend(shown.iter().map(|(name, row)| Column::new(name, |key: &String| value(row, key))));
     let left_out = match bases.len() - shown.len() {
         0 => String::new(),
         more => format!(" ({more} more bases are in trials.csv)"),
     };
-    format!("Every key of the base{left_out}:\n\n{}", markdown_table(&Grid { header, rows: rows.collect() }))
+    let table = Table::new(&columns, first.into_iter().chain(rest));
+    format!("Every key of the base{left_out}:\n\n{}", markdown_table(&table))
+}
+
+fn value(row: &Row, name: &str) -> Cell {
+    let found = row.trials[0].keys.iter().find(|(key, _)| key == name);
+    found.map_or(Cell::number(MISSING), |(_, value)| value.clone())
 }

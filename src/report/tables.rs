@@ -1,159 +1,39 @@
-//! The CSV tables. Shares and losses are plain numbers in full precision, a missing value is an empty cell, so pandas reads
-//! every column with its right type.
+//! The CSV tables but for those with one row a trial. Shares and losses are plain numbers in full precision, a missing value is
+//! an empty cell, so pandas reads every column with its right type.
 
-use super::overview::taken_cell;
-use super::summary::{BlockSummary, Measure, Row};
+use anyhow::Result;
+
+use super::measure::{MACRO, Measure};
+use super::metrics::{ClassScores, per_class};
+use super::statistics::Spread;
+use super::study::{StoredTrial, Study, StudyTuning};
+use super::summary::{BlockSummary, Row};
+use super::table::{Column, csv, exact};
+use super::trials::{LIST_SEPARATOR, further, to_targets};
 use super::verdicts::reason_word;
-use super::{StoredTrial, Study, metrics};
-use crate::record::{Epoch, Outcome, Status};
+use crate::record::Epoch;
 use crate::spec::Cell;
-use anyhow::{Context, Result};
-use std::array;
-use std::collections::{HashMap, HashSet};
-
-/// Between the blocks of a trial.
-const LIST_SEPARATOR: &str = " ";
-
-/// Every trial before it runs: id, blocks, seed and each key that not all trials share.
-pub fn plan_csv(trials: &[StoredTrial]) -> Result<Vec<u8>> {
-    let keys = key_columns(trials);
-    let differs = |key: &&str| {
-        let values: HashSet<Option<&str>> = trials.iter().map(|trial| value_of(trial, key)).collect();
-        values.len() > 1
-    };
-    let swept: Vec<&str> = keys.into_iter().filter(differs).collect();
-    let mut table = Table::new(IDENTITY.into_iter().chain(swept.iter().copied()))?;
-    for trial in trials {
-        table.row(texts(identity(trial).into_iter().chain(key_cells(trial, &swept))))?;
-    }
-    table.finish()
-}
-
-/// One row a trial that has ended.
-pub fn trials_csv(trials: &[StoredTrial], targets: &[f64]) -> Result<Vec<u8>> {
-    let grid = trials_grid(trials, targets);
-    let mut table = Table::new(&grid.header)?;
-    for (_, row) in trials.iter().zip(&grid.rows).filter(|(trial, _)| trial.outcome.is_some()) {
-        table.row(row.iter().map(|cell| &cell.text))?;
-    }
-    table.finish()
-}
-
-/// Rows of cells that know what they are, under a header.
-pub struct TrialsGrid {
-    pub header: Vec<String>,
-    pub rows: Vec<Vec<Cell>>,
-}
-
-/// The columns of `trials.csv` with one row for each of `trials`; a cell is empty where there is no value yet.
-pub fn trials_grid(trials: &[StoredTrial], targets: &[f64]) -> TrialsGrid {
-    let keys = key_columns(trials);
-    let measures: Vec<Measure> = FURTHER.into_iter().chain(target_measures(targets)).collect();
-    let header = IDENTITY.into_iter().chain(keys.iter().copied()).chain(ENDING).chain(SCORES);
-    let header = header.map(str::to_owned).chain(measures.iter().map(|measure| measure.column()));
-    let row = |trial: &StoredTrial| {
-        let outcome = trial.outcome.as_ref();
-        let cells = identity(trial).into_iter().chain(key_cells(trial, &keys));
-        let cells = cells.chain(outcome.map(ending_cells).unwrap_or_default()).chain(score_cells(trial));
-        let measured = measures.iter().map(|measure| measure.of(trial).map(measurement).unwrap_or_default());
-        let cells = cells.chain(measured);
-        cells.chain(outcome.map(cost_cells).unwrap_or_default()).collect()
-    };
-    TrialsGrid { header: header.chain(COSTS.map(str::to_owned)).collect(), rows: trials.iter().map(row).collect() }
-}
-
-/// What a trial's row has beside [`SCORES`]: what only newer trials have, then what is computed.
-const FURTHER: [Measure; 10] = [
-    Measure::LastTestLoss,
-    Measure::LastTestAccuracy,
-    Measure::Top3Accuracy,
-    Measure::Ece,
-    Measure::Brier,
-    Measure::AccuracyGap,
-    Measure::LossGap,
-    Measure::LossRise,
-    Measure::PeakValAccuracy,
-    Measure::CurveArea,
-];
-/// `epochs_run`, because `epochs` is the configured number among the resolved keys.
-const ENDING: [&str; 4] = ["status", "attempts", "error", "epochs_run"];
-const SCORES: [&str; 11] = [
-    "best_epoch",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "macro_precision",
-    "macro_recall",
-    "macro_specificity",
-    "macro_f1",
-];
-const COSTS: [&str; 9] = [
-    "seconds",
-    "images_per_second",
-    "worker_peak_bytes",
-    "parameters",
-    "libtorch",
-    "device",
-    "threads",
-    "processor",
-    "git",
-];
-
-fn ending_cells(outcome: &Outcome) -> [Cell; 4] {
-    let error = Cell::text(outcome.error.as_deref().unwrap_or_default());
-    let status = Cell::text(status_word(outcome.status));
-    [status, Cell::number(outcome.attempts), error, Cell::number(outcome.epochs)]
-}
-
-fn score_cells(trial: &StoredTrial) -> [Cell; 11] {
-    let Some(scores) = trial.scores() else { return Default::default() };
-    let average = metrics::macro_average(&metrics::per_class(&scores.confusion));
-    [
-        Cell::number(scores.best_epoch),
-        measurement(scores.train.loss),
-        measurement(scores.train.accuracy),
-        measurement(scores.val.loss),
-        measurement(scores.val.accuracy),
-        measurement(scores.test.loss),
-        measurement(scores.test.accuracy),
-        measurement(average.precision),
-        measurement(average.recall),
-        measurement(average.specificity),
-        measurement(average.f1),
-    ]
-}
-
-fn cost_cells(outcome: &Outcome) -> [Cell; 9] {
-    [
-        measurement(outcome.seconds),
-        measurement(outcome.images_per_second),
-        Cell::number(outcome.peak_bytes),
-        Cell::number(outcome.parameters),
-        Cell::text(&outcome.libtorch),
-        Cell::text(&outcome.device),
-        Cell::number(outcome.threads),
-        Cell::text(&outcome.processor),
-        Cell::text(&outcome.git),
-    ]
-}
+use crate::verdict::looks::Comparison;
+use crate::verdict::rule::Difference;
 
 /// Long form: one row a number, so any subset is one filter away.
 pub fn history_csv(trials: &[StoredTrial]) -> Result<Vec<u8>> {
-    let mut table = Table::new(["trial", "epoch", "split", "metric", "value"])?;
-    for trial in trials {
-        for epoch in &trial.history {
-            for (split, metric, value) in history_values(epoch) {
-                table.row([&trial.id, &epoch.epoch.to_string(), split, metric, &number(value)])?;
-            }
-        }
-    }
-    table.finish()
+    type Line<'a> = Column<'a, (&'a StoredTrial, &'a Epoch, HistoryValue)>;
+    let columns = [
+        Line::new("trial", |(trial, ..)| Cell::text(&trial.id)),
+        Line::new("epoch", |(_, epoch, _)| Cell::number(epoch.epoch)),
+        Line::new("split", |(_, _, (split, ..))| Cell::text(*split)),
+        Line::new("metric", |(_, _, (_, metric, _))| Cell::text(*metric)),
+        Line::new("value", |(_, _, (.., value))| exact(*value)),
+    ];
+    let epochs = trials.iter().flat_map(|trial| trial.history.iter().map(move |epoch| (trial, epoch)));
+    csv(&columns, epochs.flat_map(|(trial, epoch)| history_values(epoch).map(|value| (trial, epoch, value))))
 }
 
-fn history_values(epoch: &Epoch) -> [(&'static str, &'static str, f64); 8] {
+/// Split, metric and number.
+type HistoryValue = (&'static str, &'static str, f64);
+
+fn history_values(epoch: &Epoch) -> [HistoryValue; 8] {
     [
         ("train", "loss", epoch.train_loss),
         ("train", "accuracy", epoch.train_accuracy),
@@ -168,192 +48,132 @@ fn history_values(epoch: &Epoch) -> [(&'static str, &'static str, f64); 8] {
 
 /// Per trial and class, on the test set.
 pub fn classes_csv(study: &Study) -> Result<Vec<u8>> {
-    let mut table = Table::new(["trial", "class", "support", "precision", "recall", "specificity", "f1"])?;
-    for trial in &study.trials {
-        let Some(scores) = trial.scores() else { continue };
-        for (name, class) in study.class_names.iter().zip(metrics::per_class(&scores.confusion)) {
-            let shares = [class.precision, class.recall, class.specificity, class.f1].map(number);
-            table.row([trial.id.clone(), name.clone(), class.support.to_string()].into_iter().chain(shares))?;
-        }
-    }
-    table.finish()
+    type Line<'a> = Column<'a, (&'a StoredTrial, &'a String, ClassScores)>;
+    let score = |name, score: fn(&ClassScores) -> f64| Line::new(name, move |(.., class)| exact(score(class)));
+    let columns = [
+        Line::new("trial", |(trial, ..)| Cell::text(&trial.id)),
+        Line::new("class", |(_, name, _)| Cell::text(*name)),
+        Line::new("support", |(.., class)| Cell::number(class.support)),
+        score("precision", |class| class.precision),
+        score("recall", |class| class.recall),
+        score("specificity", |class| class.specificity),
+        score("f1", |class| class.f1),
+    ];
+    let scored = study.trials.iter().filter_map(|trial| Some((trial, trial.scores()?)));
+    let rows = scored.flat_map(|(trial, scores)| {
+        study.class_names.iter().zip(per_class(&scores.confusion)).map(move |(name, class)| (trial, name, class))
+    });
+    csv(&columns, rows)
 }
 
 /// Per trial, true and predicted class, on the test set.
 pub fn confusion_csv(study: &Study) -> Result<Vec<u8>> {
-    let mut table = Table::new(["trial", "true", "predicted", "count"])?;
-    for trial in &study.trials {
-        let Some(scores) = trial.scores() else { continue };
-        for (truth, row) in study.class_names.iter().zip(&scores.confusion) {
-            for (predicted, count) in study.class_names.iter().zip(row) {
-                table.row([&trial.id, truth, predicted, &count.to_string()])?;
-            }
-        }
-    }
-    table.finish()
+    type Line<'a> = Column<'a, (&'a StoredTrial, &'a String, &'a String, u64)>;
+    let columns = [
+        Line::new("trial", |(trial, ..)| Cell::text(&trial.id)),
+        Line::new("true", |(_, truth, ..)| Cell::text(*truth)),
+        Line::new("predicted", |(.., predicted, _)| Cell::text(*predicted)),
+        Line::new("count", |(.., count)| Cell::number(count)),
+    ];
+    let names = &study.class_names;
+    let scored = study.trials.iter().filter_map(|trial| Some((trial, trial.scores()?)));
+    let classes = scored
+        .flat_map(|(trial, scores)| names.iter().zip(&scores.confusion).map(move |(truth, row)| (trial, truth, row)));
+    csv(
+        &columns,
+        classes.flat_map(|(trial, truth, row)| {
+            names.iter().zip(row).map(move |(predicted, count)| (trial, truth, predicted, *count))
+        }),
+    )
 }
+
+/// A configuration of a block, with the spreads of the table's measures.
+struct Setting<'a> {
+    block: &'a BlockSummary<'a>,
+    row: &'a Row<'a>,
+    spreads: Vec<Option<Spread>>,
+}
+
+impl<'a> Setting<'a> {
+    fn new(block: &'a BlockSummary<'a>, row: &'a Row<'a>, measures: &[Measure]) -> Setting<'a> {
+        Setting { block, row, spreads: measures.iter().map(|measure| row.spread(*measure)).collect() }
+    }
+}
+
+type SettingColumn<'a> = Column<'a, Setting<'a>>;
 
 /// Per block and configuration, over the seeds. Means leave out failed and diverged trials, which have their own columns.
 pub fn summary_csv(blocks: &[BlockSummary], targets: &[f64]) -> Result<Vec<u8>> {
-    let scores = [
-        Measure::TestAccuracy,
-        Measure::TestLoss,
-        Measure::ValAccuracy,
-        Measure::ValLoss,
-        Measure::MacroPrecision,
-        Measure::MacroRecall,
-        Measure::MacroSpecificity,
-        Measure::MacroF1,
-        Measure::BestEpoch,
-    ];
-    let costs = [Measure::Epochs, Measure::Seconds, Measure::ImagesPerSecond];
-    let measures = scores.into_iter().chain(FURTHER).chain(costs).chain(target_measures(targets));
-    let measures: Vec<Measure> = measures.collect();
-    let mut header: Vec<String> = COUNTS.map(str::to_owned).to_vec();
-    for measure in &measures {
-        header.extend(["n", "mean", "std", "ci_low", "ci_high"].map(|part| format!("{}_{part}", measure.column())));
-    }
-    header.extend(COMPARISON.map(str::to_owned));
-    let mut table = Table::new(header)?;
-    for block in blocks {
-        for row in &block.rows {
-            let spreads = measures.iter().flat_map(|measure| spread_cells(row, *measure));
-            table.row(count_cells(block, row).into_iter().chain(spreads).chain(comparison_cells(row)))?;
-        }
-    }
-    table.finish()
+    use Measure::*;
+    let scores = [TestAccuracy, TestLoss, ValAccuracy, ValLoss].into_iter().chain(MACRO).chain([BestEpoch]);
+    let costs = [Epochs, Seconds, ImagesPerSecond];
+    let measures: Vec<Measure> = scores.chain(further()).chain(costs).chain(to_targets(targets)).collect();
+    let spreads = measures.iter().enumerate().flat_map(|(place, measure)| spread_columns(place, measure.column()));
+    let columns: Vec<SettingColumn> = counts().into_iter().chain(spreads).chain(comparison()).collect();
+    let rows = blocks.iter().flat_map(|block| block.rows.iter().map(move |row| (block, row)));
+    csv(&columns, rows.map(|(block, row)| Setting::new(block, row, &measures)))
 }
 
-const COMPARISON: [&str; 9] = [
-    "taken",
-    "difference",
-    "difference_ci_low",
-    "difference_ci_high",
-    "p",
-    "verdict",
-    "look",
-    "look_base",
-    "no_interval_because",
-];
+fn of_row<'a>(name: &'a str, cell: impl Fn(&Row) -> Cell + 'a) -> SettingColumn<'a> {
+    SettingColumn::new(name, move |setting| cell(setting.row))
+}
 
-const COUNTS: [&str; 9] =
-    ["block", "label", "settings", "n", "failed", "diverged", "pending", "parameters", "multiply_adds"];
-
-fn count_cells(block: &BlockSummary, row: &Row) -> [String; 9] {
-    let network = row.network();
-    let settings: Vec<String> = row.variant.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    [
-        block.block.id.clone(),
-        row.variant.label.clone(),
-        settings.join(LIST_SEPARATOR),
-        row.n().to_string(),
-        row.failed().count().to_string(),
-        row.diverged().count().to_string(),
-        row.pending().to_string(),
-        network.as_ref().map(|table| table.parameters().to_string()).unwrap_or_default(),
-        network.as_ref().map(|table| table.multiply_adds().to_string()).unwrap_or_default(),
+fn counts<'a>() -> Vec<SettingColumn<'a>> {
+    let settings = |row: &Row| {
+        let settings = row.variant.settings.iter().map(|(key, value)| format!("{key}={value}"));
+        settings.collect::<Vec<_>>().join(LIST_SEPARATOR)
+    };
+    vec![
+        SettingColumn::new("block", |setting| Cell::text(&setting.block.block.id)),
+        of_row("label", |row| Cell::text(&row.variant.label)),
+        of_row("settings", move |row| Cell::text(settings(row))),
+        of_row("n", |row| Cell::number(row.n())),
+        of_row("failed", |row| Cell::number(row.failed().count())),
+        of_row("diverged", |row| Cell::number(row.diverged().count())),
+        of_row("pending", |row| Cell::number(row.pending())),
+        of_row("parameters", |row| row.network().map(|table| Cell::number(table.parameters())).unwrap_or_default()),
+        of_row("multiply_adds", |row| {
+            row.network().map(|table| Cell::number(table.multiply_adds())).unwrap_or_default()
+        }),
     ]
 }
 
 /// A measure's own n comes first: not every trial reaches a target.
-fn spread_cells(row: &Row, measure: Measure) -> [String; 5] {
-    let Some(spread) = row.spread(measure) else {
-        return ["0".to_owned(), String::new(), String::new(), String::new(), String::new()];
+fn spread_columns<'a>(place: usize, measure: String) -> [SettingColumn<'a>; 5] {
+    let part = |name: &str, part: fn(&Spread) -> Option<f64>| {
+        let cell = move |setting: &Setting| exact(setting.spreads[place].as_ref().and_then(part));
+        Column::new(format!("{measure}_{name}"), cell)
     };
-    let (low, high) = spread.interval.unzip();
-    [spread.n.to_string(), number(spread.mean), cell(spread.std), cell(low), cell(high)]
-}
-
-/// `taken` is what the setting was tuned to; the two looks are the seeds that the verdict is from.
-fn comparison_cells(row: &Row) -> [String; 9] {
-    let taken = row.variant.tuning.as_ref().map(|_| taken_cell(row)).unwrap_or_default();
-    let Some(comparison) = &row.comparison else {
-        return array::from_fn(|place| if place == 0 { taken.clone() } else { String::new() });
-    };
-    let difference = comparison.difference;
-    let seeds = |seeds: usize| if seeds == 0 { String::new() } else { seeds.to_string() };
+    let n = move |setting: &Setting| Cell::number(setting.spreads[place].map_or(0, |spread| spread.n));
     [
-        taken,
-        cell(row.shift),
-        cell(difference.map(|difference| difference.low)),
-        cell(difference.map(|difference| difference.high)),
-        cell(difference.map(|difference| difference.p)),
-        comparison.verdict.word().to_owned(),
-        seeds(comparison.seeds),
-        seeds(comparison.base_seeds),
-        comparison.reason.map(|reason| reason_word(reason).to_owned()).unwrap_or_default(),
+        Column::new(format!("{measure}_n"), n),
+        part("mean", |spread| Some(spread.mean)),
+        part("std", |spread| spread.std),
+        part("ci_low", |spread| Some(spread.interval?.0)),
+        part("ci_high", |spread| Some(spread.interval?.1)),
     ]
 }
 
-fn target_measures(targets: &[f64]) -> impl Iterator<Item = Measure> {
-    targets.iter().flat_map(|&target| [Measure::EpochsTo(target), Measure::SecondsTo(target)])
-}
-
-/// A trial's role is `comparison`, or `tuning` where it only helps to choose its setting's values.
-pub const IDENTITY: [&str; 4] = ["id", "blocks", "seed", "role"];
-
-fn identity(trial: &StoredTrial) -> [Cell; 4] {
-    let role = if trial.is_tuning { "tuning" } else { "comparison" };
-    let blocks = trial.blocks.join(LIST_SEPARATOR);
-    [Cell::text(&trial.id), Cell::text(blocks), Cell::number(trial.seed), Cell::text(role)]
-}
-
-fn texts(cells: impl Iterator<Item = Cell>) -> impl Iterator<Item = String> {
-    cells.map(|cell| cell.text)
-}
-
-/// All resolved keys in the order in which the trials name them first.
-pub fn key_columns(trials: &[StoredTrial]) -> Vec<&str> {
-    let mut seen = HashSet::new();
-    let keys = trials.iter().flat_map(|trial| &trial.keys).map(|(key, _)| key.as_str());
-    keys.filter(|key| seen.insert(*key)).collect()
-}
-
-fn key_cells<'a>(trial: &'a StoredTrial, keys: &'a [&str]) -> impl Iterator<Item = Cell> + 'a {
-    let values: HashMap<&str, &Cell> = trial.keys.iter().map(|(key, value)| (key.as_str(), value)).collect();
-    keys.iter().map(move |key| values.get(key).copied().cloned().unwrap_or_default())
-}
-
-fn value_of<'a>(trial: &'a StoredTrial, key: &str) -> Option<&'a str> {
-    trial.keys.iter().find(|(name, _)| name == key).map(|(_, value)| value.text.as_str())
-}
-
-pub fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Done => "done",
-        Status::Failed => "failed",
-        Status::Diverged => "diverged",
+/// `taken` is what the setting was tuned to; the two looks are the seeds that the verdict is from. The base has no comparison.
+fn comparison<'a>() -> Vec<SettingColumn<'a>> {
+    fn compared<'a>(name: &'a str, cell: fn(&Comparison) -> Option<Cell>) -> SettingColumn<'a> {
+        of_row(name, move |row| row.comparison.as_ref().and_then(cell).unwrap_or_default())
     }
-}
-
-/// The shortest decimal that reads back as the same f64, with a point or an exponent; `NaN`, `inf`.
-fn number(value: f64) -> String {
-    format!("{value:?}")
-}
-
-fn measurement(value: f64) -> Cell {
-    Cell::number(number(value))
-}
-
-fn cell(value: Option<f64>) -> String {
-    value.map(number).unwrap_or_default()
-}
-
-/// A CSV with one header, LF at every line's end and quotes only where needed.
-struct Table(csv::Writer<Vec<u8>>);
-
-impl Table {
-    fn new(header: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<Table> {
-        let mut table = Table(csv::Writer::from_writer(Vec::new()));
-        table.row(header)?;
-        Ok(table)
+    fn difference<'a>(name: &'a str, number: fn(&Difference) -> f64) -> SettingColumn<'a> {
+        of_row(name, move |row| exact(row.difference().map(number)))
     }
-
-    fn row(&mut self, cells: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<()> {
-        self.0.write_record(cells).context("a table row")
+    fn seeds(seeds: usize) -> Option<Cell> {
+        (seeds > 0).then(|| Cell::number(seeds))
     }
-
-    fn finish(self) -> Result<Vec<u8>> {
-        self.0.into_inner().context("the end of a table")
-    }
+    vec![
+        of_row("taken", |row| Cell::text(row.variant.tuning.as_ref().map(StudyTuning::words).unwrap_or_default())),
+        of_row("difference", |row| exact(row.shift)),
+        difference("difference_ci_low", |difference| difference.low),
+        difference("difference_ci_high", |difference| difference.high),
+        difference("p", |difference| difference.p),
+        compared("verdict", |comparison| Some(Cell::text(comparison.verdict.word()))),
+        compared("look", |comparison| seeds(comparison.seeds)),
+        compared("look_base", |comparison| seeds(comparison.base_seeds)),
+        compared("no_interval_because", |comparison| Some(Cell::text(reason_word(comparison.reason?)))),
+    ]
 }

@@ -1,6 +1,7 @@
 //! A table for a terminal: aligned columns, and no line longer than the terminal is wide.
 
-use super::overview::MISSING;
+use super::table::MISSING;
+use crate::spec::{Cell, Kind};
 use console::{Alignment, measure_text_width, pad_str};
 
 /// Between two columns.
@@ -8,27 +9,21 @@ const GAP: usize = 2;
 /// Longer cells lose their middle where there is a terminal to fit into.
 const WIDEST_CELL: usize = 32;
 
-/// One column of a table.
+/// One column of a table. It is set to the right where every cell is a number.
 #[derive(Clone)]
 pub struct Column {
     pub header: String,
     /// One a row, all columns alike.
-    pub cells: Vec<String>,
+    pub cells: Vec<Cell>,
     /// Where there is not room for all, the columns with the lowest ranks stay.
     pub rank: usize,
-    /// Set to the left, even if all of them look like numbers.
-    words: bool,
 }
 
 impl Column {
-    /// Set to the right where every cell looks like a number.
-    pub fn new(header: &str, cells: Vec<String>, rank: usize) -> Column {
-        Column { header: header.to_owned(), cells, rank, words: false }
-    }
-
-    /// The same, whose cells are words or not.
-    pub fn of_words(self, words: bool) -> Column {
-        Column { words, ..self }
+    /// An empty cell is a dash.
+    pub fn new(header: &str, cells: impl IntoIterator<Item = Cell>, rank: usize) -> Column {
+        let shown = |cell: Cell| if cell.text.is_empty() { Cell::number(MISSING) } else { cell };
+        Column { header: header.to_owned(), cells: cells.into_iter().map(shown).collect(), rank }
     }
 }
 
@@ -88,13 +83,13 @@ struct Drawn {
 
 impl Drawn {
     fn new(column: &Column, narrow: bool) -> Drawn {
-        let cut = |cell: &String| if narrow { shortened(cell) } else { cell.clone() };
+        let cut = |cell: &Cell| if narrow { shortened(&cell.text) } else { cell.text.clone() };
         let cells: Vec<String> = column.cells.iter().map(cut).collect();
         let body = cells.iter().map(|cell| measure_text_width(cell)).max().unwrap_or(0);
         let header = if narrow { folded(&column.header, body) } else { [String::new(), column.header.clone()] };
         let width = header.iter().map(|line| measure_text_width(line)).fold(body, usize::max);
-        let is_number = |cell: &String| cell == MISSING || cell.trim_matches(['−', '%']).parse::<f64>().is_ok();
-        let alignment = if !column.words && cells.iter().all(is_number) { Alignment::Right } else { Alignment::Left };
+        let is_numeric = column.cells.iter().all(|cell| cell.kind == Kind::Number);
+        let alignment = if is_numeric { Alignment::Right } else { Alignment::Left };
         Drawn { header, cells, width, alignment }
     }
 
@@ -129,11 +124,10 @@ mod tests {
     use super::*;
 
     fn columns() -> Vec<Column> {
-        let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         vec![
-            Column::new("id", cells(["16bd7b2bbeec", "7a41b71603c4"]), 0),
-            Column::new("init", cells(["xavier_uniform", MISSING]), 2),
-            Column::new("test_accuracy", cells(["57.16%", "5.47%"]), 1),
+            Column::new("id", ["16bd7b2bbeec", "7a41b71603c4"].map(Cell::text), 0),
+            Column::new("init", ["xavier_uniform", ""].map(Cell::text), 2),
+            Column::new("test_accuracy", ["57.16%", "5.47%"].map(Cell::number), 1),
         ]
     }
 
@@ -172,7 +166,7 @@ mod tests {
 
     #[test]
     fn long_cells_are_cut_on_a_terminal_alone() {
-        let long = || [Column::new("error", vec!["x".repeat(100)], 0)];
+        let long = || [Column::new("error", [Cell::text("x".repeat(100))], 0)];
         assert_eq!(lay_out(&long(), Some(80)).rows[0], format!("{}…{}", "x".repeat(15), "x".repeat(15)));
         assert_eq!(lay_out(&long(), None).rows[0].len(), 100);
     }

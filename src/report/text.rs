@@ -1,18 +1,20 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
-use super::compare::caveats;
+use super::block_tables::{class_means, convergence, costs, further_scores, results, tried};
+use super::caveats::caveats;
+use super::markdown::{markdown, markdown_table};
+use super::measure::Measure;
 use super::numbers::{percent, points};
-use super::overview::{Grid, MISSING, class_means, convergence, costs, markdown, markdown_table, results, tried};
-use super::per_image::{BY_IMAGE, by_image, further_scores};
+use super::per_image::{BY_IMAGE, by_image};
 use super::plots::{Figure, Place};
 use super::setup::what_was_run;
-use super::summary::{BlockSummary, Measure, Row};
-use super::tables::status_word;
+use super::study::{StoredTrial, Study, status_word};
+use super::summary::{BlockSummary, Row};
+use super::table::{Column, Table};
 use super::verdicts::{accuracy, how_to_read, name_of, tally, verdicts};
-use super::{StoredTrial, Study};
 use crate::record::{Outcome, Status};
-use crate::spec::config::{DatasetName, Select};
-use crate::words::{count, minus, signed};
+use crate::spec::config::DatasetName;
+use crate::words::{count, list, minus, signed};
 use std::collections::HashSet;
 
 /// What the table of tried values shows.
@@ -28,7 +30,7 @@ pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> 
     parts.push(in_short(study, blocks, figures));
     parts.push(how_to_read(study));
     parts.push(what_was_run(study, blocks));
-    parts.extend(blocks.iter().map(|block| block_section(study, block, figures)));
+    parts.extend(blocks.iter().enumerate().map(|block| block_section(study, block, figures)));
     parts.extend(closer_look(figures));
     parts.extend(unfinished(study, blocks));
     parts.join("\n\n") + "\n"
@@ -77,11 +79,14 @@ fn bases(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
     let mut seen = HashSet::new();
     let bases = blocks.iter().filter_map(|block| Some((block, block.base()?)));
     let bases: Vec<_> = bases.filter(|(_, base)| seen.insert(base.variant.configuration)).collect();
-    let of = |block: &BlockSummary| match bases.len() {
+    let whose = |block: &BlockSummary| match bases.len() {
         1 => String::new(),
         _ => format!(" of {}", markdown(study.title(block.block))),
     };
-    bases.iter().map(|(block, base)| format!("- The base{}{}: {}.", of(block), name_of(base), accuracy(base))).collect()
+    bases
+        .iter()
+        .map(|(block, base)| format!("- The base{}{}: {}.", whose(block), name_of(base), accuracy(base)))
+        .collect()
 }
 
 fn accidents(study: &Study) -> Option<String> {
@@ -95,54 +100,41 @@ fn accidents(study: &Study) -> Option<String> {
 
 /// Per block, the setting with the highest validation accuracy, and what it does on the test set.
 fn chosen(study: &Study, blocks: &[BlockSummary]) -> String {
-    let header =
-        ["Block", "Choice", "Validation accuracy", "Test accuracy", "Difference to the base (points)", "Verdict"];
-    let rows = blocks.iter().filter_map(|block| {
-        let (base, best) = (block.base()?, block.best()?);
-        let is_base = std::ptr::eq(base, best);
-        let shift = best.shift.map_or(MISSING.to_owned(), |shift| signed(shift, 2));
-        let difference = best.difference().map_or(shift, points);
-        let verdict = if is_base { "the base itself" } else { best.verdict().word() };
-        Some(vec![
-            study.title(block.block).to_owned(),
-            best.variant.label.clone(),
-            percent(best.spread(Measure::ValAccuracy)),
-            percent(best.spread(Measure::TestAccuracy)),
-            difference,
-            verdict.to_owned(),
-        ])
-    });
-    markdown_table(&Grid { header: header.map(str::to_owned).to_vec(), rows: rows.collect() }).trim_end().to_owned()
+    type Choice<'a> = Column<'a, (&'a BlockSummary<'a>, &'a Row<'a>)>;
+    let difference = |best: &Row| best.difference().map(points).or(Some(signed(best.shift?, 2)));
+    let columns = [
+        Choice::words("Block", |(block, _)| study.title(block.block).to_owned()),
+        Choice::words("Choice", |(_, best)| best.variant.label.clone()),
+        Choice::numbers("Validation accuracy", |(_, best)| Some(percent(best.spread(Measure::ValAccuracy)))),
+        Choice::numbers("Test accuracy", |(_, best)| Some(percent(best.spread(Measure::TestAccuracy)))),
+        Choice::numbers("Difference to the base (points)", |(_, best)| difference(best)),
+        Choice::words("Verdict", |(_, best)| {
+            best.comparison.as_ref().map_or("the base itself", |comparison| comparison.verdict.word()).to_owned()
+        }),
+    ];
+    let choices = blocks.iter().filter_map(|block| Some((block, block.best()?)));
+    markdown_table(&Table::new(&columns, choices))
 }
 
-pub fn select_words(select: Select) -> &'static str {
-    match select {
-        Select::ValLoss => "lowest validation loss",
-        Select::ValAccuracy => "highest validation accuracy",
-    }
-}
-
-fn block_section(study: &Study, block: &BlockSummary, figures: &[Figure]) -> String {
+fn block_section(study: &Study, (place, block): (usize, &BlockSummary), figures: &[Figure]) -> String {
     let mut parts = vec![format!("## {}", markdown(study.title(block.block)))];
     let pending = block.rows.iter().map(Row::pending).sum::<usize>();
     if pending > 0 {
         parts.push(format!("*Unfinished: {} to come.*", count(pending, "trial")));
     }
     parts.push(verdicts(study, block));
-    let mut images = figures.iter().filter(|figure| figure.place == Place::Block(&block.block.id));
+    let mut images = figures.iter().filter(|figure| figure.place == Place::Block(place));
     parts.extend(images.next().map(image));
-    parts.push(markdown_table(&results(study, block)).trim_end().to_owned());
+    parts.push(markdown_table(&results(study, block)));
     parts.extend(images.map(image));
-    parts.push(markdown_table(&class_means(block)).trim_end().to_owned());
-    parts.extend(tried(block).map(|grid| format!("{TRIED}\n\n{}", markdown_table(&grid).trim_end())));
-    parts.extend(further_scores(block).map(|grid| markdown_table(&grid).trim_end().to_owned()));
-    parts.extend(by_image(study, block).map(|grid| format!("{BY_IMAGE}\n\n{}", markdown_table(&grid).trim_end())));
+    parts.push(markdown_table(&class_means(block)));
+    parts.extend(tried(block).map(|table| format!("{TRIED}\n\n{}", markdown_table(&table))));
+    parts.extend(further_scores(block).as_ref().map(markdown_table));
+    parts.extend(by_image(study, block).map(|table| format!("{BY_IMAGE}\n\n{}", markdown_table(&table))));
     parts.extend(convergence_words(study, block));
     parts.extend(generalization_words(block));
-    parts.push(markdown_table(&convergence(block, &study.targets)).trim_end().to_owned());
-    if block.compares_networks() {
-        parts.push(markdown_table(&costs(block)).trim_end().to_owned());
-    }
+    parts.push(markdown_table(&convergence(block, &study.targets)));
+    parts.extend(block.compares_networks().then(|| markdown_table(&costs(block))));
     parts.join("\n\n")
 }
 
@@ -152,7 +144,8 @@ fn image(figure: &Figure) -> String {
 
 /// Pictures of single trials.
 fn closer_look(figures: &[Figure]) -> Option<String> {
-    let images: Vec<String> = figures.iter().filter(|figure| figure.place == Place::CloserLook).map(image).collect();
+    let images: Vec<String> =
+        figures.iter().filter(|figure| matches!(figure.place, Place::CloserLook(_))).map(image).collect();
     (!images.is_empty()).then(|| format!("## A closer look\n\n{}", images.join("\n\n")))
 }
 
@@ -218,20 +211,18 @@ fn unfinished(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
     if bad.is_empty() {
         return None;
     }
-    let header = ["Trial", "Setting", "Seed", "Status", "Epochs", "Attempts", "Reason"].map(str::to_owned).to_vec();
-    let rows = bad.iter().map(|(trial, outcome)| {
-        vec![
-            trial.id.clone(),
-            setting(blocks, trial),
-            trial.seed.to_string(),
-            status_word(outcome.status).to_owned(),
-            outcome.epochs.to_string(),
-            outcome.attempts.to_string(),
-            outcome.error.clone().unwrap_or_default(),
-        ]
-    });
-    let table = markdown_table(&Grid { header, rows: rows.collect() });
-    Some(format!("## Trials that did not finish\n\nThey are in no mean above.\n\n{}", table.trim_end()))
+    type Bad<'a> = Column<'a, (&'a StoredTrial, &'a Outcome)>;
+    let columns = [
+        Bad::words("Trial", |(trial, _)| trial.id.clone()),
+        Bad::words("Setting", |(trial, _)| setting(blocks, trial)),
+        Bad::numbers("Seed", |(trial, _)| Some(trial.seed.to_string())),
+        Bad::words("Status", |(_, outcome)| status_word(outcome.status).to_owned()),
+        Bad::numbers("Epochs", |(_, outcome)| Some(outcome.epochs.to_string())),
+        Bad::numbers("Attempts", |(_, outcome)| Some(outcome.attempts.to_string())),
+        Bad::words("Reason", |(_, outcome)| outcome.error.clone().unwrap_or_default()),
+    ];
+    let table = markdown_table(&Table::new(&columns, bad));
+    Some(format!("## Trials that did not finish\n\nThey are in no mean above.\n\n{table}"))
 }
 
 /// `block: label` wherever the trial is named.
@@ -240,8 +231,4 @@ fn setting(blocks: &[BlockSummary], trial: &StoredTrial) -> String {
     list(blocks.iter().flat_map(|block| {
         block.rows.iter().filter(named).map(|row| format!("{}: {}", block.block.id, row.variant.label))
     }))
-}
-
-pub fn list(items: impl IntoIterator<Item = String>) -> String {
-    items.into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -1,9 +1,10 @@
 //! Verdicts in words: which settings are better, worse, equivalent or open, from how many seeds, and how that is to be read.
 
-use super::Study;
-use super::numbers::mean_std;
-use super::overview::{markdown, taken_cell};
-use super::summary::{BlockSummary, Measure, Row};
+use super::markdown::markdown;
+use super::measure::Measure;
+use super::numbers::{interval, mean_std};
+use super::study::Study;
+use super::summary::{BlockSummary, Row};
 use crate::verdict::asked::Taken;
 use crate::verdict::looks::{Reason, Stage};
 use crate::verdict::rule::Verdict;
@@ -54,9 +55,9 @@ pub fn tally(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
         }
         // The largest differences first: where nothing is decided yet, those are nearest to it.
         with.sort_by(|a, b| b.shift.unwrap_or_default().abs().total_cmp(&a.shift.unwrap_or_default().abs()));
-        let most = if verdict == Verdict::Inconclusive { NEAREST } else { total };
-        let mut names: Vec<String> = with.iter().take(most).map(|row| words(row)).collect();
-        names.extend((number > most).then(|| format!("and {} more", number - most)));
+        let named = if verdict == Verdict::Inconclusive { NEAREST } else { total };
+        let mut names: Vec<String> = with.iter().take(named).map(|row| words(row)).collect();
+        names.extend((number > named).then(|| format!("and {} more", number - named)));
         let names = if names.is_empty() { String::new() } else { format!(": {}", names.join("; ")) };
         lines.push(format!("- **{}**: {number} of {total}{names}.", heading(study, verdict)));
     }
@@ -113,13 +114,13 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
 /// `sgd, lr 0.01 (−8.97 points, −11.65 to −6.30, n = 3, p = 0.019)`
 fn words(row: &Row) -> String {
     let mut parts: Vec<String> = row.shift.map(|shift| format!("{} points", signed(shift, 2))).into_iter().collect();
-    parts.extend(row.difference().map(super::numbers::interval));
+    parts.extend(row.difference().map(interval));
     parts.push(row.count_label());
     parts.extend(row.difference().map(|difference| format!("p {}", p_value(difference.p))));
     let reason = row.comparison.as_ref().and_then(|comparison| comparison.reason);
     parts.extend(reason.map(|reason| reason_word(reason).to_owned()));
     if let Some(Taken::Candidate(_)) = row.variant.tuning.as_ref().map(|tuning| tuning.taken) {
-        parts.push(format!("at {}", taken_cell(row)));
+        parts.push(format!("at {}", row.variant.taken()));
     }
     format!("{} ({})", markdown(&row.variant.label), parts.join(", "))
 }
@@ -161,7 +162,7 @@ fn terms(block: &BlockSummary) -> String {
 }
 
 fn base_taken(base: &Row) -> String {
-    if base.variant.tuning.is_some() { format!(", at {}", taken_cell(base)) } else { String::new() }
+    if base.variant.tuning.is_some() { format!(", at {}", base.variant.taken()) } else { String::new() }
 }
 
 pub fn how_to_read(study: &Study) -> String {

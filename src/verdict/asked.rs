@@ -1,7 +1,7 @@
 //! From an experiment and how its trials ended to the trials that it needs by now, and what they say.
 
 use super::End;
-use super::looks::{Judgement, Plan, Planned, Replicates, judge};
+use super::looks::{Judgement, Plan, Replicates, judge};
 use crate::record::{Outcome, Status};
 use crate::spec::config::{Config, Select};
 use crate::spec::{Configuration, Experiment, Trial};
@@ -78,13 +78,16 @@ pub fn ask(experiment: &Experiment, known: Known) -> Asked {
         compared[place].map_or_else(Vec::new, trials)
     };
     let possible: Vec<Vec<Trial>> = (0..configurations.len()).map(possible).collect();
-    let end = |trial: &Trial| known(&trial.id).map_or(End::Pending, |ended| ended.end);
-    let ends = possible.iter().zip(&tunings).map(|(trials, tuning)| match tuning {
-        // Nothing can be compared, and why is the same: its trials do not end well.
-        Some(Tuning { taken: Taken::Nothing, .. }) => vec![End::Diverged; experiment.seeds.len()],
-        _ => trials.iter().map(end).collect(),
+    let ends = possible.iter().zip(&tunings).map(|(trials, tuning)| {
+        let tuning = tuning.as_ref().map(|tuning| (tuning.taken, experiment.seeds.len()));
+        ends(tuning, trials.iter().map(|trial| known(&trial.id)))
     });
-    let (plan, blocks) = plan(experiment, &configurations);
+    let blocks = places(experiment, &configurations);
+    let replicates = match experiment.settle {
+        Some(settle) => Replicates::Settle { max_seeds: settle.max_seeds },
+        None => Replicates::Fixed,
+    };
+    let plan = Plan::new(experiment.margin, replicates, blocks.iter().cloned());
     let judgement = judge(&plan, &ends.collect::<Vec<_>>());
     let settings = tunings.into_iter().zip(possible).enumerate().map(|(place, (tuning, mut trials))| {
         // Without blocks nothing is compared, and everything is wanted.
@@ -103,20 +106,21 @@ fn taken<'a>(configuration: &Configuration<'a>, tuning: &Option<Tuning>) -> Opti
     }
 }
 
-fn plan(experiment: &Experiment, configurations: &[Configuration]) -> (Plan, Vec<Vec<usize>>) {
+/// For each block those of its variants among the configurations, the base's first.
+fn places(experiment: &Experiment, configurations: &[Configuration]) -> Vec<Vec<usize>> {
     let place =
         |config: &Config| configurations.iter().position(|known| known.config == config).expect("one of its own");
-    let blocks: Vec<Vec<usize>> = experiment
-        .blocks
-        .iter()
-        .map(|block| block.variants.iter().map(|variant| place(&variant.config)).collect())
-        .collect();
-    let planned = |places: &Vec<usize>| Planned { base: places[0], settings: places[1..].to_vec() };
-    let replicates = match experiment.settle {
-        Some(settle) => Replicates::Settle { most: settle.max_seeds },
-        None => Replicates::Fixed,
-    };
-    (Plan { margin: experiment.margin, replicates, blocks: blocks.iter().map(planned).collect() }, blocks)
+    let blocks = experiment.blocks.iter();
+    blocks.map(|block| block.variants.iter().map(|variant| place(&variant.config)).collect()).collect()
+}
+
+/// How the trials of a configuration ended, as the rule sees them; with its tuning come the seeds that its comparison would have.
+pub fn ends(tuning: Option<(Taken, usize)>, ended: impl Iterator<Item = Option<Ended>>) -> Vec<End> {
+    match tuning {
+        // Nothing can be compared, and why is the same: its trials do not end well.
+        Some((Taken::Nothing, seeds)) => vec![End::Diverged; seeds],
+        _ => ended.map(|ended| ended.map_or(End::Pending, |ended| ended.end)).collect(),
+    }
 }
 
 /// The best mean on the validation images is taken, the first of equals.

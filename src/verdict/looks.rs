@@ -14,7 +14,7 @@ pub enum Replicates {
     /// Those that are listed.
     Fixed,
     /// As many seeds as the verdicts need, and at most so many.
-    Settle { most: usize },
+    Settle { max_seeds: usize },
 }
 
 /// What is compared. Configurations are numbers, their places in the list of how their trials ended.
@@ -24,6 +24,14 @@ pub struct Plan {
     pub margin: f64,
     pub replicates: Replicates,
     pub blocks: Vec<Planned>,
+}
+
+impl Plan {
+    /// Of blocks as lists of configurations, each with its base first.
+    pub fn new(margin: f64, replicates: Replicates, blocks: impl IntoIterator<Item = Vec<usize>>) -> Plan {
+        let planned = |block: Vec<usize>| Planned { base: block[0], settings: block[1..].to_vec() };
+        Plan { margin, replicates, blocks: blocks.into_iter().map(planned).collect() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -110,7 +118,7 @@ pub fn judge(plan: &Plan, ends: &[Vec<End>]) -> Judgement {
         let mut group = Members::new(plan, ends, base, &mut judgement);
         let progress = match plan.replicates {
             Replicates::Fixed => group.look_once(),
-            Replicates::Settle { most } => group.settle(most),
+            Replicates::Settle { max_seeds } => group.settle(max_seeds),
         };
         judgement.groups.push(progress);
     }
@@ -118,8 +126,8 @@ pub fn judge(plan: &Plan, ends: &[Vec<End>]) -> Judgement {
 }
 
 /// The numbers of seeds at which a study with this maximum is judged.
-pub fn looks(most: usize) -> Vec<usize> {
-    LOOKS.into_iter().filter(|look| *look < most).chain([most]).collect()
+pub fn looks(max_seeds: usize) -> Vec<usize> {
+    LOOKS.into_iter().filter(|look| *look < max_seeds).chain([max_seeds]).collect()
 }
 
 /// Whether trials of one configuration end too differently for a mean to say anything.
@@ -185,8 +193,8 @@ impl<'a> Members<'a> {
 
     /// With fixed seeds: whatever is there counts, and failed trials are left out.
     fn look_once(&mut self) -> Progress {
-        let listed = |configuration: &usize| (*configuration, self.ends[*configuration].len());
-        self.seeds = self.settings.keys().chain([&self.base]).map(listed).collect();
+        let own = |configuration: &usize| (*configuration, self.ends[*configuration].len());
+        self.seeds = self.settings.keys().chain([&self.base]).map(own).collect();
         self.ask();
         if is_unstable(&self.ends_of(self.base)) {
             self.give_up(Reason::BaseUnstable);
@@ -194,18 +202,18 @@ impl<'a> Members<'a> {
         }
         self.drop_unstable();
         self.compare_open(1.0);
-        let most = self.seeds.values().copied().max().unwrap_or_default();
+        let listed = self.seeds.values().copied().max().unwrap_or_default();
         let stage = match self.seeds.keys().any(|configuration| self.ends_of(*configuration).contains(&End::Pending)) {
-            true => Stage::Waiting(most),
+            true => Stage::Waiting(listed),
             false if self.open.is_empty() => Stage::Settled,
             false => Stage::Exhausted,
         };
-        self.progress(most, stage)
+        self.progress(listed, stage)
     }
 
-    fn settle(&mut self, most: usize) -> Progress {
+    fn settle(&mut self, max_seeds: usize) -> Progress {
         let (mut before, mut held) = (0, false);
-        for look in looks(most) {
+        for look in looks(max_seeds) {
             let wanted = self.open.iter().map(|setting| (*setting, look));
             let base = (self.base, base_seeds(self.settings.len(), look));
             self.seeds.extend(wanted.chain([base]).collect::<Vec<_>>());
@@ -226,7 +234,7 @@ impl<'a> Members<'a> {
             // An unstable setting stays so, whatever a rerun of a failed trial brings.
             self.drop_unstable();
             held |= self.drop_failed();
-            self.compare_open((look - before) as f64 / most as f64);
+            self.compare_open((look - before) as f64 / max_seeds as f64);
             before = look;
             if self.open.is_empty() {
                 return self.progress(look, if held { Stage::Held } else { Stage::Settled });

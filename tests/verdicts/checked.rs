@@ -17,7 +17,7 @@ const STUDIES: usize = 400;
 fn study(name: &str, plan: &Plan, ends: &[Vec<End>], judgement: &Judgement) -> Value {
     let max_seeds = match plan.replicates {
         Replicates::Fixed => None,
-        Replicates::Settle { most } => Some(most),
+        Replicates::Settle { max_seeds } => Some(max_seeds),
     };
     let blocks: Vec<Value> =
         plan.blocks.iter().map(|block| json!({"base": block.base, "settings": block.settings})).collect();
@@ -83,7 +83,7 @@ fn plan(random: &mut Random) -> (Plan, usize) {
     let blocks = blocks.collect();
     let replicates = match random.happens(0.4) {
         true => Replicates::Fixed,
-        false => Replicates::Settle { most: random.choose(&[3, 4, 5, 7, 13, 20, 25, 40]) },
+        false => Replicates::Settle { max_seeds: random.choose(&[3, 4, 5, 7, 13, 20, 25, 40]) },
     };
     (Plan { margin: random.choose(&[0.1, 0.5, 1.0, 1.0, 2.0, 7.5]), replicates, blocks }, configurations)
 }
@@ -115,8 +115,8 @@ fn ends(random: &mut Random, plan: &Plan, configurations: usize) -> Vec<Vec<End>
     let seeds = match plan.replicates {
         Replicates::Fixed => 1 + random.below(6),
         // Often fewer than the looks need.
-        Replicates::Settle { most } if random.happens(0.3) => 1 + random.below(2 * most),
-        Replicates::Settle { most } => 2 * most,
+        Replicates::Settle { max_seeds } if random.happens(0.3) => 1 + random.below(2 * max_seeds),
+        Replicates::Settle { max_seeds } => 2 * max_seeds,
     };
     (0..configurations).map(|_| configuration(random, &accidents, seeds)).collect()
 }

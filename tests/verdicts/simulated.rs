@@ -224,7 +224,7 @@ fn about(found: f64, share: f64, of: usize, what: &str) {
     assert!((found - share).abs() <= 0.03 + chance(share, of), "{what}: {found} instead of {share}");
 }
 
-const SETTLE: Replicates = Replicates::Settle { most: MOST };
+const SETTLE: Replicates = Replicates::Settle { max_seeds: MOST };
 
 fn no_difference() -> Vec<f64> {
     vec![0.0; mixed().len()]

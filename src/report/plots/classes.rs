@@ -1,13 +1,14 @@
 //! Precision, recall, specificity and F1 of each class on the test set: the base beside the best of the block's other settings.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
+use super::figure::{Figure, sections};
 use super::frame::{Frame, ticks};
+use super::page::{headline, page, seeds_label};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
-use super::{headline, page, seeds_label};
 use crate::record::CLASSES;
-use crate::report::Study;
 use crate::report::metrics::{ClassScores, per_class};
 use crate::report::statistics::spread;
+use crate::report::study::Study;
 use crate::report::summary::{BlockSummary, Row, best};
 use anyhow::Result;
 use plotters::style::RGBColor;
@@ -36,7 +37,7 @@ pub struct Bars {
 }
 
 impl Bars {
-    pub fn of_one(label: String, scores: [ClassScores; CLASSES]) -> Bars {
+    pub fn of_network(label: String, scores: [ClassScores; CLASSES]) -> Bars {
         Bars { label, color: BLUE, runs: vec![scores] }
     }
 
@@ -46,7 +47,14 @@ impl Bars {
     }
 }
 
-pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
+/// Of blocks with a trial that is done.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let finished = sections(study, blocks).filter(|own| own.block.finished());
+    let what = "precision, recall, specificity and F1 by class";
+    finished.map(|own| own.figure("classes", what, move || render(study, own.block))).collect()
+}
+
+fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let base = block.base().filter(|row| row.n() > 0);
     let best = best(block.rows.iter().skip(1));
     let seeds = seeds_label(base.into_iter().chain(best));

@@ -1,19 +1,35 @@
 //! One configuration's confusion matrix on the test set, summed over its seeds.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
+use super::figure::{Figure, sections};
+use super::page::{headline, page, seeds_label};
 use super::theme::{INK, LABEL, MARGIN, SMALL, TICK, TITLE, WIDTH, inks, shade};
-use super::{headline, page, seeds_label};
-use crate::record::CLASSES;
-use crate::record::Confusion;
-use crate::report::summary::{BlockSummary, Measure, Row};
-use crate::report::{Study, numbers};
+use crate::record::{CLASSES, Confusion};
+use crate::report::measure::Measure;
+use crate::report::numbers;
+use crate::report::study::Study;
+use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
+use std::collections::HashSet;
 
 const CELL: (f64, f64) = (146.0, 92.0);
 const LEFT: f64 = 250.0;
 const TOP: f64 = MARGIN + TITLE * 2.0 + TICK * 3.2;
 
-pub fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
+/// Of each block's base and best setting. Blocks often share their base: its matrix is drawn once.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let mut seen = HashSet::new();
+    let chosen =
+        sections(study, blocks).flat_map(|own| [(own, "base", own.block.base()), (own, "best", own.block.best())]);
+    let new = chosen.filter_map(|(own, name, row)| {
+        let row = row.filter(|row| row.n() > 0 && seen.insert(&row.variant.trial_ids))?;
+        let what = format!("confusion matrix of {}", row.variant.label);
+        Some(own.figure(&format!("confusion_{name}"), &what, move || render(study, own.block, row)))
+    });
+    new.collect()
+}
+
+fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
     let accuracy =
         row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| numbers::mean_std(&spread, 100.0, 1));
     let name = format!("{} · {}", study.title(block.block), row.variant.label);

@@ -5,14 +5,15 @@
 //! stopping let the others go on for is drawn seed by seed. Diverged trials are in no mean; each is a dotted line that ends in ×.
 
 use super::canvas::{Canvas, Ink, Point, paint};
+use super::figure::{Figure, Section, sections};
 use super::frame::{Frame, log_ticks, ticks, whole_ticks};
 use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_marker};
+use super::page::{MAX_SETTINGS, headline, leading, page, seeds_label};
 use super::theme::{INK, LEADING, MARGIN, PAPER, QUIET, SERIES, TICK, TITLE, WIDTH, mix};
-use super::{MAX_SETTINGS, headline, leading, page, seeds_label};
 use crate::record::Epoch;
 use crate::report::statistics::spread;
+use crate::report::study::{StoredTrial, Study};
 use crate::report::summary::{BlockSummary, Row};
-use crate::report::{StoredTrial, Study};
 use anyhow::Result;
 use plotters::style::RGBColor;
 use std::collections::HashSet;
@@ -32,7 +33,7 @@ const MARKERS: usize = 6;
 const REACH: f64 = 0.5;
 
 #[derive(Clone, Copy, PartialEq)]
-pub enum Quantity {
+enum Quantity {
     Accuracy,
     Loss,
     /// In powers of ten.
@@ -40,7 +41,7 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    pub fn noun(self) -> &'static str {
+    fn noun(self) -> &'static str {
         match self {
             Quantity::Accuracy => "accuracy",
             Quantity::Loss => "loss",
@@ -92,23 +93,28 @@ impl Quantity {
 }
 
 /// One image: the base and as many others as there are colours.
-pub struct Page<'a> {
+struct Page<'a> {
     block: &'a BlockSummary<'a>,
-    pub quantity: Quantity,
+    quantity: Quantity,
     /// Series number and row; 0 is the base.
     rows: Vec<(usize, &'a Row<'a>)>,
     /// ` (1 of 2)`, or nothing.
     part: String,
 }
 
-/// Whether a row has anything to draw or to own up to.
-pub fn shown(row: &Row) -> bool {
-    row.pending() < row.variant.trial_ids.len()
+/// Of every block that has begun, accuracy, loss and what learning rates move.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let pages = sections(study, blocks).flat_map(|own| pages(own.block).into_iter().map(move |page| (own, page)));
+    let figure = |(own, (name, page)): (Section<'a>, (String, Page<'a>))| {
+        let what = format!("{} over the epochs", page.quantity.noun());
+        own.figure(&name, &what, move || render(study, &page))
+    };
+    pages.map(figure).collect()
 }
 
 /// Accuracy and loss, over several pages of equal size where one would not be legible; the base is on each.
-pub fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
-    let all: Vec<&Row> = block.rows.iter().skip(1).filter(|row| shown(row)).collect();
+fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
+    let all: Vec<&Row> = block.rows.iter().skip(1).filter(|row| row.has_begun()).collect();
     let cut = if all.len() > MAX_SETTINGS { format!(", best {MAX_SETTINGS} of {}", all.len()) } else { String::new() };
     let others = leading(all, MAX_SETTINGS);
     let count = others.len().div_ceil(SERIES.len()).max(1);
@@ -117,7 +123,7 @@ pub fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
     let rates = scheduled(block).then_some(Quantity::LearningRate);
     for quantity in [Quantity::Accuracy, Quantity::Loss].into_iter().chain(rates) {
         for index in 0..count {
-            let base = block.rows.iter().take(1).filter(|row| shown(row)).map(|row| (0, row));
+            let base = block.rows.iter().take(1).filter(|row| row.has_begun()).map(|row| (0, row));
             let chunk = chunks.get(index).copied().unwrap_or_default();
             let others = chunk.iter().enumerate().map(|(number, row)| (number + 1, *row));
             let (suffix, part) = match (index, count) {
@@ -138,7 +144,7 @@ fn scheduled(block: &BlockSummary) -> bool {
     trials.any(|trial| trial.history.windows(2).any(|pair| pair[0].lr != pair[1].lr))
 }
 
-pub fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
+fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
     let legend: Vec<Entry> = content.rows.iter().map(|(number, row)| Entry::new(*number, row)).collect();
     let entries = legend.iter().map(Entry::height).sum::<f64>();
     let names = legend::width(&legend);
@@ -203,7 +209,7 @@ fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
             continue;
         }
         for value in [Quantity::validation, Quantity::training] {
-            let mean = Mean::of(&row.done().collect::<Vec<_>>(), |epoch| value(quantity, epoch));
+            let mean = Mean::new(&row.done().collect::<Vec<_>>(), |epoch| value(quantity, epoch));
             values.extend(mean.upper().into_iter().chain(mean.lower()).map(|(_, y)| y));
         }
     }
@@ -230,7 +236,7 @@ struct Mean {
 }
 
 impl Mean {
-    fn of(trials: &[&StoredTrial], value: impl Fn(&Epoch) -> f64) -> Mean {
+    fn new(trials: &[&StoredTrial], value: impl Fn(&Epoch) -> f64) -> Mean {
         let shortest = trials.iter().map(|trial| trial.history.len()).min().unwrap_or(0);
         let at = |index: usize| {
             let values: Vec<f64> = trials.iter().map(|trial| value(&trial.history[index])).collect();
@@ -257,8 +263,8 @@ fn draw_row(canvas: &Canvas, frame: &Frame, quantity: Quantity, number: usize, r
     let color = color(number);
     let pale = mix(color, PAPER, 0.75);
     let done: Vec<&StoredTrial> = row.done().collect();
-    let training = Mean::of(&done, |epoch| quantity.training(epoch));
-    let validation = Mean::of(&done, |epoch| quantity.validation(epoch));
+    let training = Mean::new(&done, |epoch| quantity.training(epoch));
+    let validation = Mean::new(&done, |epoch| quantity.validation(epoch));
     if done.len() > 1 && quantity.is_measured() {
         draw_band(canvas, frame, &validation, color)?;
     }

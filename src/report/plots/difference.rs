@@ -1,14 +1,16 @@
 //! What each setting of a block adds to the base's test accuracy: seeds as dots, their mean, and its interval.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
+use super::figure::{Figure, sections};
 use super::frame::{Frame, ticks};
+use super::page::{MAX_SETTINGS, headline, leading, page, seeds_label};
 use super::theme::{
     BASE, BLUE, GREEN, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix,
 };
-use super::{MAX_SETTINGS, curves, headline, leading, page, seeds_label};
-use crate::report::overview::taken_cell;
-use crate::report::summary::{BlockSummary, Measure, Row};
-use crate::report::{Study, numbers};
+use crate::report::measure::Measure;
+use crate::report::numbers;
+use crate::report::study::{Study, StudyTuning};
+use crate::report::summary::{BlockSummary, Row};
 use crate::verdict::rule::Verdict;
 use crate::words;
 use anyhow::Result;
@@ -27,7 +29,14 @@ const REACH: f64 = 1.6;
 const SQUEEZE: f64 = 2.5;
 const FEWEST_KEPT: usize = 3;
 
-pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
+/// Of blocks that have a difference.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let compared = sections(study, blocks).filter(|own| own.block.rows.iter().any(|row| row.shift.is_some()));
+    let what = "difference in test accuracy to the base, with intervals";
+    compared.map(|own| own.figure("difference", what, move || render(study, own.block))).collect()
+}
+
+fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let rows = sorted(block);
     let top = MARGIN + TITLE * 3.4;
     let row_height = if rows.iter().any(|row| third_line(row).is_some()) { HIGH_ROW } else { ROW };
@@ -44,7 +53,7 @@ pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
         study.data_label(),
         study.mode_label()
     );
-    let all = block.rows.iter().skip(1).filter(|row| curves::shown(row)).count();
+    let all = block.rows.iter().skip(1).filter(|row| row.has_begun()).count();
     let cut = if all > rows.len() { format!(" (best {} of {all})", rows.len()) } else { String::new() };
     let title = headline(study.title(block.block), &format!("test accuracy against the base{cut}"));
     paint(WIDTH, height, |canvas| {
@@ -87,7 +96,7 @@ pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
 
 /// Best first; rows without a difference last. What has not started yet is left out.
 pub fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
-    let rows = block.rows.iter().skip(1).filter(|row| curves::shown(row)).collect();
+    let rows = block.rows.iter().skip(1).filter(|row| row.has_begun()).collect();
     let mut rows = leading(rows, MAX_SETTINGS);
     let mean = |row: &Row| row.shift.unwrap_or(f64::NEG_INFINITY);
     rows.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
@@ -216,7 +225,7 @@ pub fn difference_words(row: &Row) -> String {
 
 /// `lr=0.01 (at the edge), 1 of 3 diverged`: what it was tuned to, and what it misses.
 fn third_line(row: &Row) -> Option<String> {
-    let taken = row.variant.tuning.as_ref().map(|_| taken_cell(row));
+    let taken = row.variant.tuning.as_ref().map(StudyTuning::words);
     let parts: Vec<String> = taken.into_iter().chain(row.missing_label()).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -1,10 +1,12 @@
 //! The kernels of one trial's first convolution, as small colour images.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint_photographs};
+use super::figure::{Closeup, Figure, closeups};
+use super::page::page;
 use super::theme::{MARGIN, QUIET, SMALL, TITLE, WIDTH};
-use super::{TrialView, page};
 use crate::record::Filters;
-use crate::report::Study;
+use crate::report::study::Study;
+use crate::report::summary::BlockSummary;
 use anyhow::{Result, ensure};
 use plotters::style::RGBColor;
 
@@ -14,7 +16,16 @@ const LARGEST_TILE: f64 = 230.0;
 /// So many of the largest tiles fill the page.
 const FULL_ROW: usize = 7;
 
-pub fn render(study: &Study, view: &TrialView) -> Result<Vec<u8>> {
+/// Of trials that kept them.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let figure = |trial: Closeup<'a>| {
+        let description = format!("Kernels of the first convolution of {}", trial.label);
+        trial.figure("filters", description, |trial| render(study, trial).map(Some))
+    };
+    closeups(study, blocks).into_iter().map(figure).collect()
+}
+
+fn render(study: &Study, view: &Closeup) -> Result<Vec<u8>> {
     let filters = &view.showcase.filters;
     let &[count, 3, rows, columns] = filters.shape.as_slice() else {
         anyhow::bail!("first kernels of shape {:?}: not [filters, 3, height, width]", filters.shape)

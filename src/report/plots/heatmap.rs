@@ -1,10 +1,13 @@
 //! Test accuracy over two axes of a block, with the mean and n of each combination in its cell.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint};
+use super::figure::{Figure, sections};
+use super::page::{MAX_SETTINGS, headline, page, seeds_label};
 use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, inks, shade};
-use super::{MAX_SETTINGS, headline, page, seeds_label};
-use crate::report::summary::{BlockSummary, Measure, Row};
-use crate::report::{Study, numbers};
+use crate::report::measure::Measure;
+use crate::report::numbers;
+use crate::report::study::Study;
+use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
 use std::collections::HashMap;
 
@@ -16,8 +19,15 @@ const MAX_CELL_WIDTH: f64 = 300.0;
 /// Cells narrower than this cannot hold `63.1 ± 0.4`.
 const MIN_CELL_WIDTH: f64 = 140.0;
 
+/// Of blocks that are a grid.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let grids = sections(study, blocks).filter_map(|own| Some((own, grid(own.block)?)));
+    let what = "test accuracy by its two settings";
+    grids.map(|(own, grid)| own.figure("heatmap", what, move || render(study, &grid))).collect()
+}
+
 /// A block's two axes, each a key and its values, and the row of each combination that was planned.
-pub struct Grid<'a> {
+struct Grid<'a> {
     block: &'a BlockSummary<'a>,
     across: Axis<'a>,
     down: Axis<'a>,
@@ -41,7 +51,7 @@ impl Axis<'_> {
 
 /// None unless exactly two settings vary, each combination belongs to one row, and there are more than a cross of them. A base
 /// with a value that no other row has stands outside.
-pub fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
+fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
     let (base, others) = block.rows.split_first()?;
     let mut axes: Vec<Axis> = Vec::new();
     for (key, value) in others.iter().flat_map(|row| &row.variant.settings) {
@@ -74,7 +84,7 @@ pub fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
     (fits && crowded).then_some(Grid { block, across, down, cells })
 }
 
-pub fn render(study: &Study, grid: &Grid) -> Result<Vec<u8>> {
+fn render(study: &Study, grid: &Grid) -> Result<Vec<u8>> {
     let width = ((WIDTH - LEFT - MARGIN) / grid.across.values.len() as f64).min(MAX_CELL_WIDTH);
     let top = top(grid, width);
     let height = top + CELL_HEIGHT * grid.down.values.len() as f64 + MARGIN * 2.0 + SMALL * 2.0;
@@ -163,8 +173,8 @@ fn draw_cell(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::example;
     use crate::report::summary::summarize;
+    use crate::report::tests::example;
 
     /// The values of both axes and the number of cells, for a base at (1, 4) and the rows of a grid.
     fn axes(base: [&str; 2], cells: &[[&str; 2]]) -> Option<(Vec<String>, Vec<String>, usize)> {

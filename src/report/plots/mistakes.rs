@@ -1,11 +1,13 @@
 //! A sheet of test images that one trial is surest about and wrong.
 
 use super::canvas::{Align, Canvas, Ink, Point, paint_photographs};
+use super::figure::{Closeup, Figure, closeups};
+use super::page::page;
 use super::theme::{INK, MARGIN, QUIET, SMALL, TICK, TITLE, WIDTH};
-use super::{TrialView, page};
 use crate::data::{IMAGE_BYTES, Images};
 use crate::record::Mistake;
-use crate::report::Study;
+use crate::report::study::Study;
+use crate::report::summary::BlockSummary;
 use anyhow::{Context, Result};
 use plotters::style::RGBColor;
 
@@ -16,7 +18,18 @@ const ZOOM: f64 = 7.0;
 const ROW: f64 = SIDE as f64 * ZOOM + TICK * 2.5 + 28.0;
 const TOP: f64 = MARGIN + TITLE * 1.6;
 
-pub fn render(study: &Study, view: &TrialView, test: &Images) -> Result<Vec<u8>> {
+/// Of trials that kept them; without the test images they cannot be drawn.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let figure = |trial: Closeup<'a>| {
+        let description = format!("Test images that {} is surest about and wrong", trial.label);
+        trial.figure("mistakes", description, |trial| {
+            study.test_images.as_ref().map(|images| render(study, trial, images)).transpose()
+        })
+    };
+    closeups(study, blocks).into_iter().map(figure).collect()
+}
+
+fn render(study: &Study, view: &Closeup, test: &Images) -> Result<Vec<u8>> {
     let mistakes = &view.showcase.mistakes;
     let height = TOP + ROW * mistakes.len().div_ceil(COLUMNS) as f64 + MARGIN + SMALL * 2.0;
     let title = format!("Surest mistakes of {}", view.label);

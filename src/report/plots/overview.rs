@@ -2,10 +2,11 @@
 
 use super::canvas::{Align, Canvas, Ink, paint};
 use super::difference::{difference_words, draw_base, draw_difference, draw_margin, key, range, sorted, verdict_color};
+use super::figure::{Figure, Place};
 use super::frame::{Frame, ticks};
+use super::page::{headline, page, seeds_label};
 use super::theme::{BASE, GRID, INK, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH};
-use super::{headline, page, seeds_label};
-use crate::report::Study;
+use crate::report::study::Study;
 use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
 
@@ -19,7 +20,7 @@ const RESULT_WIDTH: f64 = 330.0;
 const MISSING_WIDTH: f64 = 260.0;
 
 /// Blocks that share their base, and the lines of the picture.
-pub struct Group<'a> {
+struct Group<'a> {
     base: &'a Row<'a>,
     blocks: Vec<&'a BlockSummary<'a>>,
 }
@@ -29,8 +30,18 @@ enum Line<'a> {
     Setting(&'a Row<'a>),
 }
 
-/// A picture for each base that several blocks share, with a suffix for its name.
-pub fn groups<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<(String, Group<'a>)> {
+/// One for each base that several blocks share.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let figure = |(place, group): (usize, Group<'a>)| {
+        let suffix = if place == 0 { String::new() } else { format!("_{}", place + 1) };
+        let description = "Every setting's difference in test accuracy to the base, with intervals".to_owned();
+        let draw = move || render(study, &group).map(Some);
+        Figure::new(&format!("overview{suffix}"), Place::Overview, description, draw)
+    };
+    groups(blocks).into_iter().enumerate().map(figure).collect()
+}
+
+fn groups<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = vec![];
     for block in blocks.iter().filter(|block| block.rows.iter().any(|row| row.shift.is_some())) {
         let base = &block.rows[0];
@@ -40,11 +51,10 @@ pub fn groups<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<(String, Group<'a>)> {
         }
     }
     groups.retain(|group| group.blocks.len() > 1);
-    let suffix = |index: usize| if index == 0 { String::new() } else { format!("_{}", index + 1) };
-    groups.into_iter().enumerate().map(|(index, group)| (suffix(index), group)).collect()
+    groups
 }
 
-pub fn render(study: &Study, group: &Group) -> Result<Vec<u8>> {
+fn render(study: &Study, group: &Group) -> Result<Vec<u8>> {
     let sections: Vec<(&BlockSummary, Vec<&Row>)> = group.blocks.iter().map(|block| (*block, sorted(block))).collect();
     let rows: Vec<&Row> = sections.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
     let lines: Vec<Line> = sections

@@ -1,12 +1,14 @@
 //! What a larger network buys: test accuracy against the multiply-adds of one image.
 
 use super::canvas::{Canvas, paint};
+use super::figure::{Figure, sections};
 use super::frame::{Frame, log_ticks, ticks};
 use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_list, draw_marker};
+use super::page::{MAX_SETTINGS, headline, leading, page, seeds_label};
 use super::theme::{MARGIN, PAPER, TITLE, WIDTH, mix};
-use super::{MAX_SETTINGS, headline, leading, page, seeds_label};
-use crate::report::Study;
-use crate::report::summary::{BlockSummary, Measure, Row};
+use crate::report::measure::Measure;
+use crate::report::study::Study;
+use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
 
 const MIN_HEIGHT: f64 = 900.0;
@@ -21,7 +23,15 @@ struct Mark<'a> {
     x: f64,
 }
 
-pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
+/// Of blocks whose networks are of different sizes.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let sized = sections(study, blocks).filter(|own| own.block.compares_networks() && own.block.finished());
+    sized
+        .map(|own| own.figure("size", "test accuracy against multiply-adds", move || render(study, own.block)))
+        .collect()
+}
+
+fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let rows = leading(block.rows.iter().filter(|row| row.n() > 0).collect(), MAX_SETTINGS);
     let number = |row: &Row| block.rows.iter().position(|other| std::ptr::eq(other, row)).unwrap_or_default();
     let mark = |row: &&'_ Row| -> Option<f64> { Some((row.network()?.multiply_adds() as f64).log10()) };
@@ -71,7 +81,7 @@ fn up(marks: &[Mark]) -> (f64, f64) {
 }
 
 fn accuracies(row: &Row) -> impl Iterator<Item = f64> {
-    row.done().filter_map(|trial| Measure::TestAccuracy.of(trial)).map(|accuracy| 100.0 * accuracy)
+    row.done().filter_map(|trial| Measure::TestAccuracy.value(trial)).map(|accuracy| 100.0 * accuracy)
 }
 
 /// `1 M`, `200 k`; where networks are of almost one size, as many decimals as tell those apart.

@@ -1,12 +1,13 @@
 //! The values that each setting of a block tried: the mean selection metric on the validation images of each, and which was taken.
 
 use super::canvas::{Canvas, Point, paint};
+use super::figure::{Figure, sections};
 use super::frame::{Frame, ticks};
 use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_list, draw_marker};
+use super::page::{MAX_SETTINGS, headline, leading, page};
 use super::theme::{MARGIN, PAPER, TITLE, WIDTH};
-use super::{MAX_SETTINGS, headline, leading, page};
+use crate::report::study::{Study, StudyTuning};
 use crate::report::summary::{BlockSummary, Row};
-use crate::report::{Study, StudyTuning};
 use crate::spec::config::Select;
 use crate::verdict::asked::Taken;
 use anyhow::Result;
@@ -17,9 +18,12 @@ const SIDE_BY_SIDE: usize = 7;
 /// Losses so many times the lowest one are beyond the frame.
 const WORST_LOSS: f64 = 3.0;
 
-/// Whether a setting of the block has tried values whose trials are done.
-pub fn shown(block: &BlockSummary) -> bool {
-    block.rows.iter().any(|row| points(row).next().is_some())
+/// Of blocks of which a setting has tried values whose trials are done.
+pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let tried = sections(study, blocks).filter(|own| own.block.rows.iter().any(|row| points(row).next().is_some()));
+    tried
+        .map(|own| own.figure("tuning", "the values that each setting tried", move || render(study, own.block)))
+        .collect()
 }
 
 fn tuning<'a>(row: &Row<'a>) -> Option<&'a StudyTuning> {
@@ -32,7 +36,7 @@ fn points<'a>(row: &'a Row) -> impl Iterator<Item = (usize, f64)> + 'a {
     tried.filter_map(|(place, tried)| Some((place, tried.mean?)))
 }
 
-pub fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
+fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let rows = leading(block.rows.iter().filter(|row| points(row).next().is_some()).collect(), MAX_SETTINGS);
     let number = |row: &Row| block.rows.iter().position(|other| std::ptr::eq(other, row)).unwrap_or_default();
     let entries: Vec<Entry> = rows.iter().map(|row| Entry::new(number(row), row)).collect();

@@ -1,11 +1,8 @@
-//! Several experiments as one study: their bases side by side, then the configuration that each one's validation images choose.
+//! Several experiments joined into one study: their bases side by side, then the configuration that each one's validation images choose.
 
-use super::summary::{BlockSummary, Row, best, summarize};
-use super::text::select_words;
-use super::{StoredTrial, Study, StudyBlock, StudyVariant};
-use crate::spec::config::Config;
+use super::study::{StoredTrial, Study, StudyBlock, StudyVariant};
+use super::summary::{best, summarize};
 use crate::verdict::looks::Replicates;
-use crate::words::grouped;
 use anyhow::{Result, ensure};
 
 /// The id of the first block.
@@ -13,7 +10,7 @@ const BASES: &str = "experiments";
 
 /// One study of all, each with the name it is to have there; the first is what the others are measured against. Refuses
 /// experiments on different images.
-pub fn compare(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
+pub fn join(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
     let Some(((first_name, first), others)) = experiments.split_first() else { anyhow::bail!("nothing to compare") };
     for (other_name, other) in others {
         ensure!(
@@ -123,55 +120,11 @@ fn trials(experiments: &[(String, Study)], blocks: &[StudyBlock]) -> Vec<StoredT
     named
 }
 
-/// A property that should be alike wherever accuracies are compared: what it is, its value, and what follows where values differ.
-type Property = (&'static str, fn(&Config) -> String, &'static str);
-
-const ALIKE: [Property; 3] = [
-    ("split the images differently", split, "Part of a difference may be due to that."),
-    ("select the epoch differently", select, "Part of a difference may be due to that."),
-    ("compute in different modes", |config| config.mode.as_str().to_owned(), "They differ in how they round."),
-];
-
-/// What is not alike between the settings of a study and should be. Its first block tells: it has every experiment of a
-/// comparison, and one experiment's blocks are alike.
-pub fn caveats(blocks: &[BlockSummary]) -> Vec<String> {
-    let Some(block) = blocks.first() else { return vec![] };
-    let mut found = vec![];
-    for (what, value, consequence) in ALIKE {
-        let of_row = |row: &Row| row.trials.first().map_or(String::new(), |trial| value(&trial.config));
-        found.extend(different(block, of_row).map(|groups| format!("Some settings {what}: {groups}. {consequence}")));
-    }
-    found
-}
-
-/// `value (labels); value (labels)`; None where all rows have the same.
-fn different(block: &BlockSummary, value: impl Fn(&Row) -> String) -> Option<String> {
-    let mut groups: Vec<(String, Vec<&str>)> = vec![];
-    for row in &block.rows {
-        let (value, label) = (value(row), row.variant.label.as_str());
-        match groups.iter_mut().find(|(known, _)| *known == value) {
-            Some((_, labels)) => labels.push(label),
-            None => groups.push((value, vec![label])),
-        }
-    }
-    let words = groups.iter().map(|(value, labels)| format!("{value} ({})", labels.join(", ")));
-    (groups.len() > 1).then(|| words.collect::<Vec<_>>().join("; "))
-}
-
-fn split(config: &Config) -> String {
-    let data = &config.data;
-    let [train, val] = [data.training_images(), data.val].map(|images| grouped(images as i64));
-    format!("{train} to train on and {val} to validate, split seed {}", data.split_seed)
-}
-
-fn select(config: &Config) -> String {
-    select_words(config.select).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::example;
+    use crate::report::caveats::caveats;
+    use crate::report::tests::example;
 
     fn experiment(name: &str, settings: &[(&str, f64)]) -> (String, Study) {
         (name.to_owned(), example::study(&[("init", settings)], 3, 5))
@@ -183,7 +136,7 @@ mod tests {
             experiment("small", &[("base", 0.5), ("worse", 0.4)]),
             experiment("large", &[("base", 0.6), ("better", 0.7)]),
         ];
-        let study = compare("both", &parts).unwrap();
+        let study = join("both", &parts).unwrap();
         let labels = |block: usize| {
             study.blocks[block].variants.iter().map(|variant| variant.label.as_str()).collect::<Vec<_>>()
         };
@@ -202,7 +155,7 @@ mod tests {
             trial.outcome.as_mut().unwrap().scores.as_mut().unwrap().test.accuracy = 0.99;
         }
         example::diverge(&mut study.trials[11], 2);
-        let both = compare("both", &[(name, study), experiment("two", &[("base", 0.5)])]).unwrap();
+        let both = join("both", &[(name, study), experiment("two", &[("base", 0.5)])]).unwrap();
         assert_eq!(both.blocks[1].variants[0].label, "one: good");
     }
 
@@ -213,7 +166,7 @@ mod tests {
             trial.config.data.val = 10_000;
             trial.config.select = crate::spec::config::Select::ValAccuracy;
         }
-        let study = compare("both", &[small.clone(), large.clone()]).unwrap();
+        let study = join("both", &[small.clone(), large.clone()]).unwrap();
         let blocks = summarize(&study);
         let found = caveats(&blocks);
         let words = ["10,000 to validate, split seed 0 (large)", "highest validation accuracy (large)"];
@@ -221,7 +174,7 @@ mod tests {
         found.iter().zip(words).for_each(|(caveat, words)| assert!(caveat.contains(words), "{caveat}"));
         assert!(blocks[0].rows[1].difference().is_some(), "they share the test images");
         large.1.dataset_note = "cifar10 (sha256 00000000…)".into();
-        let error = compare("both", &[small, large]).unwrap_err().to_string();
+        let error = join("both", &[small, large]).unwrap_err().to_string();
         assert!(error.contains("small and large cannot be compared"), "{error}");
     }
 }

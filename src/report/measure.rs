@@ -1,0 +1,238 @@
+//! The numbers that a finished trial has: one line each says what it is called, how people read it, and what it is.
+
+use std::borrow::Cow;
+
+use super::metrics::{ClassScores, macro_average, per_class};
+use super::statistics::spread;
+use super::study::StoredTrial;
+use crate::record::{Evidence, Outcome, Scores, SplitScore};
+use crate::words::minus;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measure {
+    TrainAccuracy,
+    TrainLoss,
+    ValAccuracy,
+    ValLoss,
+    TestAccuracy,
+    TestLoss,
+    /// Of the last epoch's weights, as the next; trials of older versions have neither, nor the three that follow.
+    LastTestAccuracy,
+    LastTestLoss,
+    /// Share of test images whose true class is among the three most probable ones.
+    Top3Accuracy,
+    /// Expected calibration error on the test images.
+    Ece,
+    Brier,
+    /// On the test images, as the unweighted mean over the classes; so are the next three.
+    MacroPrecision,
+    MacroRecall,
+    MacroSpecificity,
+    MacroF1,
+    BestEpoch,
+    /// Train minus test accuracy of the selected epoch's weights.
+    AccuracyGap,
+    /// Test minus train loss of the selected epoch's weights.
+    LossGap,
+    /// Validation loss after the last epoch minus the lowest of all epochs: what training on has cost.
+    LossRise,
+    /// The highest validation accuracy of any epoch, which need not be the selected one's.
+    PeakValAccuracy,
+    /// Mean validation accuracy over the epochs: the area under its curve, divided by its length.
+    CurveArea,
+    /// First epoch whose validation accuracy reaches the target; trials that never do have none.
+    EpochsTo(f64),
+    /// Seconds until the end of that epoch, validation and checkpoints included.
+    SecondsTo(f64),
+    /// Finished epochs.
+    Epochs,
+    /// Training, validation and checkpoints of all epochs.
+    Seconds,
+    ImagesPerSecond,
+}
+
+/// What only newer trials have: scores of the last epoch's weights, and how far the probabilities can be trusted.
+pub const NEWER: [Measure; 5] =
+    [Measure::LastTestLoss, Measure::LastTestAccuracy, Measure::Top3Accuracy, Measure::Ece, Measure::Brier];
+
+pub const MACRO: [Measure; 4] =
+    [Measure::MacroPrecision, Measure::MacroRecall, Measure::MacroSpecificity, Measure::MacroF1];
+
+/// What a column's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// In 0..=1; more is better.
+    Share,
+    /// A difference of shares.
+    Points,
+    /// A share that ought to be small.
+    Error,
+    Loss,
+    Time,
+    /// Images a second; more is better.
+    Rate,
+    /// Whole numbers, and whatever else is read as it is stored.
+    Count,
+}
+
+impl Unit {
+    pub fn more_is_better(self) -> bool {
+        matches!(self, Unit::Share | Unit::Rate)
+    }
+
+    /// From a number as it is stored to one in a table for people.
+    fn factor(self) -> f64 {
+        if matches!(self, Unit::Share | Unit::Points | Unit::Error) { 100.0 } else { 1.0 }
+    }
+
+    /// One trial's number with as many digits as people compare; None where that is all of them.
+    pub fn readable(self, value: f64) -> Option<String> {
+        match self {
+            Unit::Share | Unit::Points => Some(format!("{}%", minus(100.0 * value, 2))),
+            Unit::Error | Unit::Loss => Some(minus(value, 4)),
+            Unit::Time | Unit::Rate => Some(minus(value, 1)),
+            Unit::Count => None,
+        }
+    }
+}
+
+type Value = Box<dyn Fn(&StoredTrial) -> Option<f64>>;
+
+struct Facts {
+    column: Cow<'static, str>,
+    heading: Cow<'static, str>,
+    unit: Unit,
+    decimals: usize,
+    value: Value,
+}
+
+impl Measure {
+    pub fn value(self, trial: &StoredTrial) -> Option<f64> {
+        (self.facts().value)(trial)
+    }
+
+    /// Its column in the files.
+    pub fn column(self) -> String {
+        self.facts().column.into_owned()
+    }
+
+    /// Over its column in tables for people.
+    pub fn heading(self) -> String {
+        self.facts().heading.into_owned()
+    }
+
+    pub fn unit(self) -> Unit {
+        self.facts().unit
+    }
+
+    /// The factor and the decimals of its means in tables for people.
+    pub fn scale(self) -> (f64, usize) {
+        let Facts { unit, decimals, .. } = self.facts();
+        (unit.factor(), decimals)
+    }
+
+    fn facts(self) -> Facts {
+        use Measure::*;
+        use Unit::*;
+        match self {
+            TrainAccuracy => facts("train_accuracy", "Training accuracy (%)", Share, 2, scored(|s| s.train.accuracy)),
+            TrainLoss => facts("train_loss", "Training loss", Loss, 3, scored(|s| s.train.loss)),
+            ValAccuracy => facts("val_accuracy", "Validation accuracy (%)", Share, 2, scored(|s| s.val.accuracy)),
+            ValLoss => facts("val_loss", "Validation loss", Loss, 3, scored(|s| s.val.loss)),
+            TestAccuracy => facts("test_accuracy", "Test accuracy (%)", Share, 2, scored(|s| s.test.accuracy)),
+            TestLoss => facts("test_loss", "Test loss", Loss, 3, scored(|s| s.test.loss)),
+            LastTestAccuracy => {
+                facts("last_test_accuracy", "Last epoch's test accuracy (%)", Share, 2, last(|s| s.accuracy))
+            }
+            LastTestLoss => facts("last_test_loss", "Last epoch's test loss", Loss, 3, last(|s| s.loss)),
+            Top3Accuracy => facts("test_top3_accuracy", "Top-3 accuracy (%)", Share, 2, evident(|e| e.top3_accuracy)),
+            Ece => facts("test_ece", "Calibration error, ECE (%)", Error, 2, evident(|e| e.ece)),
+            Brier => facts("test_brier", "Brier score", Loss, 3, evident(|e| e.brier)),
+            MacroPrecision => facts("macro_precision", "Macro precision (%)", Share, 2, classes(|c| c.precision)),
+            MacroRecall => facts("macro_recall", "Macro recall (%)", Share, 2, classes(|c| c.recall)),
+            MacroSpecificity => {
+                facts("macro_specificity", "Macro specificity (%)", Share, 2, classes(|c| c.specificity))
+            }
+            MacroF1 => facts("macro_f1", "Macro F1 (%)", Share, 2, classes(|c| c.f1)),
+            BestEpoch => facts("best_epoch", "Selected epoch", Count, 1, scored(|s| s.best_epoch as f64)),
+            AccuracyGap => facts("accuracy_gap", "Accuracy gap (points)", Points, 1, scored(accuracy_gap)),
+            LossGap => facts("loss_gap", "Loss gap", Loss, 3, scored(|s| s.test.loss - s.train.loss)),
+            LossRise => facts("val_loss_rise", "Val. loss, last minus lowest", Loss, 3, finished(loss_rise)),
+            PeakValAccuracy => facts("val_accuracy_peak", "Highest val. accuracy (%)", Share, 2, finished(peak)),
+            CurveArea => facts("val_curve_area", "Val. accuracy, mean over epochs (%)", Share, 1, finished(area)),
+            EpochsTo(target) => to_target("epochs", target, Count, epochs_to),
+            SecondsTo(target) => to_target("seconds", target, Time, seconds_to),
+            Epochs => facts("epochs_run", "Epochs", Count, 1, ended(|outcome| outcome.epochs as f64)),
+            Seconds => facts("seconds", "Seconds", Time, 1, ended(|outcome| outcome.seconds)),
+            ImagesPerSecond => {
+                facts("images_per_second", "Images/s", Rate, 0, ended(|outcome| outcome.images_per_second))
+            }
+        }
+    }
+}
+
+fn facts(column: &'static str, heading: &'static str, unit: Unit, decimals: usize, value: Value) -> Facts {
+    Facts { column: column.into(), heading: heading.into(), unit, decimals, value }
+}
+
+/// `epochs_to_val_0.4`, `Epochs to 40 %`
+fn to_target(what: &str, target: f64, unit: Unit, value: fn(&StoredTrial, f64) -> Option<f64>) -> Facts {
+    let capital = what[..1].to_uppercase();
+    Facts {
+        column: format!("{what}_to_val_{target}").into(),
+        heading: format!("{capital}{} to {} %", &what[1..], minus(100.0 * target, 0)).into(),
+        unit,
+        decimals: 1,
+        value: Box::new(move |trial| value(trial, target)),
+    }
+}
+
+fn finished(value: fn(&StoredTrial) -> Option<f64>) -> Value {
+    Box::new(move |trial| value(trial).filter(|_| trial.scores().is_some()))
+}
+
+fn ended(value: fn(&Outcome) -> f64) -> Value {
+    Box::new(move |trial| trial.scores().and(trial.outcome.as_ref()).map(value))
+}
+
+fn last(value: fn(SplitScore) -> f64) -> Value {
+    Box::new(move |trial| trial.scores()?.last_test.map(value))
+}
+
+fn evident(value: fn(Evidence) -> f64) -> Value {
+    Box::new(move |trial| trial.scores()?.evidence.map(value))
+}
+
+fn scored(value: fn(&Scores) -> f64) -> Value {
+    Box::new(move |trial| trial.scores().map(value))
+}
+
+fn classes(value: fn(&ClassScores) -> f64) -> Value {
+    Box::new(move |trial| Some(value(&macro_average(&per_class(&trial.scores()?.confusion)))))
+}
+
+fn accuracy_gap(scores: &Scores) -> f64 {
+    scores.train.accuracy - scores.test.accuracy
+}
+
+fn peak(trial: &StoredTrial) -> Option<f64> {
+    Some(trial.history.iter().map(|epoch| epoch.val_accuracy).fold(0.0, f64::max))
+}
+
+fn area(trial: &StoredTrial) -> Option<f64> {
+    Some(spread(&trial.history.iter().map(|epoch| epoch.val_accuracy).collect::<Vec<_>>())?.mean)
+}
+
+fn loss_rise(trial: &StoredTrial) -> Option<f64> {
+    let lowest = trial.history.iter().map(|epoch| epoch.val_loss).fold(f64::INFINITY, f64::min);
+    Some(trial.history.last()?.val_loss - lowest)
+}
+
+fn epochs_to(trial: &StoredTrial, target: f64) -> Option<f64> {
+    Some(trial.history.iter().find(|epoch| epoch.val_accuracy >= target)?.epoch as f64)
+}
+
+fn seconds_to(trial: &StoredTrial, target: f64) -> Option<f64> {
+    let reached = trial.history.iter().position(|epoch| epoch.val_accuracy >= target)?;
+    Some(trial.history[..=reached].iter().map(|epoch| epoch.seconds).sum())
+}

@@ -1,0 +1,88 @@
+//! The trials of an experiment as rows of cells, under names that users may shorten.
+
+use super::value::Value;
+use crate::report::keys;
+use crate::report::measure::Unit;
+use crate::report::study::StoredTrial;
+use crate::report::trials;
+use crate::spec::{Cell, choices};
+use anyhow::{Context, Result};
+use std::cmp::Ordering;
+use std::ops::Range;
+
+const RUNNING: &str = "running";
+const WAITING: &str = "waiting";
+/// Trials without the value that is sorted by come last, in this order.
+pub const STATUSES: [&str; 5] = ["done", RUNNING, WAITING, "diverged", "failed"];
+
+/// With the columns of `trials.csv`.
+pub struct Listing {
+    pub names: Vec<String>,
+    /// What people call the columns: `lr`, not `optimizer.lr`, where only one is meant.
+    pub short: Vec<String>,
+    pub units: Vec<Unit>,
+    /// The places of the configuration keys.
+    pub keys: Range<usize>,
+    pub rows: Vec<Vec<Cell>>,
+}
+
+impl Listing {
+    /// A trial that has not ended is running or waits its turn; its history is what it has stored so far.
+    pub fn new(trials: &[StoredTrial], targets: &[f64], is_running: impl Fn(&str) -> bool) -> Listing {
+        let mut columns = Vec::from(trials::identity());
+        let first_key = columns.len();
+        columns.extend(trials::keys(trials));
+        let keys = first_key..columns.len();
+        columns.extend(trials::results(targets));
+        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+        let (before, after) = (&names[..keys.start], &names[keys.end..]);
+        let short_keys = keys::short_names(&names[keys.clone()], &[before, after].concat());
+        let mut listing = Listing {
+            short: [before, &short_keys, after].concat(),
+            units: columns.iter().map(|column| column.unit).collect(),
+            keys,
+            rows: trials.iter().map(|trial| columns.iter().map(|column| column.cell(trial)).collect()).collect(),
+            names,
+        };
+        let (status, epochs) = (listing.index("status"), listing.index("epochs_run"));
+        for (trial, row) in trials.iter().zip(&mut listing.rows).filter(|(trial, _)| trial.outcome.is_none()) {
+            row[status] = Cell::text(if is_running(&trial.id) { RUNNING } else { WAITING });
+            row[epochs] = Cell::number(trial.history.len());
+        }
+        listing
+    }
+
+    pub fn index(&self, name: &str) -> usize {
+        self.names.iter().position(|known| known == name).expect("a column of every table of trials")
+    }
+
+    /// The column that a user calls `name`.
+    pub fn find(&self, name: &str) -> Result<usize> {
+        let known = |names: &[String]| names.iter().position(|known| known == name);
+        known(&self.names).or_else(|| known(&self.short)).with_context(|| {
+            let valid: Vec<&str> = self.short.iter().map(String::as_str).collect();
+            format!("there is no column `{name}`; {}", choices(name, &valid))
+        })
+    }
+
+    /// By one column; see [`STATUSES`].
+    pub fn order(&self, column: usize, descending: bool, a: &[Cell], b: &[Cell]) -> Ordering {
+        let status = |row: &[Cell]| STATUSES.iter().position(|status| *status == row[self.index("status")].text);
+        match (Value::of(&a[column]), Value::of(&b[column])) {
+            (Value::Missing, Value::Missing) => status(a).cmp(&status(b)),
+            (Value::Missing, _) => Ordering::Greater,
+            (_, Value::Missing) => Ordering::Less,
+            (a, b) if descending => b.compare(a),
+            (a, b) => a.compare(b),
+        }
+    }
+
+    /// Whether it tells the rows apart.
+    pub fn differs(&self, column: usize, rows: &[&[Cell]]) -> bool {
+        keys::differ(
+            &self.names[column],
+            &self.names[self.keys.clone()],
+            rows.iter().map(|row| row[column].text.as_str()),
+        )
+    }
+}

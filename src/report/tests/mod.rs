@@ -1,0 +1,182 @@
+//! What the files of a made-up study say.
+
+pub mod example;
+
+use super::*;
+use crate::spec::config::DatasetName;
+use crate::verdict::rule::Verdict;
+use std::collections::HashMap;
+
+fn rendered(study: &Study) -> HashMap<String, Vec<u8>> {
+    render_all(study).unwrap().into_iter().filter_map(|file| Some((file.path, file.bytes?))).collect()
+}
+
+fn table(files: &HashMap<String, Vec<u8>>, name: &str) -> Vec<HashMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(files[name].as_slice());
+    reader.deserialize().map(|row| row.unwrap()).collect()
+}
+
+#[test]
+fn accidents_are_counted_in_tables_and_named_in_the_text() {
+    let files = rendered(&example::accidents());
+    let summary = table(&files, "summary.csv");
+    let counts = ["n", "failed", "diverged", "pending"].map(|column| summary[1][column].as_str());
+    assert_eq!(counts, ["2", "0", "1", "0"]);
+    let status: Vec<String> = table(&files, "trials.csv").iter().map(|row| row["status"].clone()).collect();
+    assert_eq!(status.iter().filter(|status| *status == "done").count(), 9);
+    assert!(status.contains(&"failed".to_owned()) && status.contains(&"diverged".to_owned()));
+    assert_eq!((status.len(), table(&files, "plan.csv").len()), (11, 12));
+    let text = String::from_utf8(files["report.md"].clone()).unwrap();
+    for words in ["1 of 3 diverged", "1 of 3 failed", "1 of 3 to come", "signal 9", "epoch 6: training loss is NaN"] {
+        assert!(text.contains(words), "report.md does not say {words:?}");
+    }
+}
+
+#[test]
+fn every_picture_in_the_report_exists_and_no_other() {
+    let files = rendered(&example::accidents());
+    let text = String::from_utf8(files["report.md"].clone()).unwrap();
+    let named: Vec<&str> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert_eq!(named.len(), files.keys().filter(|path| path.ends_with(".png")).count());
+    for path in named {
+        let decoder = png::Decoder::new(std::io::Cursor::new(&files[path]));
+        let (width, height) = decoder.read_info().unwrap().info().size();
+        assert!(width == 1800 && height > 400, "{path}: {width}×{height}");
+    }
+}
+
+#[test]
+fn without_the_test_images_their_pictures_stay_as_they_are() {
+    let mut study = example::accidents();
+    study.test_images = None;
+    let left: Vec<String> =
+        render_all(&study).unwrap().into_iter().filter_map(|file| file.bytes.is_none().then_some(file.path)).collect();
+    assert_eq!(left, ["plots/mistakes_base.png", "plots/mistakes_best.png"]);
+    let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+    assert!(left.iter().all(|path| text.contains(path)));
+}
+
+#[test]
+fn history_keeps_every_bit_and_names_what_is_not_a_number() {
+    let study = example::accidents();
+    let rows = table(&rendered(&study), "history.csv");
+    let trial = &study.trials[0];
+    let row = rows.iter().find(|row| row["split"] == "val" && row["metric"] == "loss").unwrap();
+    assert_eq!(row["value"].parse::<f64>().unwrap().to_bits(), trial.history[0].val_loss.to_bits());
+    let odd: Vec<&str> = rows.iter().map(|row| row["value"].as_str()).filter(|value| !value.contains('.')).collect();
+    assert_eq!(odd, ["NaN", "inf"]);
+}
+
+#[test]
+fn nothing_finished_still_makes_a_report() {
+    let mut study = example::accidents();
+    study.trials.iter_mut().for_each(|trial| trial.outcome = None);
+    let files = rendered(&study);
+    assert!(files.keys().all(|path| !path.ends_with(".png")));
+    assert!(String::from_utf8_lossy(&files["report.md"]).contains("No trial has finished yet."));
+}
+
+#[test]
+fn one_seed_makes_no_claim() {
+    let study = example::study(&[("activation", &[("base", 0.5), ("relu", 0.7)])], 1, 3);
+    let files = rendered(&study);
+    assert_eq!(table(&files, "summary.csv")[1]["verdict"], "inconclusive");
+    assert_eq!(table(&files, "summary.csv")[1]["p"], "");
+    assert!(String::from_utf8_lossy(&files["report.md"]).contains("cannot tell a difference from chance"));
+}
+
+#[test]
+fn divergence_never_counts_for_a_setting() {
+    let settings = [("base", 0.5), ("wild", 0.7)];
+    let mut study = example::study(&[("rate", &settings)], 5, 3);
+    let verdict = |study: &Study| summary::summarize(study)[0].rows[1].verdict();
+    assert_eq!(verdict(&study), Verdict::Better);
+    example::diverge(&mut study.trials[9], 2);
+    assert_eq!(verdict(&study), Verdict::Unstable);
+}
+
+#[test]
+fn an_unstable_base_is_said_first_and_ends_its_comparisons() {
+    let mut study = example::study(&[("rate", &[("base", 0.5), ("wild", 0.7)])], 5, 3);
+    example::diverge(&mut study.trials[0], 2);
+    let blocks = summary::summarize(&study);
+    assert_eq!((blocks[0].rows[1].verdict(), blocks[0].rows[1].shift), (Verdict::Inconclusive, None));
+    let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+    let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is missing:\n{text}"));
+    assert!(place("The base of rate is unstable") < place("Better than the base"));
+}
+
+#[test]
+fn settings_within_the_margin_are_equivalent_and_shown_so() {
+    let mut study = example::study(&[("init", &[("base", 0.5), ("same", 0.5), ("far", 0.6)])], 9, 3);
+    study.margin = 5.0;
+    let files = rendered(&study);
+    let verdicts: Vec<String> = table(&files, "summary.csv").iter().map(|row| row["verdict"].clone()).collect();
+    assert_eq!(verdicts, ["", "equivalent", "better"]);
+    let text = String::from_utf8(files["report.md"].clone()).unwrap();
+    assert!(text.contains("Equivalent (within ±5 points)**: 1 of 2: same"), "{text}");
+}
+
+#[test]
+fn divergence_gets_no_prize_for_speed_and_no_interval() {
+    let mut study = example::study(&[("rate", &[("base", 0.5), ("wild", 0.7)])], 3, 5);
+    example::diverge(&mut study.trials[4], 2);
+    let blocks = summary::summarize(&study);
+    assert!(blocks[0].rows[1].difference().is_none());
+    let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+    assert!(!text.contains("%: wild,"), "{text}");
+}
+
+#[test]
+fn images_that_are_not_the_published_ones_are_called_so_everywhere() {
+    let mut study = example::accidents();
+    let warned = |study: &Study| {
+        let text = text::report_md(study, &summary::summarize(study), &[]);
+        (text.contains("Not the official pixels"), study.data_label().contains("not the official pixels"))
+    };
+    assert_eq!(warned(&study), (false, false));
+    study.official = false;
+    assert_eq!(warned(&study), (true, true));
+}
+
+#[test]
+fn a_base_keeps_its_name_whatever_it_begins_with() {
+    let mut study = example::study(&[("experiments", &[("base", 0.5), ("other", 0.6)])], 3, 3);
+    study.blocks[0].variants[0].label = "baseline_lenet".into();
+    let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+    assert!(text.contains("Base, baseline\\_lenet:"), "{text}");
+}
+
+#[test]
+fn synthetic_data_is_called_so_everywhere() {
+    let mut study = example::accidents();
+    study.dataset = DatasetName::Synthetic;
+    study.dataset_note = "SYNTHETIC data".into();
+    let files = rendered(&study);
+    for name in ["report.md", "summary.md", "summary.tex"] {
+        assert!(String::from_utf8_lossy(&files[name]).contains("SYNTHETIC"), "{name}");
+    }
+}
+
+#[test]
+fn blocks_with_one_base_share_an_overview() {
+    let blocks: [(&str, &[(&str, f64)]); 2] =
+        [("init", &[("base", 0.5), ("a", 0.6)]), ("rate", &[("own", 0.5), ("b", 0.4)])];
+    let mut study = example::study(&blocks, 3, 3);
+    assert!(!rendered(&study).contains_key("plots/overview.png"));
+    study.blocks[1].variants[0] = study.blocks[0].variants[0].clone();
+    let files = rendered(&study);
+    assert!(files.contains_key("plots/overview.png"));
+    let text = String::from_utf8_lossy(&files["report.md"]).into_owned();
+    let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words} is missing"));
+    assert!(place("## In short") < place("plots/overview.png") && place("plots/overview.png") < place("## init"));
+}
+
+#[test]
+fn what_is_recommended_was_chosen_without_the_test_set() {
+    let mut study = example::study(&[("init", &[("base", 0.5), ("good", 0.6), ("lucky", 0.55)])], 3, 3);
+    for trial in &mut study.trials[6..9] {
+        trial.outcome.as_mut().unwrap().scores.as_mut().unwrap().test.accuracy = 0.9;
+    }
+    assert_eq!(summary::summarize(&study)[0].best().unwrap().variant.label, "good");
+}
