@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 
-use crate::data::shared::Ticket;
 use crate::doctor;
 use crate::engine::device;
 use crate::inference::evaluate::{Evaluator, SplitName};
@@ -319,7 +318,7 @@ struct WorkerArguments {
     #[arg(long)]
     threads: usize,
     #[arg(long)]
-    images: Option<Ticket>,
+    images: Option<PathBuf>,
 }
 
 /// Runs the command and returns the exit code; an error means that nothing was run.

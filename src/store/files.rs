@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::statvfs::statvfs;
 
 use super::{LOCK, RESULT};
 
@@ -147,14 +148,8 @@ pub fn prove_writable(folder: &Path) -> Result<()> {
 }
 
 pub fn free_bytes(folder: &Path) -> Result<u64> {
-    let path = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
-    let mut answer = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: the path is a C string and statvfs fills the struct it is given.
-    let answer = unsafe {
-        ensure!(libc::statvfs(path.as_ptr(), answer.as_mut_ptr()) == 0, std::io::Error::last_os_error());
-        answer.assume_init()
-    };
-    Ok(answer.f_bavail * answer.f_frsize)
+    let answer = statvfs(folder)?;
+    Ok(answer.blocks_available() * answer.fragment_size())
 }
 
 /// Makes the names in a folder last through a crash of the machine, where the file system has a way to.

@@ -23,7 +23,7 @@ pub struct Manifest {
     pub device: String,
     pub threads_per_worker: usize,
     pub processor: String,
-    /// SHA-256 of each data set's labels and pixels.
+    /// By name: the experiment's, and those that other trials of the folder were made from.
     pub data: BTreeMap<String, DataSource>,
     /// With every default filled in.
     pub experiment: Experiment,
@@ -82,12 +82,8 @@ pub struct DataSource {
 }
 
 impl Manifest {
-    pub fn new(
-        experiment: &Experiment,
-        data: BTreeMap<String, DataSource>,
-        device: String,
-        threads: usize,
-    ) -> Manifest {
+    /// Of an experiment whose images are from `source`.
+    pub fn new(experiment: &Experiment, source: DataSource, device: String, threads: usize) -> Manifest {
         Manifest {
             runner: env!("CARGO_PKG_VERSION").to_owned(),
             git: env!("RUNNER_GIT").to_owned(),
@@ -95,7 +91,7 @@ impl Manifest {
             device,
             threads_per_worker: threads,
             processor: host::processor(),
-            data,
+            data: BTreeMap::from([(experiment.base.data.dataset.as_str().to_owned(), source)]),
             experiment: experiment.clone(),
             plans: vec![],
         }

@@ -19,8 +19,8 @@ pub struct Job {
 /// From a worker's standard output.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Said {
-    /// Which trial of the job, counted from 0.
-    pub of: usize,
+    /// The trial's place in the job, from 0.
+    pub index: usize,
     #[serde(flatten)]
     pub event: Event,
 }
@@ -30,7 +30,7 @@ pub struct Said {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The worker cannot work for want of something that the system refuses. Nothing has become of any trial of the job.
-    NotUp {
+    CannotStart {
         error: String,
     },
     /// `finished_epochs` were found finished in a checkpoint, which is `midway` in another; `note` says why a checkpoint was
@@ -55,8 +55,8 @@ pub enum Event {
     Refused {
         error: String,
     },
-    /// Not taken: it is for another worker, or for later.
-    Left,
+    /// Given back untouched: it is for another worker, or for later.
+    Released,
     /// The trial failed in a way that its worker survived.
     Failed {
         error: String,
@@ -73,4 +73,11 @@ pub struct Progress {
     /// None where it is not finite.
     pub loss: Option<f32>,
     pub images_per_second: f64,
+}
+
+impl Progress {
+    /// How many epochs are trained, a part of the present one included.
+    pub fn epochs(self) -> f64 {
+        self.epoch as f64 - 1.0 + self.batch as f64 / self.batches as f64
+    }
 }

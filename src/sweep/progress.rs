@@ -6,6 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::message::Progress;
 use crate::host::print;
+use crate::record::Outcome;
 use crate::words::rounded_duration;
 
 /// How often plain output says where the sweep stands.
@@ -14,7 +15,7 @@ const BAR_STEPS: u64 = 1000;
 
 /// Where the whole sweep stands.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+pub struct Totals {
     pub done: usize,
     pub failed: usize,
     pub diverged: usize,
@@ -54,13 +55,12 @@ impl Display {
         }
     }
 
-    pub fn worker(&self, slot: usize, trial: &str, epochs: usize, progress: &Progress, accuracy: Option<f64>) {
+    pub fn worker(&self, worker: usize, trial: &str, epochs: usize, progress: &Progress, accuracy: Option<f64>) {
         let Some(bars) = &self.bars else { return };
-        let within = progress.batch as f64 / progress.batches as f64;
-        let share = (progress.epoch as f64 - 1.0 + within) / epochs as f64;
+        let share = progress.epochs() / epochs as f64;
         let loss = progress.loss.map_or("not finite".to_owned(), |loss| format!("{loss:.3}"));
         let accuracy = accuracy.map_or(String::new(), |accuracy| format!(" · val {:.1} %", 100.0 * accuracy));
-        let bar = &bars.workers[slot];
+        let bar = &bars.workers[worker];
         bar.set_position((share * BAR_STEPS as f64) as u64);
         // The name last: it is the longest, and what a narrow terminal cuts off.
         bar.set_message(format!(
@@ -69,23 +69,23 @@ impl Display {
         ));
     }
 
-    pub fn idle(&self, slot: usize) {
+    pub fn idle(&self, worker: usize) {
         if let Some(bars) = &self.bars {
-            bars.workers[slot].set_position(0);
-            bars.workers[slot].set_message("idle");
+            bars.workers[worker].set_position(0);
+            bars.workers[worker].set_message("idle");
         }
     }
 
     /// The whole sweep; plain output repeats it once a minute.
-    pub fn sweep(&mut self, standing: &Standing) {
+    pub fn sweep(&mut self, totals: &Totals) {
         match &self.bars {
             Some(bars) => {
-                bars.sweep.set_position((standing.share * BAR_STEPS as f64) as u64);
-                bars.sweep.set_message(standing.to_string());
+                bars.sweep.set_position((totals.share * BAR_STEPS as f64) as u64);
+                bars.sweep.set_message(totals.to_string());
             }
             None if self.last_plain.elapsed() >= PLAIN_INTERVAL => {
                 self.last_plain = Instant::now();
-                print(&standing.to_string());
+                print(&totals.to_string());
             }
             None => {}
         }
@@ -110,7 +110,7 @@ impl Bars {
     }
 }
 
-impl std::fmt::Display for Standing {
+impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{}/{} trials", self.done + self.failed + self.diverged, self.total)?;
         if self.failed > 0 {
@@ -127,6 +127,27 @@ impl std::fmt::Display for Standing {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// Where a trial goes on; None for one that starts afresh.
+pub fn start(finished_epochs: usize, midway: bool, epochs: usize) -> Option<String> {
+    let next = finished_epochs + 1;
+    match (finished_epochs, midway) {
+        (0, false) => None,
+        (0, true) => Some("goes on in the middle of epoch 1".to_owned()),
+        (_, true) => Some(format!("goes on after epoch {finished_epochs}, in the middle of epoch {next}")),
+        _ if finished_epochs >= epochs => Some("all its epochs are trained; its scores are what is left".to_owned()),
+        _ => Some(format!("goes on after epoch {finished_epochs}")),
+    }
+}
+
+/// How a trial has ended.
+pub fn end(outcome: &Outcome) -> String {
+    let Some(scores) = &outcome.scores else {
+        return format!("diverged: {}", outcome.error.as_deref().unwrap_or(""));
+    };
+    let (accuracy, seconds) = (100.0 * scores.test.accuracy, rounded_duration(outcome.seconds));
+    format!("test accuracy {accuracy:.2} % (epoch {} of {}), {seconds}", scores.best_epoch, outcome.epochs)
 }
 
 fn console_is_capable() -> bool {

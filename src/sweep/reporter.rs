@@ -21,8 +21,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Passes a trial's progress on and keeps its checkpoints.
 pub struct Reporter<'a> {
-    /// Which trial of the job.
-    pub of: usize,
+    /// The trial's place in the job.
+    pub index: usize,
     pub start: Start,
     claim: Claim,
     log: File,
@@ -35,10 +35,10 @@ pub struct Reporter<'a> {
 
 impl<'a> Reporter<'a> {
     /// Of a trial that has just been claimed.
-    pub fn new(of: usize, claim: Claim, wants_trace: bool, stop: &'a AtomicBool) -> Result<Reporter<'a>> {
+    pub fn new(index: usize, claim: Claim, wants_trace: bool, stop: &'a AtomicBool) -> Result<Reporter<'a>> {
         let (log, now) = (claim.log()?, Instant::now());
         let start = Start::find(&claim, wants_trace)?;
-        Ok(Reporter { of, start, claim, log, stop, last_checkpoint: now, last_progress: now, images: 0 })
+        Ok(Reporter { index, start, claim, log, stop, last_checkpoint: now, last_progress: now, images: 0 })
     }
 
     /// Begins an attempt.
@@ -47,7 +47,10 @@ impl<'a> Reporter<'a> {
         let note = self.start.note.take();
         note.iter().for_each(|note| self.say(note));
         let reached = self.start.reached;
-        send(self.of, Event::Started { finished_epochs: reached.epochs, midway: reached.order_seed.is_some(), note });
+        send(
+            self.index,
+            Event::Started { finished_epochs: reached.epochs, midway: reached.order_seed.is_some(), note },
+        );
     }
 
     /// A line in the trial's log, for which no trial is given up.
@@ -80,7 +83,7 @@ impl Observer for Reporter<'_> {
         let elapsed = self.last_progress.elapsed();
         if elapsed >= PROGRESS_INTERVAL {
             send(
-                self.of,
+                self.index,
                 Event::Progress(Progress {
                     epoch: step.epoch,
                     batch: step.batch,
@@ -95,7 +98,7 @@ impl Observer for Reporter<'_> {
     }
 
     fn evaluated_batch(&mut self) {
-        send(self.of, Event::Evaluating);
+        send(self.index, Event::Evaluating);
     }
 
     fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
@@ -112,7 +115,7 @@ impl Observer for Reporter<'_> {
                 100.0 * epoch.val_accuracy,
                 epoch.seconds
             ));
-            send(self.of, Event::Epoch(epoch.clone()));
+            send(self.index, Event::Epoch(epoch.clone()));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Worker processes: this same binary, told what to do over its standard input and heard over its standard output.
+//! A worker's process: this same binary, told what to do over its standard input and heard over its standard output.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Write};
@@ -25,14 +25,22 @@ pub struct Setup {
     /// The first worker's, the second one's and so on, from the start again after the last.
     pub devices: Vec<String>,
     pub threads: usize,
-    /// The experiment's images, which workers map rather than read; they read others themselves.
+    /// The experiment's images, which workers map rather than read.
     pub images: Option<Arc<SharedDataset>>,
 }
 
-/// What arrives from worker `slot`, started as its `generation`-th process.
+/// What a sweep waits for.
+#[derive(Debug)]
+pub enum Input {
+    Worker(Message),
+    /// SIGINT, SIGTERM or SIGHUP.
+    Signal,
+}
+
+/// What arrives from a worker, started as its `generation`-th process.
 #[derive(Debug)]
 pub struct Message {
-    pub slot: usize,
+    pub worker: usize,
     pub generation: usize,
     pub content: Content,
 }
@@ -40,8 +48,8 @@ pub struct Message {
 #[derive(Debug)]
 pub enum Content {
     Said(Said),
-    /// The worker closed its output: it is about to be gone.
-    Gone,
+    /// The worker closed its output: it is about to end.
+    Closed,
 }
 
 pub struct Process {
@@ -50,12 +58,12 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(setup: &Setup, slot: usize, generation: usize, messages: Sender<super::Input>) -> Result<Process> {
+    pub fn start(setup: &Setup, worker: usize, generation: usize, inputs: Sender<Input>) -> Result<Process> {
         let _spare = spare_descriptors().map_err(refused)?;
-        let mut child = command(setup, slot)?.spawn().map_err(refused)?;
+        let mut child = command(setup, worker)?.spawn().map_err(refused)?;
         let (input, output) = (child.stdin.take(), child.stdout.take().expect("its output is piped"));
         let mut process = Process { child, input };
-        let send = move |content| messages.send(super::Input::Worker(Message { slot, generation, content })).is_ok();
+        let send = move |content| inputs.send(Input::Worker(Message { worker, generation, content })).is_ok();
         if let Err(error) = start_thread(move || pass_on(output, send)) {
             process.kill();
             process.wait()?;
@@ -88,18 +96,22 @@ impl Process {
     }
 }
 
-fn command(setup: &Setup, slot: usize) -> Result<Command> {
+fn command(setup: &Setup, worker: usize) -> Result<Command> {
     let mut command = Command::new(program()?);
     command
         .arg0(std::env::args_os().next().unwrap_or_default())
         .arg(WORKER_COMMAND)
         .arg(option("--results", &setup.results))
         .arg(option("--data", &setup.data))
-        .args(["--device", &setup.devices[slot % setup.devices.len()], "--threads", &setup.threads.to_string()])
-        .args(setup.images.iter().map(|images| format!("--images={}", images.ticket())))
+        .args(["--device", &setup.devices[worker % setup.devices.len()], "--threads", &setup.threads.to_string()])
+        .args(setup.images.iter().map(|images| option("--images", &images.path())))
         // The thread pools that libtorch does not size itself.
         .env("OMP_NUM_THREADS", setup.threads.to_string())
         .env("MKL_NUM_THREADS", setup.threads.to_string())
+        // The allocator keeps what is freed: every step needs the same tensors again, and pages that went back to the kernel
+        // must be cleared anew. On two cores a fast sweep of LeNets becomes a sixth quicker, with 5 % more resident memory.
+        .env("MALLOC_MMAP_MAX_", "0")
+        .env("MALLOC_TRIM_THRESHOLD_", i32::MAX.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     Ok(command)
@@ -134,5 +146,5 @@ fn pass_on(output: ChildStdout, send: impl Fn(Content) -> bool) {
             return;
         }
     }
-    send(Content::Gone);
+    send(Content::Closed);
 }
