@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::hex;
 use crate::store::Store;
+use crate::store::files::pretty;
 use crate::store::manifest::Manifest;
 
 const RECORD: &str = "made.json";
@@ -88,9 +89,7 @@ fn load(store: &Store) -> Result<Option<Record>> {
 }
 
 fn write(store: &Store, record: &Record) -> Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(record)?;
-    bytes.push(b'\n');
-    store.write(RECORD, &bytes)
+    store.write(RECORD, &pretty(record)?)
 }
 
 fn digest(bytes: &[u8]) -> String {

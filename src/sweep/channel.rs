@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use anyhow::Result;
 use nix::unistd::{dup2_stderr, dup2_stdout};
 
-use super::message::{Event, Said};
+use super::message::Event;
 
 /// Where events go.
 static EVENTS: OnceLock<File> = OnceLock::new();
@@ -23,7 +23,7 @@ pub fn take_standard_output() -> Result<()> {
 /// Tells the sweep what happened to a trial, by its place in the job. One that is gone cannot be told anything; the end of input then
 /// stops this worker.
 pub fn send(index: usize, event: Event) {
-    let mut line = serde_json::to_string(&Said { index, event }).expect("events are plain data");
+    let mut line = serde_json::to_string(&(index, event)).expect("events are plain data");
     line.push('\n');
     let _ = EVENTS.get().map(|mut events| events.write_all(line.as_bytes()));
 }

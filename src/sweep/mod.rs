@@ -6,7 +6,6 @@ mod looks;
 pub mod message;
 mod needs;
 mod options;
-mod process;
 mod progress;
 mod queue;
 mod reporter;
@@ -25,7 +24,7 @@ use anyhow::Result;
 use signal_hook::consts::SIGXFSZ;
 
 use crate::data::shared::SharedDataset;
-use crate::data::{self, Images};
+use crate::data::{self, Dataset};
 use crate::engine::device;
 use crate::host::print;
 use crate::publish::{Publisher, made, note};
@@ -37,18 +36,20 @@ use crate::store::files::{NAMES_MAY_BE_LOST, is_refused, try_sync_folder};
 use crate::store::manifest::{DataSource, Manifest};
 use needs::Needs;
 pub use options::{Options, Report, Rerun, Stopped, is_rerun};
-use process::Setup;
-pub use process::WORKER_COMMAND;
 use supervisor::Supervisor;
+use workers::Setup;
+pub use workers::WORKER_COMMAND;
 
 /// Threads a worker: results depend on it, and one thread a trial wastes least.
 pub const THREADS_PER_WORKER: usize = 1;
 
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
-    outlive_the_file_size_limit()?;
+    // A file that grows beyond the limit (`ulimit -f`) is an error with its name, not the death of the process.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     made::ensure_results(&options.out)?;
-    let Data { source, test_images, images } = read_data(experiment, &options.data)?;
+    let (set, source) = read_data(experiment, &options.data)?;
+    let (images, test_images) = (SharedDataset::new(&set).map(Arc::new), Arc::new(set.test));
     let store = Store::create(&options.out)?;
     let devices: Vec<String> = options.devices.iter().map(|device| device::name(*device)).collect();
     let mut manifest = Manifest::new(experiment, source, devices.join(","), THREADS_PER_WORKER);
@@ -139,27 +140,10 @@ fn say_dropped(experiment: &Experiment, store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// A file that grows beyond the limit (`ulimit -f`) is an error with its name, not the death of the process, whose signal this
-/// process and its workers take without more ado.
-fn outlive_the_file_size_limit() -> Result<()> {
-    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
-    Ok(())
-}
-
-/// What a sweep needs of its data set.
-struct Data {
-    source: DataSource,
-    /// For the report.
-    test_images: Arc<Images>,
-    /// For the workers.
-    images: Option<Arc<SharedDataset>>,
-}
-
 /// Reads the experiment's data set once, so that what is wrong with it is said before anything runs.
-fn read_data(experiment: &Experiment, folder: &Path) -> Result<Data> {
+fn read_data(experiment: &Experiment, folder: &Path) -> Result<(Dataset, DataSource)> {
     let name = experiment.base.data.dataset;
     let set = data::load(name, folder)?;
-    let images = SharedDataset::new(&set).map(Arc::new);
     let class_names = set.class_names.iter().map(|name| name.to_string()).collect();
     let (official, sha256) = match name {
         DatasetName::Cifar10 => {
@@ -168,6 +152,6 @@ fn read_data(experiment: &Experiment, folder: &Path) -> Result<Data> {
         }
         DatasetName::Synthetic => (true, set.sha256()),
     };
-    let source = DataSource { sha256, official, source: set.source, class_names };
-    Ok(Data { source, test_images: Arc::new(set.test), images })
+    let source = DataSource { sha256, official, source: set.source.clone(), class_names };
+    Ok((set, source))
 }

@@ -17,8 +17,8 @@ pub struct Needs<'a> {
     /// The experiment's trials that may run here, by id.
     may_run: HashSet<String>,
     /// Every trial that has ended, by id.
-    outcomes: HashMap<String, Outcome>,
-    asked: Asked,
+    pub outcomes: HashMap<String, Outcome>,
+    pub asked: Asked,
     /// Stored trials that are not for this user to read, and why.
     pub refused: Vec<String>,
 }
@@ -49,30 +49,16 @@ impl<'a> Needs<'a> {
     pub fn most_at_once(&self) -> usize {
         let waiting = self.trials().filter(|trial| !self.outcomes.contains_key(&trial.id));
         let waiting = waiting.map(|trial| &trial.id).collect::<HashSet<_>>().len();
-        if self.grows() && waiting > 0 { self.may_run.len() } else { waiting }
-    }
-
-    /// Whether what is needed depends on how trials end.
-    pub fn grows(&self) -> bool {
-        grows(self.experiment)
-    }
-
-    pub fn outcome(&self, id: &str) -> Option<&Outcome> {
-        self.outcomes.get(id)
+        if grows(self.experiment) && waiting > 0 { self.may_run.len() } else { waiting }
     }
 
     /// A trial has ended, here or elsewhere: what the study says now may need others. Lines that say what it says.
     pub fn learn(&mut self, id: &str, outcome: Outcome) -> Vec<String> {
         self.outcomes.insert(id.to_owned(), outcome);
-        if !self.grows() {
+        if !grows(self.experiment) {
             return vec![];
         }
         let before = std::mem::replace(&mut self.asked, ask_with(self.experiment, &self.outcomes));
         looks::describe(self.experiment, &before.judgement, &self.asked)
-    }
-
-    /// What the trials that run now are for, where more can follow.
-    pub fn goal(&self) -> Option<String> {
-        looks::goal(&self.asked.judgement)
     }
 }

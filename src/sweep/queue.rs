@@ -52,15 +52,6 @@ pub struct Batch {
     pub attempt: usize,
 }
 
-/// What becomes of a trial that has failed.
-#[derive(Debug, PartialEq)]
-pub enum Failure {
-    /// It waits again, after this attempt.
-    Retried { attempt: usize },
-    /// That was its last attempt. It is to be stored as failed, or is another sweep's by now.
-    Last,
-}
-
 impl Queue {
     pub fn new(seeds: &[u64], max_failures: Option<usize>) -> Queue {
         Queue {
@@ -113,13 +104,13 @@ impl Queue {
         running.find(|running| (running.worker, running.index) == (worker, index)).map(|running| running.trial)
     }
 
-    pub fn is_idle(&self, worker: usize) -> bool {
-        self.running.iter().all(|running| running.worker != worker)
+    pub fn is_running(&self) -> bool {
+        !self.running.is_empty()
     }
 
     /// Whether nothing runs and nothing is to be given out any more.
     pub fn is_over(&self) -> bool {
-        self.running.is_empty() && (self.stopped || self.waiting.is_empty())
+        !self.is_running() && (self.stopped || self.waiting.is_empty())
     }
 
     /// How many trials each worker takes at most, or the others would have nothing to do at the end.
@@ -152,36 +143,42 @@ impl Queue {
         Some(Batch { trials: batch, attempt })
     }
 
-    /// A trial has ended, or cannot be run here.
-    pub fn end(&mut self, trial: usize) {
-        self.stop_running(trial);
+    /// A trial that runs has ended, or cannot be run here. Returns its attempt.
+    pub fn end(&mut self, trial: usize) -> usize {
+        let place = self.running.iter().position(|running| running.trial == trial).expect("it runs");
+        self.running.remove(place).attempt
     }
 
     /// Another sweep runs the trial: it is asked for again later, after all others.
     pub fn busy(&mut self, trial: usize, now: Duration) {
-        let Running { attempt, .. } = self.stop_running(trial);
+        let attempt = self.end(trial);
         self.waiting.push_back(Waiting { trial, attempt, not_before: now + BUSY_WAIT });
     }
 
     /// Nothing has become of these: they are the next ones, in this order.
     pub fn put_back(&mut self, trials: &[usize]) {
-        trials.iter().rev().for_each(|&trial| self.put_first(trial, 0));
+        for &trial in trials.iter().rev() {
+            let attempt = self.end(trial);
+            self.waiting.push_front(Waiting { trial, attempt, not_before: Duration::ZERO });
+        }
     }
 
-    /// An attempt of the trial has failed. It is tried again, alone, before all others; after the last attempt it is
-    /// still the worker's until [`Queue::give_up`] or [`Queue::busy`].
-    pub fn fail(&mut self, trial: usize) -> Failure {
-        let attempt = self.running.iter().find(|running| running.trial == trial).expect("it runs").attempt;
-        if attempt >= MAX_ATTEMPTS {
-            return Failure::Last;
+    /// An attempt of the trial, which is returned, has failed. It is tried again, before all others. None after the last one:
+    /// then the trial is still the worker's, until [`Queue::give_up`] or [`Queue::busy`].
+    pub fn fail(&mut self, trial: usize) -> Option<usize> {
+        let running = self.running.iter_mut().find(|running| running.trial == trial).expect("it runs");
+        let failed = running.attempt;
+        if failed == MAX_ATTEMPTS {
+            return None;
         }
-        self.put_first(trial, 1);
-        Failure::Retried { attempt }
+        running.attempt += 1;
+        self.put_back(&[trial]);
+        Some(failed)
     }
 
     /// A trial is stored as failed. Whether so many have been by now that this stops the sweep.
     pub fn give_up(&mut self, trial: usize) -> bool {
-        self.stop_running(trial);
+        self.end(trial);
         self.given_up += 1;
         self.max_failures.is_some_and(|most| self.given_up >= most)
     }
@@ -193,16 +190,6 @@ impl Queue {
 
     pub fn is_stopped(&self) -> bool {
         self.stopped
-    }
-
-    fn put_first(&mut self, trial: usize, more_attempts: usize) {
-        let attempt = self.stop_running(trial).attempt + more_attempts;
-        self.waiting.push_front(Waiting { trial, attempt, not_before: Duration::ZERO });
-    }
-
-    fn stop_running(&mut self, trial: usize) -> Running {
-        let place = self.running.iter().position(|running| running.trial == trial).expect("it runs");
-        self.running.remove(place)
     }
 }
 

@@ -31,6 +31,7 @@ pub struct Reporter<'a> {
     last_progress: Instant,
     /// Since the last progress event.
     images: usize,
+    val_accuracy: Option<f64>,
 }
 
 impl<'a> Reporter<'a> {
@@ -38,7 +39,17 @@ impl<'a> Reporter<'a> {
     pub fn new(index: usize, claim: Claim, wants_trace: bool, stop: &'a AtomicBool) -> Result<Reporter<'a>> {
         let (log, now) = (claim.log()?, Instant::now());
         let start = Start::find(&claim, wants_trace)?;
-        Ok(Reporter { index, start, claim, log, stop, last_checkpoint: now, last_progress: now, images: 0 })
+        Ok(Reporter {
+            index,
+            start,
+            claim,
+            log,
+            stop,
+            last_checkpoint: now,
+            last_progress: now,
+            images: 0,
+            val_accuracy: None,
+        })
     }
 
     /// Begins an attempt.
@@ -82,16 +93,10 @@ impl Observer for Reporter<'_> {
         self.images += step.images;
         let elapsed = self.last_progress.elapsed();
         if elapsed >= PROGRESS_INTERVAL {
-            send(
-                self.index,
-                Event::Progress(Progress {
-                    epoch: step.epoch,
-                    batch: step.batch,
-                    batches: step.batches,
-                    loss: step.loss.is_finite().then_some(step.loss),
-                    images_per_second: self.images as f64 / elapsed.as_secs_f64(),
-                }),
-            );
+            let (loss, rate) = (step.loss.is_finite().then_some(step.loss), self.images as f64 / elapsed.as_secs_f64());
+            let (&Step { epoch, batch, batches, .. }, val_accuracy) = (step, self.val_accuracy);
+            let progress = Progress { epoch, batch, batches, loss, images_per_second: rate, val_accuracy };
+            send(self.index, Event::Progress(progress));
             self.images = 0;
             self.last_progress = Instant::now();
         }
@@ -107,6 +112,7 @@ impl Observer for Reporter<'_> {
         self.last_checkpoint = Instant::now();
         if let Some(epoch) = history.last().filter(|epoch| epoch.epoch > self.start.reached.epochs) {
             self.start.reached.epochs = epoch.epoch;
+            self.val_accuracy = Some(epoch.val_accuracy);
             self.say(&format!(
                 "epoch {}: training loss {:.4}, validation loss {:.4}, validation accuracy {:.2} %, {:.1} s",
                 epoch.epoch,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::process::Input;
+use super::workers::Input;
 use crate::host::{print, start_thread};
 
 /// How long the second signal may take to end a sweep in good order.

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use super::estimate::Estimate;
-use super::message::{Event, Job, Progress, Said};
+use super::looks;
+use super::message::{Event, Job, Progress};
 use super::needs::Needs;
 use super::options::{Options, Report, Stopped};
-use super::process::{Content, Input, Message, Setup};
-use super::progress::{self, Display, Totals};
-use super::queue::{Batch, Failure, MAX_ATTEMPTS, Queue};
+use super::progress::{self, Display};
+use super::queue::{Batch, MAX_ATTEMPTS, Queue};
 use super::signals;
-use super::workers::{End, Workers};
-use crate::publish::study::labels;
+use super::workers::{Input, Setup, Workers};
+use crate::publish::study::{grows, labels};
 use crate::publish::{Publisher, publish_epochs};
 use crate::record::{Epoch, Outcome, total};
 use crate::spec::Trial;
@@ -39,8 +39,6 @@ pub struct Supervisor<'a> {
     display: Display,
     /// By the trials' ids.
     labels: HashMap<String, String>,
-    /// On the validation images, after the last epoch; by trial.
-    accuracies: HashMap<usize, f64>,
     estimate: Estimate,
     start: Instant,
     last_tick: Instant,
@@ -70,7 +68,6 @@ impl<'a> Supervisor<'a> {
             publisher,
             display: Display::new(workers, options.progress),
             labels: labels(needs.experiment),
-            accuracies: HashMap::new(),
             estimate: Estimate::default(),
             start: now,
             last_tick: now,
@@ -84,10 +81,10 @@ impl<'a> Supervisor<'a> {
 
     /// Queues what is needed by now, and counts what of it has ended.
     fn take_on(&mut self) {
-        for trial in self.queue.take_on(self.needs.trials(), |trial| self.needs.outcome(&trial.id).is_some()) {
+        for trial in self.queue.take_on(self.needs.trials(), |trial| self.needs.outcomes.contains_key(&trial.id)) {
             let Trial { id, config, .. } = &self.queue.trials()[trial];
             self.estimate.add(config);
-            if let Some(outcome) = self.needs.outcome(id) {
+            if let Some(outcome) = self.needs.outcomes.get(id) {
                 self.report.count(outcome, self.name(trial), self.store.log_path(id));
             }
         }
@@ -98,7 +95,7 @@ impl<'a> Supervisor<'a> {
         let id = &self.queue.trials()[trial].id;
         self.report.count(outcome, self.name(trial), self.store.log_path(id));
         self.needs.learn(id, outcome.clone()).iter().for_each(|line| self.display.say(line));
-        if self.needs.grows() {
+        if grows(self.needs.experiment) {
             self.take_on();
         }
     }
@@ -114,7 +111,7 @@ impl<'a> Supervisor<'a> {
         }
         self.workers.wait_for_all().context(Stopped)?;
         self.display.finish();
-        result.map_err(|error| if self.workers.have_begun() { error.context(Stopped) } else { error })?;
+        result.map_err(|error| if self.workers.started > 0 { error.context(Stopped) } else { error })?;
         match self.publisher.finish() {
             Ok(study) => self.report.undone.extend(study.unreadable().map(str::to_owned)),
             Err(error) => self.report.undone.push(format!("the tables and plots: {error:#}")),
@@ -143,8 +140,7 @@ impl<'a> Supervisor<'a> {
                 return Ok(());
             }
             match self.inputs.recv_timeout(TICK) {
-                Ok(Input::Worker(message)) => self.receive(message)?,
-                Ok(Input::Signal) => self.signal(),
+                Ok(input) => self.hear(input)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the workers keep a sender"),
             }
@@ -164,35 +160,42 @@ impl<'a> Supervisor<'a> {
             if !self.queue.has_work(self.start.elapsed()) {
                 return Ok(());
             }
-            if !self.queue.is_idle(worker) || !self.workers.is_up(worker, |line| self.display.say(line))? {
+            if !self.queue.running(worker).is_empty() || !self.workers.is_up(worker, |line| self.display.say(line))? {
                 continue;
             }
             let devices = &self.options.devices;
             let most = share.min(most(devices[worker % devices.len()]));
             let Some(Batch { trials, attempt }) = self.queue.give(worker, most, self.start.elapsed()) else { continue };
-            let trials = trials.into_iter().map(|trial| self.identity(trial)).collect();
+            let trials = trials.into_iter().map(|trial| Identity::from(&self.queue.trials()[trial])).collect();
             self.workers.start(worker, &Job { trials, attempt, trace: self.options.trace });
         }
         Ok(())
     }
 
-    fn receive(&mut self, Message { worker, generation, content }: Message) -> Result<()> {
-        match content {
-            _ if !self.workers.is_current(worker, generation) => Ok(()),
-            Content::Said(Said { index, event }) => {
-                self.workers.heard(worker);
-                // What a worker says of a trial that is not its own any more is of no interest.
-                self.queue.running_at(worker, index).map_or(Ok(()), |trial| self.hear(worker, trial, event))
+    fn hear(&mut self, input: Input) -> Result<()> {
+        let (process, said) = match input {
+            Input::Signal => {
+                self.signal();
+                return Ok(());
             }
-            Content::Closed => self.closed(worker),
-        }
+            Input::Said(process, said) => (process, Some(said)),
+            Input::Closed(process) => (process, None),
+        };
+        // What is said of a process or a trial that has ended is of no interest.
+        let Some(worker) = self.workers.with_process(process) else { return Ok(()) };
+        let Some((index, event)) = said else { return self.closed(worker) };
+        self.workers.heard(worker, &event);
+        self.queue.running_at(worker, index).map_or(Ok(()), |trial| self.said(worker, trial, event))
     }
 
-    fn hear(&mut self, worker: usize, trial: usize, event: Event) -> Result<()> {
+    fn said(&mut self, worker: usize, trial: usize, event: Event) -> Result<()> {
         match event {
-            Event::CannotStart { error } => return self.cannot_start(worker, error),
+            Event::CannotStart(error) => {
+                // Its trials wait for another.
+                self.queue.put_back(&self.queue.running(worker));
+                return self.workers.cannot_start(worker, anyhow!(error), |line| self.display.say(line));
+            }
             Event::Started { finished_epochs, midway, note } => {
-                self.workers.began(worker);
                 let epochs = self.queue.trials()[trial].config.epochs;
                 let words = note.or_else(|| progress::start(finished_epochs, midway, epochs));
                 words.iter().for_each(|words| self.say_of(trial, words));
@@ -200,40 +203,34 @@ impl<'a> Supervisor<'a> {
             Event::Progress(progress) => self.show_worker(worker, progress),
             Event::Evaluating => {}
             Event::Epoch(epoch) => {
-                self.accuracies.insert(trial, epoch.val_accuracy);
                 self.estimate.record(trial, epoch.seconds);
-                self.publish_epochs(trial);
+                // Nobody needs the epochs of a trial under way but TensorBoard, so they can wait as tables can.
+                let trial = &self.queue.trials()[trial];
+                self.warn(publish_epochs(&self.store, trial, &self.labels[&trial.id]));
             }
-            Event::Ended { outcome } => self.ended(trial, &outcome),
+            Event::Ended(outcome) => self.ended(trial, &outcome),
             Event::Busy => self.busy(trial),
-            Event::Refused { error } => self.refused(trial, &error),
+            Event::Refused(error) => self.refused(trial, &error),
             Event::Released => self.queue.put_back(&[trial]),
-            Event::Failed { error } => self.failed(trial, error)?,
+            Event::Failed(error) => self.failed(trial, error)?,
             Event::Interrupted => self.interrupted(worker, trial)?,
         }
-        if self.queue.is_idle(worker) {
+        if self.queue.running(worker).is_empty() {
             self.display.idle(worker);
             self.workers.rest(worker)?;
         }
         Ok(())
     }
 
-    /// A worker has found that it cannot work here. Its trials wait for another.
-    fn cannot_start(&mut self, worker: usize, error: String) -> Result<()> {
-        self.queue.put_back(&self.queue.running(worker));
-        self.workers.cannot_start(worker, anyhow!(error), |line| self.display.say(line))
-    }
-
     /// A worker's process has ended. If it was running trials, that is one failed attempt of each.
     fn closed(&mut self, worker: usize) -> Result<()> {
-        let Some(End { status, killed }) = self.workers.wait(worker)? else { return Ok(()) };
+        let Some(error) = self.workers.wait(worker)? else { return Ok(()) };
         let trials = self.queue.running(worker);
         self.display.idle(worker);
         if self.queue.is_stopped() {
             self.queue.put_back(&trials);
             return Ok(());
         }
-        let error = killed.unwrap_or_else(|| format!("its worker died: {status}"));
         trials.into_iter().try_for_each(|trial| self.failed(trial, error.clone()))
     }
 
@@ -290,7 +287,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn failed(&mut self, trial: usize, error: String) -> Result<()> {
-        if let Failure::Retried { attempt } = self.queue.fail(trial) {
+        if let Some(attempt) = self.queue.fail(trial) {
             self.say_of(trial, &format!("attempt {attempt} of {MAX_ATTEMPTS} failed: {error}"));
             return Ok(());
         }
@@ -314,10 +311,10 @@ impl<'a> Supervisor<'a> {
     /// None where another sweep has taken the trial meanwhile. `last_words` end its log, which it has even if none of its
     /// workers got so far.
     fn store_failure(&self, trial: usize, error: String, last_words: &str) -> Result<Option<Outcome>> {
-        let Some(claim) = self.store.claim(&self.identity(trial))? else { return Ok(None) };
+        let Some(claim) = self.store.claim(&Identity::from(&self.queue.trials()[trial]))? else { return Ok(None) };
         // For its sake the failure itself is not given up.
         let _ = claim.log().map(|mut log| writeln!(log, "{last_words}"));
-        let (history, setup): (Vec<Epoch>, &Setup) = (claim.history(), self.workers.setup());
+        let (history, setup): (Vec<Epoch>, &Setup) = (claim.history(), &self.workers.setup);
         let outcome = Outcome {
             attempts: MAX_ATTEMPTS,
             epochs: history.len(),
@@ -341,7 +338,7 @@ impl<'a> Supervisor<'a> {
             let _ = self.workers.wait_for_all();
             signals::stopped_at_once();
         }
-        if (0..self.workers.count()).any(|worker| !self.queue.is_idle(worker)) {
+        if self.queue.is_running() {
             self.display.say("stopping after a checkpoint of each running trial or its end; once more stops at once");
         }
         self.stop();
@@ -354,29 +351,25 @@ impl<'a> Supervisor<'a> {
 
     /// Tables can wait: what keeps them from being written now is an error only at the end.
     fn publish(&mut self) {
-        if let Err(error) = self.publisher.trial_stored() {
+        let published = self.publisher.trial_stored();
+        self.warn(published);
+    }
+
+    fn warn(&self, done: Result<()>) {
+        if let Err(error) = done {
             self.display.say(&format!("warning: {error:#}; the sweep goes on"));
         }
     }
 
-    /// Nobody needs the epochs of a trial under way but TensorBoard, so they can wait as tables can.
-    fn publish_epochs(&self, trial: usize) {
-        let trial = &self.queue.trials()[trial];
-        if let Err(error) = publish_epochs(&self.store, trial, &self.labels[&trial.id]) {
-            self.display.say(&format!("warning: {error:#}; the sweep goes on"));
-        }
-    }
-
-    fn show_worker(&mut self, worker: usize, progress: Progress) {
-        self.workers.set_progress(worker, progress);
+    fn show_worker(&self, worker: usize, progress: Progress) {
         let trials = self.queue.running(worker);
         let name = match trials.len() {
             1 => self.name(trials[0]),
             more => format!("{} and {} more", self.name(trials[0]), more - 1),
         };
         let images_per_second = progress.images_per_second * trials.len() as f64;
-        let (epochs, accuracy) = (self.queue.trials()[trials[0]].config.epochs, self.accuracies.get(&trials[0]));
-        self.display.worker(worker, &name, epochs, &Progress { images_per_second, ..progress }, accuracy.copied());
+        let epochs = self.queue.trials()[trials[0]].config.epochs;
+        self.display.worker(worker, &name, epochs, &Progress { images_per_second, ..progress });
     }
 
     /// Brings the line of the whole sweep up to date.
@@ -389,15 +382,10 @@ impl<'a> Supervisor<'a> {
             left += total(self.queue.running(worker).into_iter().map(|trial| whole(trial) - seconds(trial, done)));
         }
         let trials = self.queue.trials().len();
-        self.display.sweep(&Totals {
-            done: self.report.done,
-            failed: self.report.failures.len(),
-            diverged: self.report.diverged,
-            total: trials,
-            share: 1.0 - left / total((0..trials).map(whole)),
-            seconds_left: self.estimate.is_measured().then(|| left / self.workers.count().max(1) as f64),
-            goal: self.needs.goal(),
-        });
+        let share = 1.0 - left / total((0..trials).map(whole));
+        let seconds_left = self.estimate.is_measured().then(|| left / self.workers.count().max(1) as f64);
+        let goal = looks::goal(&self.needs.asked.judgement);
+        self.display.sweep(&progress::totals(&self.report, trials, share, seconds_left, goal), share);
     }
 
     fn say_of(&self, trial: usize, words: &str) {
@@ -407,10 +395,5 @@ impl<'a> Supervisor<'a> {
     fn name(&self, trial: usize) -> String {
         let Trial { id, seed, .. } = &self.queue.trials()[trial];
         format!("{}, seed {seed} ({id})", self.labels[id])
-    }
-
-    fn identity(&self, trial: usize) -> Identity {
-        let Trial { id, seed, config, .. } = self.queue.trials()[trial].clone();
-        Identity { id, seed, config }
     }
 }

@@ -15,8 +15,8 @@ use tch::Device;
 
 use super::channel::{self, send};
 use super::message::{Event, Job};
-use super::process;
 use super::reporter::Reporter;
+use super::workers::restore_name;
 use crate::data::batches::Resident;
 use crate::data::shared;
 use crate::engine::device;
@@ -46,7 +46,7 @@ impl Worker {
     /// Serves jobs from standard input until it ends, SIGTERM comes or a trial is interrupted.
     pub fn serve(&self) -> Result<()> {
         channel::take_standard_output()?;
-        process::restore_name();
+        restore_name();
         tch::set_num_threads(self.threads as i32);
         let stop = Arc::new(AtomicBool::new(false));
         flag::register(SIGTERM, stop.clone())?;
@@ -58,7 +58,7 @@ impl Worker {
         let jobs = match read_jobs(stop.clone()) {
             Ok(jobs) => jobs,
             Err(error) => {
-                send(0, Event::CannotStart { error: format!("{error:#}") });
+                send(0, Event::CannotStart(format!("{error:#}")));
                 return Ok(());
             }
         };
@@ -76,10 +76,13 @@ impl Worker {
     fn run(&self, job: &Job, cache: &mut Cache, stop: &AtomicBool) {
         let mut taken = vec![];
         for (index, trial) in job.trials.iter().enumerate() {
-            match self.take(index, trial, job.trace, stop) {
+            let claimed = self.store.claim(trial);
+            let reporter = claimed.map(|claim| claim.map(|claim| Reporter::new(index, claim, job.trace, stop)));
+            match reporter.and_then(Option::transpose) {
                 Ok(Some(reporter)) => taken.push(reporter),
+                // Another sweep runs it.
                 Ok(None) => send(index, Event::Busy),
-                Err(error) if is_refused(&error) => send(index, Event::Refused { error: format!("{error:#}") }),
+                Err(error) if is_refused(&error) => send(index, Event::Refused(format!("{error:#}"))),
                 Err(error) => send(index, failed(&error)),
             }
         }
@@ -88,18 +91,6 @@ impl Worker {
         if let Err(error) = trained.unwrap_or_else(|panic| Err(anyhow!(panic_message(panic)))) {
             unanswered.into_iter().for_each(|index| send(index, failed(&error)));
         }
-    }
-
-    /// None where another sweep runs the trial.
-    fn take<'s>(
-        &self,
-        index: usize,
-        trial: &Identity,
-        trace: bool,
-        stop: &'s AtomicBool,
-    ) -> Result<Option<Reporter<'s>>> {
-        let claim = self.store.claim(trial)?;
-        claim.map(|claim| Reporter::new(index, claim, trace, stop)).transpose()
     }
 
     /// Takes out of `unanswered` whose end the sweep has heard of.
@@ -112,8 +103,9 @@ impl Worker {
             None => self.read(dataset)?,
         };
         let sets = cache.sets.insert(sets);
-        leave_those_elsewhere(&mut taken);
-        self.leave_those_too_many(job, &mut taken, sets, &mut cache.sizes)?;
+        release_those_elsewhere(&mut taken);
+        let size = self.best_size(job, &taken, sets, &mut cache.sizes)?;
+        release(taken.split_off(size));
         unanswered.retain(|index| taken.iter().any(|reporter| reporter.index == *index));
         self.begin(job, &mut taken);
         let ended = self.compute(job, &mut taken, sets)?;
@@ -126,14 +118,26 @@ impl Worker {
         Ok(())
     }
 
-    /// Gives back what would make each of the others slower.
-    fn leave_those_too_many(&self, job: &Job, taken: &mut Vec<Reporter>, sets: &Sets, sizes: &mut Sizes) -> Result<()> {
-        if taken.len() > 1 {
-            let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.index].config).collect();
-            let size = sizes.find(&configs, job.trials[0].seed, sets, self.device)?;
-            leave(taken.split_off(size));
+    /// How many of `taken` are computed quickest a trial.
+    fn best_size(
+        &self,
+        job: &Job,
+        taken: &[Reporter],
+        sets: &Sets,
+        sizes: &mut Vec<(Config, usize, usize)>,
+    ) -> Result<usize> {
+        let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.index].config).collect();
+        let offered = configs.len();
+        let is_known =
+            |(config, from, _): &&(Config, usize, usize)| *from >= offered && pack::fit_together(config, configs[0]);
+        match sizes.iter().find(is_known) {
+            _ if offered == 1 => return Ok(1),
+            Some((_, _, best)) => return Ok((*best).min(offered)),
+            None => {}
         }
-        Ok(())
+        let best = best_size(&configs, job.trials[0].seed, sets, self.device)?;
+        sizes.push((configs[0].clone(), offered, best));
+        Ok(best)
     }
 
     fn begin(&self, job: &Job, taken: &mut [Reporter]) {
@@ -205,7 +209,7 @@ impl Worker {
         };
         reporter.say(&format!("{status:?} after {} epochs", outcome.epochs));
         reporter.into_claim()?.finish(&outcome, &history, kept.as_ref())?;
-        Ok(Event::Ended { outcome: Box::new(outcome) })
+        Ok(Event::Ended(Box::new(outcome)))
     }
 }
 
@@ -213,41 +217,18 @@ impl Worker {
 #[derive(Default)]
 struct Cache {
     sets: Option<Sets>,
-    sizes: Sizes,
-}
-
-/// Measured sizes of packs.
-#[derive(Default)]
-struct Sizes(Vec<Size>);
-
-struct Size {
-    of: Config,
-    /// How many there were to choose from.
-    offered: usize,
-    best: usize,
-}
-
-impl Sizes {
-    fn find(&mut self, configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<usize> {
-        let known =
-            self.0.iter().find(|size| size.offered >= configs.len() && pack::fit_together(&size.of, configs[0]));
-        if let Some(size) = known {
-            return Ok(size.best.min(configs.len()));
-        }
-        let best = best_size(configs, seed, sets, device)?;
-        self.0.push(Size { of: configs[0].clone(), offered: configs.len(), best });
-        Ok(best)
-    }
+    /// Measured: of a configuration, from how many that fit together how many are computed quickest.
+    sizes: Vec<(Config, usize, usize)>,
 }
 
 /// Gives back the trials whose checkpoints are at another step than the first one's, or in another order of images.
-fn leave_those_elsewhere(taken: &mut Vec<Reporter>) {
+fn release_those_elsewhere(taken: &mut Vec<Reporter>) {
     let reached = taken[0].start.reached;
-    leave(taken.extract_if(.., |taken| taken.start.reached != reached).collect());
+    release(taken.extract_if(.., |taken| taken.start.reached != reached).collect());
 }
 
 /// Gives trials back, whose locks must be free when the sweep hears of it.
-fn leave(trials: Vec<Reporter>) {
+fn release(trials: Vec<Reporter>) {
     for trial in trials {
         let index = trial.index;
         drop(trial);
@@ -256,7 +237,7 @@ fn leave(trials: Vec<Reporter>) {
 }
 
 fn failed(error: &anyhow::Error) -> Event {
-    Event::Failed { error: format!("{error:#}") }
+    Event::Failed(format!("{error:#}"))
 }
 
 /// Reads jobs in the background, so that the end of input (the sweep is gone) stops a trial under way.

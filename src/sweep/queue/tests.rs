@@ -53,16 +53,16 @@ fn trials_are_taken_on_once_and_do_not_wait_when_they_have_ended() {
 fn a_trial_that_fails_is_the_next_one_and_alone_until_its_attempts_are_used_up() {
     let mut queue = queue_of(&alike(), None);
     assert_eq!(give(&mut queue, 0, 2), [0, 1]);
-    assert_eq!(queue.fail(1), Failure::Retried { attempt: 1 });
+    assert_eq!(queue.fail(1), Some(1));
     assert_eq!(queue.give(1, 4, NOW), Some(Batch { trials: vec![1], attempt: 2 }));
-    assert_eq!(queue.fail(1), Failure::Retried { attempt: 2 });
+    assert_eq!(queue.fail(1), Some(2));
     // Neither as the first nor as one of the others of a batch.
     queue.put_back(&[0]);
     assert_eq!(queue.give(2, 9, NOW), Some(Batch { trials: vec![0, 2, 3, 4, 5], attempt: 1 }));
     assert_eq!(queue.give(1, 9, NOW), Some(Batch { trials: vec![1], attempt: 3 }));
-    assert_eq!(queue.fail(1), Failure::Last);
+    assert_eq!(queue.fail(1), None);
     assert_eq!(queue.running(1), [1]);
-    assert!(!queue.give_up(1) && queue.is_idle(1));
+    assert!(!queue.give_up(1) && queue.running(1).is_empty());
     assert!(give(&mut queue, 1, 9).is_empty());
 }
 
@@ -169,7 +169,7 @@ impl History {
     }
 
     fn give(&mut self, numbers: &mut Numbers) {
-        let idle: Vec<usize> = (0..self.workers).filter(|worker| self.queue.is_idle(*worker)).collect();
+        let idle: Vec<usize> = (0..self.workers).filter(|worker| self.queue.running(*worker).is_empty()).collect();
         let Some(&worker) = idle.get(numbers.below(self.workers)) else { return };
         let Some(Batch { trials, attempt }) = self.queue.give(worker, 1 + numbers.below(5), self.now) else { return };
         assert!(!self.queue.is_stopped() && attempt <= MAX_ATTEMPTS && self.queue.running(worker) == trials);
@@ -189,7 +189,7 @@ impl History {
             1 => self.queue.put_back(&[trial]),
             2 | 3 => {
                 self.failures[trial] += 1;
-                if self.queue.fail(trial) == Failure::Last {
+                if self.queue.fail(trial) == None {
                     assert_eq!(self.failures[trial], MAX_ATTEMPTS);
                     self.ended[trial] = true;
                     if self.queue.give_up(trial) {
