@@ -11,11 +11,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use runner::data;
 use runner::data::augment::{augment, draw};
 use runner::data::batches::{Scaling, Split};
 use runner::engine::device;
-use runner::host::resource_usage;
 use runner::native;
 use runner::spec::config::{Config, Mode};
 use runner::spec::{Experiment, Overrides};
@@ -195,7 +196,7 @@ fn say(line: &serde_json::Value) {
 
 /// Processor time of this process, all threads, user and system.
 fn cpu_seconds() -> f64 {
-    let usage = resource_usage(libc::RUSAGE_SELF);
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
-    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("it is this process's own");
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 * 1e-6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
 }

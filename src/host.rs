@@ -1,4 +1,4 @@
-//! The machine this runs on: what it is, what it refuses at its limits, what processes have used of it.
+//! The machine this runs on: what it is, what it refuses at its limits.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,16 +28,6 @@ pub fn refused(error: io::Error) -> anyhow::Error {
 /// Proves that there are descriptors to spare, which are so as soon as these are dropped.
 pub fn spare_descriptors() -> io::Result<Vec<OwnedFd>> {
     (0..SPARE_DESCRIPTORS).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect()
-}
-
-/// `getrusage(who)`: of this process (`RUSAGE_SELF`) or of the ended ones it has waited for (`RUSAGE_CHILDREN`).
-pub fn resource_usage(who: i32) -> libc::rusage {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: getrusage fills the struct it is given; all zeros is a valid value of it.
-    unsafe {
-        libc::getrusage(who, usage.as_mut_ptr());
-        usage.assume_init()
-    }
 }
 
 /// The processor's name where the system tells it.

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 
 use common::{DONE, Lab, Random};
-use runner::host::resource_usage;
+use nix::sys::resource::{UsageWho, getrusage};
 use runner::record::{Epoch, Outcome};
 use runner::spec::{Experiment, Overrides, Trial};
 use runner::store::Identity;
@@ -16,7 +16,7 @@ const MOST_BYTES: i64 = 1 << 30;
 
 /// The largest resident memory of any process that this test has waited for, or that they have.
 fn peak_of_children() -> i64 {
-    resource_usage(libc::RUSAGE_CHILDREN).ru_maxrss << 10
+    getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() << 10
 }
 
 /// `0.001, 0.002, 0.003, ...`

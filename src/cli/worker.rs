@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::data::shared::Ticket;
 use crate::engine::device;
 use crate::store::Store;
 use crate::sweep::worker::Worker;
@@ -21,7 +20,7 @@ pub struct WorkerArguments {
     #[arg(long)]
     threads: usize,
     #[arg(long)]
-    images: Option<Ticket>,
+    images: Option<PathBuf>,
 }
 
 pub fn run(arguments: WorkerArguments) -> Result<()> {

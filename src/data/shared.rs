@@ -1,49 +1,21 @@
 //! One copy of a data set in memory for all workers of a sweep: an anonymous file that each of them maps.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
-use std::slice;
-use std::str::FromStr;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use memmap2::Mmap;
 
 use super::{Dataset, IMAGE_BYTES};
-use crate::spec::config::DatasetName;
 
 /// Bytes of the two counts that come first: training images, test images.
 const HEADER: usize = 2 * size_of::<u64>();
 
 /// The data set in an anonymous file, which lives as long as a process has it open.
 #[derive(Debug)]
-pub struct SharedDataset {
-    file: File,
-    name: DatasetName,
-}
-
-/// What a child process passes to [`map`]: which images they are, and the inherited descriptor. `cifar10:5` as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    pub name: DatasetName,
-    descriptor: RawFd,
-}
-
-impl fmt::Display for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}:{}", self.name.as_str(), self.descriptor)
-    }
-}
-
-impl FromStr for Ticket {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Ticket, String> {
-        let (name, descriptor) = text.split_once(':').ok_or("not NAME:DESCRIPTOR")?;
-        Ok(Ticket { name: name.parse()?, descriptor: descriptor.parse().map_err(|_| "not a descriptor")? })
-    }
-}
+pub struct SharedDataset(File);
 
 /// Images in mapped memory, which stays mapped until the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,17 +30,18 @@ impl SharedDataset {
     /// A copy of `set`, which child processes inherit. None where the system has no such files: each worker then reads for
     /// itself.
     pub fn new(set: &Dataset) -> Option<SharedDataset> {
-        let shared = SharedDataset { file: anonymous_file().ok()?, name: set.name };
+        let shared = SharedDataset(anonymous_file().ok()?);
         shared.write(set).ok()?;
         Some(shared)
     }
 
-    pub fn ticket(&self) -> Ticket {
-        Ticket { name: self.name, descriptor: self.file.as_raw_fd() }
+    /// Where a child process finds it, for [`map`].
+    pub fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }
 
     fn write(&self, set: &Dataset) -> io::Result<()> {
-        let mut file = &self.file;
+        let mut file = &self.0;
         for images in [&set.train, &set.test] {
             file.write_all(&(images.count() as u64).to_le_bytes())?;
         }
@@ -80,17 +53,12 @@ impl SharedDataset {
     }
 }
 
-/// The training and the test images of an inherited [`SharedDataset`].
-pub fn map(Ticket { descriptor, .. }: Ticket) -> Result<[MappedImages; 2]> {
-    // SAFETY: the descriptor was inherited for this use; it stays open, for the images may be asked for again.
-    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) });
-    let length = file.metadata().context("the shared images")?.len() as usize;
-    // SAFETY: a new mapping of a file that nobody writes any more; the answer is checked.
-    let start = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, descriptor, 0) };
-    ensure!(start != libc::MAP_FAILED, "cannot map the shared images: {}", io::Error::last_os_error());
-    // SAFETY: the mapping has `length` bytes and is never unmapped.
-    let bytes: &'static [u8] = unsafe { slice::from_raw_parts(start.cast(), length) };
-    split(bytes).context("the shared images are incomplete")
+/// The training and the test images of an inherited [`SharedDataset`], by its [path](SharedDataset::path).
+pub fn map(path: &Path) -> Result<[MappedImages; 2]> {
+    let file = File::open(path).context("the shared images")?;
+    // SAFETY: nobody writes the file any more, whose only name is this process's own.
+    let mapped = unsafe { Mmap::map(&file) }.context("cannot map the shared images")?;
+    split(Box::leak(Box::new(mapped))).context("the shared images are incomplete")
 }
 
 fn split(bytes: &'static [u8]) -> Option<[MappedImages; 2]> {
@@ -107,13 +75,10 @@ fn split(bytes: &'static [u8]) -> Option<[MappedImages; 2]> {
 
 #[cfg(target_os = "linux")]
 fn anonymous_file() -> io::Result<File> {
-    // SAFETY: the name is a C string. Without MFD_CLOEXEC, children inherit the descriptor.
-    let descriptor = unsafe { libc::memfd_create(c"runner-images".as_ptr(), 0) };
-    if descriptor < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: just made, and nobody else's.
-    Ok(unsafe { File::from_raw_fd(descriptor) })
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    // Without CLOEXEC, children inherit the descriptor.
+    Ok(memfd_create(c"runner-images", MFdFlags::empty())?.into())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -126,18 +91,11 @@ mod tests {
     use super::*;
     use crate::data::synthetic;
 
-    /// As a child process would have it.
-    fn duplicate(shared: &SharedDataset) -> Ticket {
-        let Ticket { name, descriptor } = shared.ticket().to_string().parse().unwrap();
-        // SAFETY: the descriptor is open.
-        Ticket { name, descriptor: unsafe { libc::dup(descriptor) } }
-    }
-
     #[test]
     fn mapped_images_are_the_shared_ones() {
         let set = synthetic::dataset();
         let shared = SharedDataset::new(&set).unwrap();
-        let [train, test] = map(duplicate(&shared)).unwrap();
+        let [train, test] = map(&shared.path()).unwrap();
         drop(shared);
         assert_eq!((train.pixels, train.labels), (&*set.train.pixels, &*set.train.labels));
         assert_eq!((test.pixels, test.labels), (&*set.test.pixels, &*set.test.labels));
@@ -146,8 +104,8 @@ mod tests {
     #[test]
     fn a_file_cut_short_is_refused() {
         let shared = SharedDataset::new(&synthetic::dataset()).unwrap();
-        shared.file.set_len(shared.file.metadata().unwrap().len() - 1).unwrap();
-        let error = map(duplicate(&shared)).unwrap_err();
+        shared.0.set_len(shared.0.metadata().unwrap().len() - 1).unwrap();
+        let error = map(&shared.path()).unwrap_err();
         assert!(error.to_string().contains("incomplete"), "{error}");
     }
 }

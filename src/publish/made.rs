@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::data::sha256;
 use crate::store::Store;
+use crate::store::files::pretty;
 use crate::store::manifest::Manifest;
 
 const RECORD: &str = "made.json";
@@ -87,9 +88,7 @@ fn load(store: &Store) -> Result<Option<Record>> {
 }
 
 fn write(store: &Store, record: &Record) -> Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(record)?;
-    bytes.push(b'\n');
-    store.write(RECORD, &bytes)
+    store.write(RECORD, &pretty(record)?)
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -8,7 +8,7 @@ use anyhow::{Error, Result};
 use crate::data::Images;
 use crate::record::Outcome;
 use crate::report::{StoredTrial, Study, StudyBlock, StudyTuning, StudyVariant, TriedValue};
-use crate::spec::{BlockMode, Candidate, Configuration, Experiment, Trial, flatten};
+use crate::spec::{BlockMode, Candidate, Configuration, Experiment, Trial, Variant, flatten};
 use crate::store::{Finished, Store};
 use crate::verdict::asked::{Asked, Ended, Setting, Taken, Tuning, ask};
 
@@ -153,34 +153,27 @@ fn blocks(experiment: &Experiment, asked: &Asked) -> Vec<StudyBlock> {
     };
     if experiment.blocks.is_empty() {
         let base = variant("base", vec![], 0, &experiment.candidates);
-        return vec![StudyBlock {
-            id: "base".into(),
-            title: experiment.description.clone(),
-            terms: vec![],
-            variants: vec![base],
-        }];
+        let title = experiment.description.clone();
+        return vec![StudyBlock { id: "base".into(), title, terms: vec![], variants: vec![base] }];
     }
-    let with_places = experiment.blocks.iter().zip(&asked.blocks);
-    with_places
-        .map(|(block, places)| StudyBlock {
+    let blocks = experiment.blocks.iter().zip(&asked.blocks).map(|(block, places)| {
+        let keys = || block.keys.iter().cloned();
+        let settings = |own: &Variant| match block.mode {
+            BlockMode::Ablate => own.settings.clone(),
+            // A grid's cells need both coordinates, the base's too.
+            BlockMode::Grid => keys().zip(own.values.iter().cloned()).collect(),
+        };
+        let variants = block.variants.iter().zip(places);
+        StudyBlock {
             id: block.id.clone(),
             title: block.title.clone(),
-            terms: block.keys.iter().cloned().zip(block.variants[0].values.iter().cloned()).collect(),
-            variants: block
-                .variants
-                .iter()
-                .zip(places)
-                .map(|(own, place)| {
-                    let settings = match block.mode {
-                        BlockMode::Ablate => own.settings.clone(),
-                        // A grid's cells need both coordinates, the base's too.
-                        BlockMode::Grid => block.keys.iter().cloned().zip(own.values.iter().cloned()).collect(),
-                    };
-                    variant(&own.label, settings, *place, &own.candidates)
-                })
+            terms: keys().zip(block.variants[0].values.iter().cloned()).collect(),
+            variants: variants
+                .map(|(own, &place)| variant(&own.label, settings(own), place, &own.candidates))
                 .collect(),
-        })
-        .collect()
+        }
+    });
+    blocks.collect()
 }
 
 fn study_tuning(experiment: &Experiment, tuning: &Tuning, candidates: &[Candidate]) -> StudyTuning {

@@ -1,22 +1,76 @@
-//! A trial under way: its lock and what is written of it until it is whole.
+//! Locks: a trial under way is one process's alone, and so is the making of tables.
 
-use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{OpenOptionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use super::files::{
-    cannot, is_at, is_passing, open_lock, remove_folder, scratch_beside, sync_folder, write_atomically,
+    cannot, lock_folder, make_folder, open_lock, pretty, read_if_there, remove_file, remove_folder, remove_own_scratch,
+    remove_scratch, write_atomically,
 };
+use super::layout::{
+    BEST, CONFIG, HISTORY, LAST, LOCK, LOG, PLOTS, PREDICTIONS, PUBLISH_LOCK, RESULT, SHOWCASE, STEPS, Store, WORK,
+};
+use super::moves::move_folder;
 use super::npy;
-use super::trial::{history_csv, pretty};
-use super::{BEST, CONFIG, HISTORY, Identity, Kept, LAST, LOCK, LOG, PREDICTIONS, RESULT, SHOWCASE, STEPS, Store};
+use super::trial::{Identity, Kept, history_csv};
 use crate::record::{Epoch, Outcome};
 
-/// Each try fails only if another process has moved the folder away meanwhile.
-const MAX_LOCK_TRIES: usize = 1000;
+impl Store {
+    /// Whether a process runs this trial now.
+    pub fn is_running(&self, id: &str) -> bool {
+        // A shared lock that is let go at once: whoever claims the trial in that moment tries again a little later.
+        let lock = File::open(self.work_dir(id).join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Waits until no other sweep publishes here, so that older tables never replace newer ones. The file is the turn.
+    pub fn turn_to_publish(&self) -> Result<File> {
+        make_folder(&self.root().join(WORK))?;
+        make_folder(&self.root().join(PLOTS))?;
+        let path = self.root().join(WORK).join(PUBLISH_LOCK);
+        let lock = open_lock(&path).and_then(|lock| lock.lock().map(|()| lock));
+        lock.map_err(|error| cannot("lock", &path, error))
+    }
+
+    /// Locks a trial for this process. None if another holds it or it has finished meanwhile.
+    pub fn claim(&self, identity: &Identity) -> Result<Option<Claim>> {
+        let folder = self.work_dir(&identity.id);
+        let Some(lock) = lock_folder(&folder)? else { return Ok(None) };
+        // The holder before us may have finished between our look and our lock.
+        if self.is_stored(&identity.id) {
+            self.clear(&identity.id, lock)?;
+            return Ok(None);
+        }
+        // Whoever wrote here held the lock.
+        remove_own_scratch(&folder);
+        Claim::new(self.clone(), identity.clone(), lock).map(Some)
+    }
+
+    /// Removes the folder in work/ of a stored trial, whose lock is held.
+    fn clear(&self, id: &str, lock: File) -> Result<()> {
+        remove_folder(&self.work_dir(id))?;
+        // NFS keeps what is open, so what is left of it goes now.
+        drop(lock);
+        remove_scratch(&self.root().join(WORK));
+        Ok(())
+    }
+
+    /// A kill may have left the folders in work/ of trials that had just been stored. They are in nobody's way.
+    pub(super) fn clear_stored(&self) {
+        for entry in fs::read_dir(self.root().join(WORK)).into_iter().flatten().flatten() {
+            let id = entry.file_name().to_string_lossy().into_owned();
+            if self.is_stored(&id)
+                && let Ok(Some(lock)) = lock_folder(&entry.path())
+                && self.is_stored(&id)
+            {
+                let _ = self.clear(&id, lock);
+            }
+        }
+    }
+}
 
 /// A trial that this process runs; the lock goes with it.
 pub struct Claim {
@@ -27,7 +81,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    pub(super) fn new(store: Store, identity: Identity, lock: File) -> Result<Claim> {
+    fn new(store: Store, identity: Identity, lock: File) -> Result<Claim> {
         let claim = Claim { folder: store.work_dir(&identity.id), store, identity, _lock: lock };
         claim.write(CONFIG, &pretty(&claim.identity)?)?;
         Ok(claim)
@@ -44,15 +98,11 @@ impl Claim {
 
     /// As stored, damaged or not.
     pub fn read_checkpoint(&self) -> Result<Option<Vec<u8>>> {
-        let path = self.folder.join(LAST);
-        match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            read => Ok(Some(read.with_context(|| format!("cannot read {}", path.display()))?)),
-        }
+        read_if_there(&self.folder.join(LAST))
     }
 
     pub fn discard_checkpoint(&self) -> Result<()> {
-        Ok(fs::remove_file(self.folder.join(LAST))?)
+        remove_file(&self.folder.join(LAST))
     }
 
     /// The finished epochs as far as they are stored.
@@ -92,86 +142,10 @@ impl Claim {
         }
         move_folder(&self.folder, &target)?;
         // Only now: without its lock the folder in work/ could have been claimed a second time.
-        Ok(fs::remove_file(target.join(LOCK))?)
+        remove_file(&target.join(LOCK))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_atomically(&self.folder.join(name), bytes)
     }
-}
-
-/// Moves a trial's folder in one step. Where the file system cannot, as an overlay cannot the folders of its lower layers, a copy
-/// takes the place in that step.
-pub fn move_folder(from: &Path, to: &Path) -> Result<()> {
-    let copy = match fs::rename(from, to) {
-        Err(error) if error.kind() == ErrorKind::CrossesDevices => Some(copy_folder(from, to)?),
-        moved => moved.map(|()| None).map_err(|error| cannot("make", to, error))?,
-    };
-    sync_folder(to.parent().expect("a trial's folder has a parent"))?;
-    if copy.is_some() { remove_folder(from) } else { Ok(()) }
-}
-
-/// Returns the copy's lock.
-fn copy_folder(from: &Path, to: &Path) -> Result<File> {
-    let scratch = scratch_beside(to);
-    let lock = lock_folder(&scratch)?.with_context(|| format!("{} is in use", scratch.display()))?;
-    let rename = || fs::rename(&scratch, to).map_err(|error| cannot("make", to, error));
-    let copied = copy_files(from, &scratch).and_then(|()| rename());
-    if copied.is_err() {
-        let _ = fs::remove_dir_all(&scratch);
-    }
-    copied.map(|()| lock)
-}
-
-fn copy_entry(entry: &DirEntry, copy: &Path) -> io::Result<()> {
-    let kind = entry.file_type()?;
-    if kind.is_symlink() {
-        return symlink(fs::read_link(entry.path())?, copy);
-    }
-    if kind.is_dir() {
-        fs::create_dir(copy)?;
-        for inner in fs::read_dir(entry.path())? {
-            let inner = inner?;
-            copy_entry(&inner, &copy.join(inner.file_name()))?;
-        }
-        return Ok(());
-    }
-    fs::copy(entry.path(), copy).and_then(|_| File::open(copy)?.sync_all())
-}
-
-/// All that is there, whoever put it there, but for the lock and what comes and goes.
-fn copy_files(from: &Path, to: &Path) -> Result<()> {
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (name, copy) = (entry.file_name(), to.join(entry.file_name()));
-        if name != LOCK && !is_passing(&name) {
-            copy_entry(&entry, &copy).map_err(|error| cannot("write", &copy, error))?;
-        }
-    }
-    sync_folder(to)
-}
-
-/// Makes the folder of a trial under way and locks it; None if another process holds it.
-///
-/// Who finishes moves the folder away with its lock, so a lock counts only if it is still the one in the folder.
-pub fn lock_folder(folder: &Path) -> Result<Option<File>> {
-    let path = folder.join(LOCK);
-    for _ in 0..MAX_LOCK_TRIES {
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            // A results folder that is gone is not made again: it would lack all that was in it.
-            made => made.map_err(|error| cannot("make", folder, error))?,
-        }
-        let lock = match open_lock(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            opened => opened.map_err(|error| cannot("open", &path, error))?,
-        };
-        match lock.try_lock() {
-            Ok(()) if is_at(&lock, &path) => return Ok(Some(lock)),
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, error)),
-        }
-    }
-    bail!("cannot lock {}: it keeps disappearing", path.display())
 }

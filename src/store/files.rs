@@ -10,13 +10,18 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::statvfs::statvfs;
+use serde::Serialize;
 
-use super::{LOCK, RESULT};
+use super::layout::{LOCK, RESULT};
 
 const SCRATCH_PREFIX: &str = ".scratch-";
 /// How file systems say that they cannot fsync a folder. EROFS is not among them: ext4 says so after it has failed.
 const CANNOT_SYNC: [i32; 5] = [libc::EINVAL, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EBADF];
+
+/// Each try fails only if another process has moved the folder away meanwhile.
+const MAX_LOCK_TRIES: usize = 1000;
 
 /// Where folders cannot be fsynced.
 pub const NAMES_MAY_BE_LOST: &str =
@@ -69,6 +74,31 @@ pub fn is_at(open: &File, path: &Path) -> bool {
 /// Opens a lock file, which is made; no link is followed.
 pub fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
+/// Makes the folder of a trial under way and locks it; None if another process holds it.
+///
+/// Who finishes moves the folder away with its lock, so a lock counts only if it is still the one in the folder.
+pub fn lock_folder(folder: &Path) -> Result<Option<File>> {
+    let path = folder.join(LOCK);
+    for _ in 0..MAX_LOCK_TRIES {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            // A results folder that is gone is not made again: it would lack all that was in it.
+            made => made.map_err(|error| cannot("make", folder, error))?,
+        }
+        let lock = match open_lock(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.map_err(|error| cannot("open", &path, error))?,
+        };
+        match lock.try_lock() {
+            Ok(()) if is_at(&lock, &path) => return Ok(Some(lock)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, error)),
+        }
+    }
+    bail!("cannot lock {}: it keeps disappearing", path.display())
 }
 
 /// Takes a folder away, if it is there: in one step where it can be renamed.
@@ -147,14 +177,8 @@ pub fn prove_writable(folder: &Path) -> Result<()> {
 }
 
 pub fn free_bytes(folder: &Path) -> Result<u64> {
-    let path = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
-    let mut answer = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: the path is a C string and statvfs fills the struct it is given.
-    let answer = unsafe {
-        ensure!(libc::statvfs(path.as_ptr(), answer.as_mut_ptr()) == 0, std::io::Error::last_os_error());
-        answer.assume_init()
-    };
-    Ok(answer.f_bavail * answer.f_frsize)
+    let answer = statvfs(folder)?;
+    Ok(answer.blocks_available() * answer.fragment_size())
 }
 
 /// Makes the names in a folder last through a crash of the machine, where the file system has a way to.
@@ -191,6 +215,26 @@ pub fn cannot(what: &str, path: &Path, error: io::Error) -> anyhow::Error {
     let metadata = path.ancestors().find_map(|path| fs::symlink_metadata(path).ok());
     let owner = metadata.filter(|_| is_refusal(&error)).map(|metadata| format!(" of user {}", metadata.uid()));
     anyhow::Error::new(error).context(format!("cannot {what} {}{}", path.display(), owner.unwrap_or_default()))
+}
+
+/// None where there is no such file.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).map_err(|error| cannot("read", path, error)),
+    }
+}
+
+/// Removes a file, if it is there.
+pub fn remove_file(path: &Path) -> Result<()> {
+    unless_gone(fs::remove_file(path)).map_err(|error| cannot("remove", path, error))
+}
+
+/// A value as it is stored in JSON.
+pub fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// Reads a file of at most `limit` bytes.

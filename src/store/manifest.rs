@@ -1,13 +1,12 @@
 //! `manifest.json`: what a results folder was made from, and the check that it is not continued with something else.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::Store;
-use super::files::cannot;
+use super::files::{pretty, read_if_there};
+use super::layout::Store;
 use crate::spec::{Experiment, Variant};
 use crate::words::count;
 use crate::{host, native};
@@ -23,7 +22,7 @@ pub struct Manifest {
     pub device: String,
     pub threads_per_worker: usize,
     pub processor: String,
-    /// SHA-256 of each data set's labels and pixels.
+    /// By name: the experiment's, and those that other trials of the folder were made from.
     pub data: BTreeMap<String, DataSource>,
     /// With every default filled in.
     pub experiment: Experiment,
@@ -82,12 +81,8 @@ pub struct DataSource {
 }
 
 impl Manifest {
-    pub fn new(
-        experiment: &Experiment,
-        data: BTreeMap<String, DataSource>,
-        device: String,
-        threads: usize,
-    ) -> Manifest {
+    /// Of an experiment whose images are from `source`.
+    pub fn new(experiment: &Experiment, source: DataSource, device: String, threads: usize) -> Manifest {
         Manifest {
             runner: env!("CARGO_PKG_VERSION").to_owned(),
             git: env!("RUNNER_GIT").to_owned(),
@@ -95,7 +90,7 @@ impl Manifest {
             device,
             threads_per_worker: threads,
             processor: host::processor(),
-            data,
+            data: BTreeMap::from([(experiment.base.data.dataset.as_str().to_owned(), source)]),
             experiment: experiment.clone(),
             plans: vec![],
         }
@@ -103,11 +98,8 @@ impl Manifest {
 
     pub fn load(store: &Store) -> Result<Option<Manifest>> {
         let path = store.root().join(FILE);
-        let bytes = match std::fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(|error| cannot("read", &path, error))?,
-        };
-        Ok(Some(serde_json::from_slice(&bytes).with_context(|| format!("{}: not a manifest", path.display()))?))
+        let manifest = read_if_there(&path)?.map(|bytes| serde_json::from_slice(&bytes));
+        manifest.transpose().with_context(|| format!("{}: not a manifest", path.display()))
     }
 
     /// Takes over which data the folder's earlier trials were made from, and refuses to mix trials of different images.
@@ -163,8 +155,6 @@ impl Manifest {
     }
 
     pub fn write(&self, store: &Store) -> Result<()> {
-        let mut bytes = serde_json::to_vec_pretty(self)?;
-        bytes.push(b'\n');
-        store.write(FILE, &bytes)
+        store.write(FILE, &pretty(self)?)
     }
 }

@@ -1,18 +1,21 @@
 //! What is stored of a trial, as files and as values.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::files::cannot;
+use super::files::{cannot, is_at, is_refused, read_if_there};
+use super::layout::{CONFIG, HISTORY, PREDICTIONS, RESULT, SHOWCASE, Store, TRIALS};
 use super::npy;
-use super::{CONFIG, HISTORY, PREDICTIONS, RESULT, SHOWCASE};
-use crate::record::CLASSES;
-use crate::record::{Epoch, Outcome, Scores, Showcase};
+use crate::record::{CLASSES, Epoch, Outcome, Scores, Showcase};
+use crate::spec::Trial;
 use crate::spec::config::Config;
+
+/// Each try fails only if another sweep has put a new folder in the trial's place meanwhile.
+const MAX_LOAD_TRIES: usize = 1000;
 
 /// What `config.json` of a trial says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +23,12 @@ pub struct Identity {
     pub id: String,
     pub seed: u64,
     pub config: Config,
+}
+
+impl From<&Trial> for Identity {
+    fn from(Trial { id, seed, config, .. }: &Trial) -> Identity {
+        Identity { id: id.clone(), seed: *seed, config: config.clone() }
+    }
 }
 
 /// A finished trial as stored.
@@ -42,8 +51,55 @@ pub struct Kept {
     pub predictions: Vec<u8>,
 }
 
+impl Store {
+    /// The stored trial, whole, or None if it has not finished or another sweep takes it away meanwhile.
+    pub fn load(&self, id: &str) -> Result<Option<Finished>> {
+        let folder = self.trial_dir(id);
+        for _ in 0..MAX_LOAD_TRIES {
+            // Open until all is read, so that no other folder gets its number.
+            let open = match File::open(&folder) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    return Ok(None);
+                }
+                opened => opened.map_err(|error| cannot("read", &folder, error))?,
+            };
+            let read = self.is_stored(id).then(|| read(&folder, id)).transpose();
+            match read {
+                _ if !is_at(&open, &folder) => continue,
+                Err(_) if !self.is_stored(id) => return Ok(None),
+                Err(error) if is_refused(&error) => return Err(error),
+                read => return read.with_context(|| damaged(&folder, id)),
+            }
+        }
+        bail!("cannot read {}: it keeps being replaced", folder.display())
+    }
+
+    /// The finished epochs of a trial that has not ended, as far as they are stored.
+    pub fn history_so_far(&self, id: &str) -> Vec<Epoch> {
+        let bytes = fs::read(self.work_dir(id).join(HISTORY));
+        bytes.ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// The ids of all stored trials.
+    pub fn stored_ids(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(self.root().join(TRIALS))?.collect::<io::Result<Vec<_>>>()?;
+        let stored = entries.into_iter().filter(|entry| entry.path().join(RESULT).exists());
+        Ok(stored.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    }
+
+    /// Whether the trial has ended. One that is not for this user to read has.
+    pub fn is_stored(&self, id: &str) -> bool {
+        let result = fs::symlink_metadata(self.trial_dir(id).join(RESULT));
+        result.map_or_else(|error| error.kind() == ErrorKind::PermissionDenied, |_| true)
+    }
+}
+
+fn damaged(folder: &Path, id: &str) -> String {
+    format!("{}: damaged; `--rerun all --only {id}` runs the trial again, or remove this folder", folder.display())
+}
+
 /// Reads the stored trial `id` in its folder.
-pub fn read(folder: &Path, id: &str) -> Result<Finished> {
+fn read(folder: &Path, id: &str) -> Result<Finished> {
     let read = |name: &str| {
         let path = folder.join(name);
         fs::read(&path).map_err(|error| cannot("read", &path, error))
@@ -61,22 +117,12 @@ pub fn read(folder: &Path, id: &str) -> Result<Finished> {
         outcome.epochs
     );
     // Only a trial that is done has these; of older versions, no predictions.
-    let read_optional = |name: &str| match fs::read(folder.join(name)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        _ => read(name).map(Some),
-    };
-    let showcase = read_optional(SHOWCASE)?.map(|bytes| serde_json::from_slice(&bytes));
+    let showcase = read_if_there(&folder.join(SHOWCASE))?.map(|bytes| serde_json::from_slice(&bytes));
     let showcase = showcase.transpose().with_context(|| broken(SHOWCASE))?;
-    let scored = read_optional(PREDICTIONS)?.zip(outcome.scores.as_ref());
+    let scored = read_if_there(&folder.join(PREDICTIONS))?.zip(outcome.scores.as_ref());
     let predictions = scored.map(|(bytes, scores)| parse_predictions(&bytes, scores));
     let predictions = predictions.transpose().with_context(|| broken(PREDICTIONS))?;
     Ok(Finished { identity, history, outcome, showcase, predictions })
-}
-
-pub fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }
 
 /// One row an epoch; floats in the shortest form that reads back exactly.

@@ -34,7 +34,7 @@ fn ended(group: &Progress) -> bool {
 }
 
 fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progress) -> Vec<String> {
-    let comparisons = of_group(experiment, now, group);
+    let comparisons = of(experiment, now, group, &now.judgement);
     let with = |verdict| comparisons.iter().filter(|(_, comparison)| comparison.verdict == verdict).count();
     let [better, worse, equivalent, unstable] =
         [Verdict::Better, Verdict::Worse, Verdict::Equivalent, Verdict::Unstable].map(with);
@@ -68,10 +68,6 @@ fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progre
         .collect();
     lines.extend((!new.is_empty()).then(|| format!("  decided now: {}", some(&new, NAMED))));
     lines
-}
-
-fn of_group<'a>(experiment: &Experiment, asked: &'a Asked, group: &Progress) -> Vec<(String, &'a Comparison)> {
-    of(experiment, asked, group, &asked.judgement)
 }
 
 /// The comparisons of a judgement that a group has, with their names.

@@ -16,23 +16,14 @@ pub struct Job {
     pub trace: bool,
 }
 
-/// From a worker's standard output.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Said {
-    /// Which trial of the job, counted from 0.
-    pub of: usize,
-    #[serde(flatten)]
-    pub event: Event,
-}
+/// From a worker's standard output: the trial's place in the job, from 0, and what happens to it.
+pub type Said = (usize, Event);
 
 /// What happens to a trial. Each of a job ends with one of the last six.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The worker cannot work for want of something that the system refuses. Nothing has become of any trial of the job.
-    NotUp {
-        error: String,
-    },
+    CannotStart(String),
     /// `finished_epochs` were found finished in a checkpoint, which is `midway` in another; `note` says why a checkpoint was
     /// refused.
     Started {
@@ -46,21 +37,15 @@ pub enum Event {
     Evaluating,
     Epoch(Epoch),
     /// The trial is stored.
-    Ended {
-        outcome: Box<Outcome>,
-    },
+    Ended(Box<Outcome>),
     /// Another sweep runs this trial.
     Busy,
     /// Its files are not for this user.
-    Refused {
-        error: String,
-    },
-    /// Not taken: it is for another worker, or for later.
-    Left,
+    Refused(String),
+    /// Given back untouched: it is for another worker, or for later.
+    Released,
     /// The trial failed in a way that its worker survived.
-    Failed {
-        error: String,
-    },
+    Failed(String),
     /// Stopped at a checkpoint as asked.
     Interrupted,
 }
@@ -73,4 +58,13 @@ pub struct Progress {
     /// None where it is not finite.
     pub loss: Option<f32>,
     pub images_per_second: f64,
+    /// Of the last epoch of this attempt.
+    pub val_accuracy: Option<f64>,
+}
+
+impl Progress {
+    /// How many epochs are trained, a part of the present one included.
+    pub fn epochs(self) -> f64 {
+        self.epoch as f64 - 1.0 + self.batch as f64 / self.batches as f64
+    }
 }

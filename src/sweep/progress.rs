@@ -5,27 +5,14 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::message::Progress;
+use super::options::Report;
 use crate::host::{can_draw, print};
+use crate::record::Outcome;
 use crate::words::rounded_duration;
 
 /// How often plain output says where the sweep stands.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(60);
 const BAR_STEPS: u64 = 1000;
-
-/// Where the whole sweep stands.
-#[derive(Clone, Debug, Default)]
-pub struct Standing {
-    pub done: usize,
-    pub failed: usize,
-    pub diverged: usize,
-    pub total: usize,
-    /// Share of the work, 0..=1, by estimated seconds.
-    pub share: f64,
-    /// None until an epoch has been measured.
-    pub seconds_left: Option<f64>,
-    /// What the time is left to, where more may follow: `the look at 4 seeds`.
-    pub goal: Option<String>,
-}
 
 pub struct Display {
     bars: Option<Bars>,
@@ -54,13 +41,13 @@ impl Display {
         }
     }
 
-    pub fn worker(&self, slot: usize, trial: &str, epochs: usize, progress: &Progress, accuracy: Option<f64>) {
+    pub fn worker(&self, worker: usize, trial: &str, epochs: usize, progress: &Progress) {
         let Some(bars) = &self.bars else { return };
-        let within = progress.batch as f64 / progress.batches as f64;
-        let share = (progress.epoch as f64 - 1.0 + within) / epochs as f64;
+        let share = progress.epochs() / epochs as f64;
         let loss = progress.loss.map_or("not finite".to_owned(), |loss| format!("{loss:.3}"));
-        let accuracy = accuracy.map_or(String::new(), |accuracy| format!(" · val {:.1} %", 100.0 * accuracy));
-        let bar = &bars.workers[slot];
+        let accuracy =
+            progress.val_accuracy.map_or(String::new(), |accuracy| format!(" · val {:.1} %", 100.0 * accuracy));
+        let bar = &bars.workers[worker];
         bar.set_position((share * BAR_STEPS as f64) as u64);
         // The name last: it is the longest, and what a narrow terminal cuts off.
         bar.set_message(format!(
@@ -69,23 +56,23 @@ impl Display {
         ));
     }
 
-    pub fn idle(&self, slot: usize) {
+    pub fn idle(&self, worker: usize) {
         if let Some(bars) = &self.bars {
-            bars.workers[slot].set_position(0);
-            bars.workers[slot].set_message("idle");
+            bars.workers[worker].set_position(0);
+            bars.workers[worker].set_message("idle");
         }
     }
 
-    /// The whole sweep; plain output repeats it once a minute.
-    pub fn sweep(&mut self, standing: &Standing) {
+    /// The whole sweep, of whose work a `share` of 0..=1 is done; plain output repeats it once a minute.
+    pub fn sweep(&mut self, totals: &str, share: f64) {
         match &self.bars {
             Some(bars) => {
-                bars.sweep.set_position((standing.share * BAR_STEPS as f64) as u64);
-                bars.sweep.set_message(standing.to_string());
+                bars.sweep.set_position((share * BAR_STEPS as f64) as u64);
+                bars.sweep.set_message(totals.to_owned());
             }
             None if self.last_plain.elapsed() >= PLAIN_INTERVAL => {
                 self.last_plain = Instant::now();
-                print(&standing.to_string());
+                print(totals);
             }
             None => {}
         }
@@ -110,21 +97,41 @@ impl Bars {
     }
 }
 
-impl std::fmt::Display for Standing {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(f, "{}/{} trials", self.done + self.failed + self.diverged, self.total)?;
-        if self.failed > 0 {
-            write!(f, ", {} failed", self.failed)?;
-        }
-        if self.diverged > 0 {
-            write!(f, ", {} diverged", self.diverged)?;
-        }
-        write!(f, " · {:.0} % of the work", 100.0 * self.share)?;
-        match (self.seconds_left, &self.goal) {
-            (Some(seconds), None) => write!(f, " · about {} left", rounded_duration(seconds)),
-            (Some(seconds), Some(goal)) => write!(f, " · about {} to {goal}", rounded_duration(seconds)),
-            (None, Some(goal)) => write!(f, " · to {goal}"),
-            (None, None) => Ok(()),
+/// Where the whole sweep stands: of how many trials which have ended, the share of the work that is done, the seconds left as
+/// far as an epoch has been measured, and what the time is left to, where more may follow: `the look at 4 seeds`.
+pub fn totals(ended: &Report, trials: usize, share: f64, seconds_left: Option<f64>, goal: Option<String>) -> String {
+    let mut line = format!("{}/{trials} trials", ended.ended());
+    for (count, how) in [(ended.failures.len(), "failed"), (ended.diverged, "diverged")] {
+        if count > 0 {
+            line += &format!(", {count} {how}");
         }
     }
+    line += &format!(" · {:.0} % of the work", 100.0 * share);
+    match (seconds_left.map(rounded_duration), goal) {
+        (Some(time), None) => line + &format!(" · about {time} left"),
+        (Some(time), Some(goal)) => line + &format!(" · about {time} to {goal}"),
+        (None, Some(goal)) => line + &format!(" · to {goal}"),
+        (None, None) => line,
+    }
+}
+
+/// Where a trial goes on; None for one that starts afresh.
+pub fn start(finished_epochs: usize, midway: bool, epochs: usize) -> Option<String> {
+    let next = finished_epochs + 1;
+    match (finished_epochs, midway) {
+        (0, false) => None,
+        (0, true) => Some("goes on in the middle of epoch 1".to_owned()),
+        (_, true) => Some(format!("goes on after epoch {finished_epochs}, in the middle of epoch {next}")),
+        _ if finished_epochs >= epochs => Some("all its epochs are trained; its scores are what is left".to_owned()),
+        _ => Some(format!("goes on after epoch {finished_epochs}")),
+    }
+}
+
+/// How a trial has ended.
+pub fn end(outcome: &Outcome) -> String {
+    let Some(scores) = &outcome.scores else {
+        return format!("diverged: {}", outcome.error.as_deref().unwrap_or(""));
+    };
+    let (accuracy, seconds) = (100.0 * scores.test.accuracy, rounded_duration(outcome.seconds));
+    format!("test accuracy {accuracy:.2} % (epoch {} of {}), {seconds}", scores.best_epoch, outcome.epochs)
 }

@@ -21,8 +21,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Passes a trial's progress on and keeps its checkpoints.
 pub struct Reporter<'a> {
-    /// Which trial of the job.
-    pub of: usize,
+    /// The trial's place in the job.
+    pub index: usize,
     pub start: Start,
     claim: Claim,
     log: File,
@@ -31,14 +31,25 @@ pub struct Reporter<'a> {
     last_progress: Instant,
     /// Since the last progress event.
     images: usize,
+    val_accuracy: Option<f64>,
 }
 
 impl<'a> Reporter<'a> {
     /// Of a trial that has just been claimed.
-    pub fn new(of: usize, claim: Claim, wants_trace: bool, stop: &'a AtomicBool) -> Result<Reporter<'a>> {
+    pub fn new(index: usize, claim: Claim, wants_trace: bool, stop: &'a AtomicBool) -> Result<Reporter<'a>> {
         let (log, now) = (claim.log()?, Instant::now());
         let start = Start::find(&claim, wants_trace)?;
-        Ok(Reporter { of, start, claim, log, stop, last_checkpoint: now, last_progress: now, images: 0 })
+        Ok(Reporter {
+            index,
+            start,
+            claim,
+            log,
+            stop,
+            last_checkpoint: now,
+            last_progress: now,
+            images: 0,
+            val_accuracy: None,
+        })
     }
 
     /// Begins an attempt.
@@ -47,7 +58,10 @@ impl<'a> Reporter<'a> {
         let note = self.start.note.take();
         note.iter().for_each(|note| self.say(note));
         let reached = self.start.reached;
-        send(self.of, Event::Started { finished_epochs: reached.epochs, midway: reached.order_seed.is_some(), note });
+        send(
+            self.index,
+            Event::Started { finished_epochs: reached.epochs, midway: reached.order_seed.is_some(), note },
+        );
     }
 
     /// A line in the trial's log, for which no trial is given up.
@@ -79,23 +93,17 @@ impl Observer for Reporter<'_> {
         self.images += step.images;
         let elapsed = self.last_progress.elapsed();
         if elapsed >= PROGRESS_INTERVAL {
-            send(
-                self.of,
-                Event::Progress(Progress {
-                    epoch: step.epoch,
-                    batch: step.batch,
-                    batches: step.batches,
-                    loss: step.loss.is_finite().then_some(step.loss),
-                    images_per_second: self.images as f64 / elapsed.as_secs_f64(),
-                }),
-            );
+            let (loss, rate) = (step.loss.is_finite().then_some(step.loss), self.images as f64 / elapsed.as_secs_f64());
+            let (&Step { epoch, batch, batches, .. }, val_accuracy) = (step, self.val_accuracy);
+            let progress = Progress { epoch, batch, batches, loss, images_per_second: rate, val_accuracy };
+            send(self.index, Event::Progress(progress));
             self.images = 0;
             self.last_progress = Instant::now();
         }
     }
 
     fn evaluated_batch(&mut self) {
-        send(self.of, Event::Evaluating);
+        send(self.index, Event::Evaluating);
     }
 
     fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
@@ -104,6 +112,7 @@ impl Observer for Reporter<'_> {
         self.last_checkpoint = Instant::now();
         if let Some(epoch) = history.last().filter(|epoch| epoch.epoch > self.start.reached.epochs) {
             self.start.reached.epochs = epoch.epoch;
+            self.val_accuracy = Some(epoch.val_accuracy);
             self.say(&format!(
                 "epoch {}: training loss {:.4}, validation loss {:.4}, validation accuracy {:.2} %, {:.1} s",
                 epoch.epoch,
@@ -112,7 +121,7 @@ impl Observer for Reporter<'_> {
                 100.0 * epoch.val_accuracy,
                 epoch.seconds
             ));
-            send(self.of, Event::Epoch(epoch.clone()));
+            send(self.index, Event::Epoch(epoch.clone()));
         }
         Ok(())
     }

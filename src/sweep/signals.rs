@@ -6,9 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::schedule::Input;
-use crate::host::print;
-use crate::host::start_thread;
+use super::workers::Input;
+use crate::host::{print, start_thread};
 
 /// How long the second signal may take to end a sweep in good order.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -8,16 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel as queue};
 
 use anyhow::{Result, anyhow};
+use nix::sys::resource::{UsageWho, getrusage};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use tch::Device;
 
 use super::channel::{self, send};
 use super::message::{Event, Job};
-use super::pool;
 use super::reporter::Reporter;
+use super::workers::restore_name;
 use crate::data::batches::Resident;
-use crate::data::shared::{self, Ticket};
+use crate::data::shared;
 use crate::engine::{device, fit_together};
-use crate::host::resource_usage;
 use crate::host::start_thread;
 use crate::record::{Epoch, Outcome, Status, total};
 use crate::spec::config::{Config, DatasetName};
@@ -35,33 +37,33 @@ pub struct Worker {
     pub data: PathBuf,
     pub device: Device,
     pub threads: usize,
-    /// Images that the sweep has read already.
-    pub images: Option<Ticket>,
+    /// Where the images are that the sweep has read already.
+    pub images: Option<PathBuf>,
 }
 
 impl Worker {
     /// Serves jobs from standard input until it ends, SIGTERM comes or a trial is interrupted.
     pub fn serve(&self) -> Result<()> {
         channel::take_standard_output()?;
-        pool::restore_name();
-        keep_freed_memory();
+        restore_name();
         tch::set_num_threads(self.threads as i32);
         let stop = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(signal_hook::consts::SIGTERM, stop.clone())?;
-        // A terminal's Ctrl-C and its end reach the whole group; the sweep decides what becomes of it.
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
-            signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        flag::register(SIGTERM, stop.clone())?;
+        // A terminal's Ctrl-C and its end reach the whole group; the sweep decides what becomes of it. A file that would grow
+        // beyond its limit is an error.
+        for signal in [SIGINT, SIGHUP, SIGXFSZ] {
+            flag::register(signal, Arc::default())?;
         }
         let jobs = match read_jobs(stop.clone()) {
             Ok(jobs) => jobs,
             Err(error) => {
-                send(0, Event::NotUp { error: format!("{error:#}") });
+                send(0, Event::CannotStart(format!("{error:#}")));
                 return Ok(());
             }
         };
-        let mut learnt = Learnt::default();
+        let mut cache = Cache::default();
         while let Ok(job) = jobs.recv() {
-            self.run(&job, &mut learnt, &stop);
+            self.run(&job, &mut cache, &stop);
             if stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -70,68 +72,76 @@ impl Worker {
     }
 
     /// Runs what it can of the job and says what became of each trial.
-    fn run(&self, job: &Job, learnt: &mut Learnt, stop: &AtomicBool) {
+    fn run(&self, job: &Job, cache: &mut Cache, stop: &AtomicBool) {
         let mut taken = vec![];
-        for (of, trial) in job.trials.iter().enumerate() {
-            match self.take(of, trial, job.trace, stop) {
+        for (index, trial) in job.trials.iter().enumerate() {
+            let claimed = self.store.claim(trial);
+            let reporter = claimed.map(|claim| claim.map(|claim| Reporter::new(index, claim, job.trace, stop)));
+            match reporter.and_then(Option::transpose) {
                 Ok(Some(reporter)) => taken.push(reporter),
-                Ok(None) => send(of, Event::Busy),
-                Err(error) if is_refused(&error) => send(of, Event::Refused { error: format!("{error:#}") }),
-                Err(error) => send(of, failed(&error)),
+                // Another sweep runs it.
+                Ok(None) => send(index, Event::Busy),
+                Err(error) if is_refused(&error) => send(index, Event::Refused(format!("{error:#}"))),
+                Err(error) => send(index, failed(&error)),
             }
         }
-        let mut unanswered: Vec<usize> = taken.iter().map(|reporter| reporter.of).collect();
-        let trained = catch_unwind(AssertUnwindSafe(|| self.train(job, taken, &mut unanswered, learnt)));
+        let mut unanswered: Vec<usize> = taken.iter().map(|reporter| reporter.index).collect();
+        let trained = catch_unwind(AssertUnwindSafe(|| self.train(job, taken, &mut unanswered, cache)));
         if let Err(error) = trained.unwrap_or_else(|panic| Err(anyhow!(panic_message(panic)))) {
-            unanswered.into_iter().for_each(|of| send(of, failed(&error)));
+            unanswered.into_iter().for_each(|index| send(index, failed(&error)));
         }
-    }
-
-    /// None where another sweep runs the trial.
-    fn take<'s>(&self, of: usize, trial: &Identity, trace: bool, stop: &'s AtomicBool) -> Result<Option<Reporter<'s>>> {
-        let claim = self.store.claim(trial)?;
-        claim.map(|claim| Reporter::new(of, claim, trace, stop)).transpose()
     }
 
     /// Takes out of `unanswered` whose end the sweep has heard of.
-    fn train(
-        &self,
-        job: &Job,
-        mut taken: Vec<Reporter>,
-        unanswered: &mut Vec<usize>,
-        learnt: &mut Learnt,
-    ) -> Result<()> {
+    fn train(&self, job: &Job, mut taken: Vec<Reporter>, unanswered: &mut Vec<usize>, cache: &mut Cache) -> Result<()> {
         let Some(first) = taken.first() else { return Ok(()) };
         channel::print_to(first.log())?;
-        self.load(job.trials[first.of].config.data.dataset, &mut learnt.images)?;
-        let (_, sets) = learnt.images.as_ref().expect("just loaded");
-        leave_those_elsewhere(&mut taken);
-        self.leave_those_too_many(job, &mut taken, sets, &mut learnt.sizes)?;
-        unanswered.retain(|of| taken.iter().any(|reporter| reporter.of == *of));
+        let dataset = job.trials[first.index].config.data.dataset;
+        let sets = match cache.sets.take() {
+            Some(sets) => sets,
+            None => self.read(dataset)?,
+        };
+        let sets = cache.sets.insert(sets);
+        release_those_elsewhere(&mut taken);
+        let size = self.best_size(job, &taken, sets, &mut cache.sizes)?;
+        release(taken.split_off(size));
+        unanswered.retain(|index| taken.iter().any(|reporter| reporter.index == *index));
         self.begin(job, &mut taken);
         let ended = self.compute(job, &mut taken, sets)?;
         for (reporter, ended) in taken.into_iter().zip(ended) {
-            let of = reporter.of;
-            let stored = self.store_outcome(reporter, &job.trials[of], job.attempt, ended);
-            unanswered.retain(|place| *place != of);
-            send(of, stored.unwrap_or_else(|error| failed(&error)));
+            let index = reporter.index;
+            let stored = self.store_outcome(reporter, &job.trials[index], job.attempt, ended);
+            unanswered.retain(|place| *place != index);
+            send(index, stored.unwrap_or_else(|error| failed(&error)));
         }
         Ok(())
     }
 
-    /// Gives back what would make each of the others slower.
-    fn leave_those_too_many(&self, job: &Job, taken: &mut Vec<Reporter>, sets: &Sets, sizes: &mut Sizes) -> Result<()> {
-        if taken.len() > 1 {
-            let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.of].config).collect();
-            let size = sizes.find(&configs, job.trials[0].seed, sets, self.device)?;
-            leave(taken.split_off(size));
+    /// How many of `taken` are computed quickest a trial.
+    fn best_size(
+        &self,
+        job: &Job,
+        taken: &[Reporter],
+        sets: &Sets,
+        sizes: &mut Vec<(Config, usize, usize)>,
+    ) -> Result<usize> {
+        let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.index].config).collect();
+        let offered = configs.len();
+        let is_known =
+            |(config, from, _): &&(Config, usize, usize)| *from >= offered && fit_together(config, configs[0]);
+        match sizes.iter().find(is_known) {
+            _ if offered == 1 => return Ok(1),
+            Some((_, _, best)) => return Ok((*best).min(offered)),
+            None => {}
         }
-        Ok(())
+        let best = best_size(&configs, job.trials[0].seed, sets, self.device)?;
+        sizes.push((configs[0].clone(), offered, best));
+        Ok(best)
     }
 
     fn begin(&self, job: &Job, taken: &mut [Reporter]) {
         let (version, threads) = (native::libtorch_version(), self.threads);
-        let ids: Vec<&str> = taken.iter().map(|taken| job.trials[taken.of].id.as_str()).collect();
+        let ids: Vec<&str> = taken.iter().map(|taken| job.trials[taken.index].id.as_str()).collect();
         let together = match ids[..] {
             [_] => String::new(),
             _ => format!("; computed together: {} (what libraries print is in the first one's log)", ids.join(" ")),
@@ -142,23 +152,17 @@ impl Worker {
 
     /// How each of `taken` ended, in their order.
     fn compute(&self, job: &Job, taken: &mut [Reporter], sets: &Sets) -> Result<Vec<Ended>> {
-        let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.of].config).collect();
+        let configs: Vec<&Config> = taken.iter().map(|taken| &job.trials[taken.index].config).collect();
         let resume: Option<Vec<Vec<u8>>> = taken.iter_mut().map(|taken| taken.start.resume.take()).collect();
         let seed = job.trials[0].seed;
         let mut observers: Vec<&mut dyn Observer> = taken.iter_mut().map(|taken| taken as _).collect();
         train::run(&configs, seed, sets, self.device, resume.as_deref(), &mut observers)
     }
 
-    fn load(&self, name: DatasetName, images: &mut Option<(DatasetName, Sets)>) -> Result<()> {
-        if images.as_ref().is_none_or(|(loaded, _)| *loaded != name) {
-            *images = Some((name, self.read(name)?));
-        }
-        Ok(())
-    }
-
+    /// Reads the images that all trials have.
     fn read(&self, name: DatasetName) -> Result<Sets> {
-        if let Some(ticket) = self.images.filter(|ticket| ticket.name == name) {
-            let [train, test] = shared::map(ticket)?.map(|images| Resident::mapped(images, self.device));
+        if let Some(images) = &self.images {
+            let [train, test] = shared::map(images)?.map(|images| Resident::mapped(images, self.device));
             return Ok(Sets { train, test });
         }
         let set = crate::data::load(name, &self.data)?;
@@ -196,68 +200,35 @@ impl Worker {
         };
         reporter.say(&format!("{status:?} after {} epochs", outcome.epochs));
         reporter.into_claim()?.finish(&outcome, &history, kept.as_ref())?;
-        Ok(Event::Ended { outcome: Box::new(outcome) })
+        Ok(Event::Ended(Box::new(outcome)))
     }
 }
 
 /// What a worker keeps from one job to the next.
 #[derive(Default)]
-struct Learnt {
-    images: Option<(DatasetName, Sets)>,
-    sizes: Sizes,
-}
-
-/// Measured sizes of packs.
-#[derive(Default)]
-struct Sizes(Vec<Size>);
-
-struct Size {
-    of: Config,
-    /// How many there were to choose from.
-    offered: usize,
-    best: usize,
-}
-
-impl Sizes {
-    fn find(&mut self, configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<usize> {
-        let known = self.0.iter().find(|size| size.offered >= configs.len() && fit_together(&size.of, configs[0]));
-        if let Some(size) = known {
-            return Ok(size.best.min(configs.len()));
-        }
-        let best = best_size(configs, seed, sets, device)?;
-        self.0.push(Size { of: configs[0].clone(), offered: configs.len(), best });
-        Ok(best)
-    }
+struct Cache {
+    sets: Option<Sets>,
+    /// Measured: of a configuration, from how many that fit together how many are computed quickest.
+    sizes: Vec<(Config, usize, usize)>,
 }
 
 /// Gives back the trials whose checkpoints are at another step than the first one's, or in another order of images.
-fn leave_those_elsewhere(taken: &mut Vec<Reporter>) {
+fn release_those_elsewhere(taken: &mut Vec<Reporter>) {
     let reached = taken[0].start.reached;
-    leave(taken.extract_if(.., |taken| taken.start.reached != reached).collect());
+    release(taken.extract_if(.., |taken| taken.start.reached != reached).collect());
 }
 
 /// Gives trials back, whose locks must be free when the sweep hears of it.
-fn leave(trials: Vec<Reporter>) {
+fn release(trials: Vec<Reporter>) {
     for trial in trials {
-        let of = trial.of;
+        let index = trial.index;
         drop(trial);
-        send(of, Event::Left);
+        send(index, Event::Released);
     }
 }
 
 fn failed(error: &anyhow::Error) -> Event {
-    Event::Failed { error: format!("{error:#}") }
-}
-
-/// Has the allocator keep what is freed: every step needs the same tensors again, and pages that went back to the kernel must
-/// be cleared anew. On two cores a fast sweep of LeNets becomes a sixth quicker, with 5 % more resident memory.
-fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: both only set limits of malloc: no block is mapped on its own, and nothing is given back.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_MAX, 0);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
-    }
+    Event::Failed(format!("{error:#}"))
 }
 
 /// Reads jobs in the background, so that the end of input (the sweep is gone) stops a trial under way.
@@ -289,5 +260,5 @@ fn images_per_second(config: &Config, history: &[Epoch]) -> f64 {
 /// The largest resident memory of this process so far.
 fn peak_bytes() -> u64 {
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    resource_usage(libc::RUSAGE_SELF).ru_maxrss as u64 * unit
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss() as u64 * unit)
 }

@@ -11,8 +11,8 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(30 * 60);
 /// If more time than this goes by between two looks, the sweep itself was suspended, and its workers too: only so much counts.
 const LONGEST_GAP: Duration = Duration::from_secs(5);
 
-/// What is left of a sweep's patience with one attempt of what a worker runs.
-pub struct Patience {
+/// How long one attempt of what a worker runs has taken, and how long nothing was heard of it.
+pub struct Watchdog {
     /// Of one trial.
     timeout: Option<Duration>,
     /// How many trials run, which takes as much longer.
@@ -21,9 +21,9 @@ pub struct Patience {
     silent: Duration,
 }
 
-impl Patience {
-    pub fn new(timeout: Option<Duration>) -> Patience {
-        Patience { timeout, trials: 0, running: Duration::ZERO, silent: Duration::ZERO }
+impl Watchdog {
+    pub fn new(timeout: Option<Duration>) -> Watchdog {
+        Watchdog { timeout, trials: 0, running: Duration::ZERO, silent: Duration::ZERO }
     }
 
     /// The worker has started one more trial beside those that it runs.
@@ -60,47 +60,47 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Looks once a second.
-    fn look_for(patience: &mut Patience, seconds: u64) -> Option<String> {
-        (0..seconds).find_map(|_| patience.look(SECOND))
+    fn look_for(watchdog: &mut Watchdog, seconds: u64) -> Option<String> {
+        (0..seconds).find_map(|_| watchdog.look(SECOND))
     }
 
     #[test]
     fn a_silent_worker_is_given_up_without_any_timeout() {
-        let mut patience = Patience::new(None);
-        assert_eq!(look_for(&mut patience, 30 * 60), None);
-        assert_eq!(patience.look(SECOND).unwrap(), "its worker said nothing for 30 min");
+        let mut watchdog = Watchdog::new(None);
+        assert_eq!(look_for(&mut watchdog, 30 * 60), None);
+        assert_eq!(watchdog.look(SECOND).unwrap(), "its worker said nothing for 30 min");
     }
 
     #[test]
     fn a_worker_that_is_heard_may_take_for_ever() {
-        let mut patience = Patience::new(None);
+        let mut watchdog = Watchdog::new(None);
         for _ in 0..1000 {
-            assert_eq!(look_for(&mut patience, 29 * 60), None);
-            patience.heard();
+            assert_eq!(look_for(&mut watchdog, 29 * 60), None);
+            watchdog.heard();
         }
     }
 
     #[test]
     fn a_timeout_counts_however_much_is_heard() {
-        let mut patience = Patience::new(Some(60 * SECOND));
+        let mut watchdog = Watchdog::new(Some(60 * SECOND));
         for _ in 0..60 {
-            assert_eq!(patience.look(SECOND), None);
-            patience.heard();
+            assert_eq!(watchdog.look(SECOND), None);
+            watchdog.heard();
         }
-        assert_eq!(patience.look(SECOND).unwrap(), "took longer than 60 s");
+        assert_eq!(watchdog.look(SECOND).unwrap(), "took longer than 60 s");
     }
 
     #[test]
     fn trials_that_run_together_have_their_times_together() {
-        let mut patience = Patience::new(Some(60 * SECOND));
-        (0..3).for_each(|_| patience.started());
-        assert_eq!(look_for(&mut patience, 180), None);
-        assert_eq!(patience.look(SECOND).unwrap(), "took longer than 3 min");
+        let mut watchdog = Watchdog::new(Some(60 * SECOND));
+        (0..3).for_each(|_| watchdog.started());
+        assert_eq!(look_for(&mut watchdog, 180), None);
+        assert_eq!(watchdog.look(SECOND).unwrap(), "took longer than 3 min");
     }
 
     #[test]
     fn a_night_in_which_the_sweep_itself_slept_does_not_count() {
-        let mut patience = Patience::new(Some(90 * SECOND));
-        assert_eq!(patience.look(10 * 60 * 60 * SECOND), None);
+        let mut watchdog = Watchdog::new(Some(90 * SECOND));
+        assert_eq!(watchdog.look(10 * 60 * 60 * SECOND), None);
     }
 }
