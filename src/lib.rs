@@ -1,6 +1,6 @@
 //! Trains five small CIFAR-10 networks on libtorch and runs experiment matrices over them.
 //!
-//! `spec` reads what a user wants, `train` computes one trial of it with `models` and `data`, `sweep` runs many in worker
+//! `spec` reads what a user wants, `train` computes one trial of it with `engine` and `data`, `sweep` runs many in worker
 //! processes, `verdict` decides what their results may say and which trials are needed next, and `report` turns what they stored
 //! into tables and plots. `parity` compares `train` with PyTorch.
 
@@ -9,7 +9,6 @@
 
 pub mod cli;
 pub mod data;
-pub mod doctor;
 pub mod engine;
 pub mod host;
 pub mod inference;

@@ -4,12 +4,9 @@ use clap::Parser;
 use runner::{cli, exit, host, sweep};
 
 fn main() {
-    let code = match cli::run(cli::Cli::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            host::print(&format!("error: {error:#}"));
-            if error.is::<sweep::Stopped>() { exit::FAILED } else { exit::BAD_INPUT }
-        }
-    };
+    let code = cli::run(cli::Cli::parse()).unwrap_or_else(|error| {
+        host::print(&format!("error: {error:#}"));
+        if error.is::<sweep::Stopped>() { exit::FAILED } else { exit::BAD_INPUT }
+    });
     std::process::exit(code);
 }

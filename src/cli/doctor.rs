@@ -1,11 +1,19 @@
-//! `runner doctor`: what of this machine is usable.
+//! `runner doctor`: what of this machine the program can use.
+
+use std::fmt;
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 
 use super::folder::DataFolder;
 use super::output::say_json_or;
-use crate::doctor;
+use crate::engine::device;
+use crate::spec::config::DatasetName;
+use crate::store::Store;
+use crate::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
+use crate::{data, native};
 
 #[derive(Args)]
 pub struct DoctorArguments {
@@ -17,6 +25,64 @@ pub struct DoctorArguments {
 }
 
 pub fn run(arguments: &DoctorArguments) -> Result<()> {
-    let findings = doctor::examine(&arguments.folder.path());
+    let findings = examine(&arguments.folder.path());
     say_json_or(arguments.json, &findings, &findings)
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Findings {
+    runner: &'static str,
+    git: &'static str,
+    libtorch: String,
+    gpus: i64,
+    cores: usize,
+    /// Where CIFAR-10 was found, or why it was not.
+    cifar10: Result<String, String>,
+    /// Whether results can be written below the current folder, and the bytes free there.
+    results: Result<u64, String>,
+    /// What results there may suffer.
+    results_warning: Option<&'static str>,
+}
+
+/// Looks at everything and changes nothing but an empty `results` folder.
+fn examine(data_folder: &Path) -> Findings {
+    let results = Path::new("results");
+    let found = Store::writable(results).and_then(|bytes| Ok((bytes, try_sync_folder(results)?)));
+    let is_synced = found.as_ref().is_ok_and(|(_, is_synced)| *is_synced);
+    let cifar10 = data::load(DatasetName::Cifar10, data_folder).map(|set| set.source);
+    Findings {
+        runner: env!("CARGO_PKG_VERSION"),
+        git: env!("RUNNER_GIT"),
+        libtorch: native::libtorch_version().to_owned(),
+        gpus: device::count_gpus(),
+        cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        cifar10: cifar10.map_err(|error| format!("{error:#}")),
+        results_warning: (found.is_ok() && !is_synced).then_some(NAMES_MAY_BE_LOST),
+        results: found.map(|(bytes, _)| bytes).map_err(|error| format!("{error:#}")),
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "runner      {} (built from {})", self.runner, self.git)?;
+        writeln!(f, "libtorch    {}", self.libtorch)?;
+        match self.gpus {
+            0 => writeln!(f, "GPU         none that libtorch can use: --device auto takes the CPU")?,
+            count => {
+                let recorded = native::find_graph_functions();
+                let steps = recorded.map_or_else(|lack| lack, |()| "fast steps are recorded as CUDA graphs".to_owned());
+                writeln!(f, "GPU         {count}: --device auto takes cuda:0; {steps}")?
+            }
+        }
+        writeln!(f, "processor   {} cores: a sweep runs so many trials at a time, one thread each", self.cores)?;
+        match &self.cifar10 {
+            Ok(source) => writeln!(f, "CIFAR-10    {source}")?,
+            Err(reason) => writeln!(f, "CIFAR-10    {reason}")?,
+        }
+        match &self.results {
+            Ok(bytes) => write!(f, "results/    can be written, {:.1} GB free", *bytes as f64 / 1e9)?,
+            Err(reason) => write!(f, "results/    {reason}")?,
+        }
+        self.results_warning.map_or(Ok(()), |warning| write!(f, "; {warning}"))
+    }
 }

@@ -9,7 +9,7 @@ use super::folder::DataFolder;
 use super::output::{say_json_or, terminal_width};
 use crate::engine::device;
 use crate::host;
-use crate::inference::evaluate::{Evaluator, SplitName};
+use crate::inference::evaluate::{SplitName, evaluate_all};
 use crate::inference::load::load;
 use crate::inference::side_by_side;
 use crate::store::files::{make_folder, write_atomically};
@@ -44,12 +44,9 @@ pub fn run(arguments: &EvaluateArguments) -> Result<()> {
     let experiment = arguments.experiment.as_deref();
     let networks =
         arguments.checkpoints.iter().map(|path| load(path, experiment, device)).collect::<Result<Vec<_>>>()?;
-    let folder = arguments.folder.path();
-    let mut evaluator = Evaluator::new(arguments.split, &folder, device);
     // Standard error; nothing where that is no terminal.
     let bar = indicatif::ProgressBar::new(networks.len() as u64);
-    let evaluations = networks.iter().map(|network| evaluator.run(network).inspect(|_| bar.inc(1)));
-    let evaluations = evaluations.collect::<Result<Vec<_>>>()?;
+    let evaluations = evaluate_all(&networks, arguments.split, &arguments.folder.path(), device, || bar.inc(1))?;
     bar.finish_and_clear();
     say_json_or(arguments.json, &evaluations, side_by_side::describe(&evaluations, terminal_width()))?;
     if let Some(folder) = &arguments.plots {

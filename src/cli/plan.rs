@@ -15,16 +15,13 @@ use crate::words::count;
 
 pub fn show(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun) -> Result<()> {
     let may_run: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
-    let store = Store::open(out).ok();
-    let stored = store.map_or_else(
-        || Ok(HashMap::new()),
-        |store| {
-            let may_be_damaged = |id: &str| rerun != Rerun::None || !may_run.contains(id);
-            stored_outcomes(experiment, &store, |id, error| {
-                if may_be_damaged(id) || is_refused(&error) { Ok(()) } else { Err(error) }
-            })
-        },
-    )?;
+    let stored = match Store::open(out) {
+        Err(_) => HashMap::new(),
+        Ok(store) => stored_outcomes(experiment, &store, |id, error| {
+            let may_be_damaged = rerun != Rerun::None || !may_run.contains(id);
+            if may_be_damaged || is_refused(&error) { Ok(()) } else { Err(error) }
+        })?,
+    };
     let is_again = |id: &str, status| may_run.contains(id) && sweep::is_rerun(rerun, status);
     let mut ended = stored.clone();
     ended.retain(|id, outcome| !is_again(id, outcome.status));

@@ -23,10 +23,7 @@ pub fn say_unreadable(study: &Study) -> i32 {
     if unreadable.is_empty() {
         return exit::DONE;
     }
-    host::print(&format!(
-        "{} of {} cannot be read and count as failed",
-        unreadable.len(),
-        count(study.trials.len(), "trial")
-    ));
+    let trials = count(study.trials.len(), "trial");
+    host::print(&format!("{} of {trials} cannot be read and count as failed", unreadable.len()));
     exit::FAILED
 }

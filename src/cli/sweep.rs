@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use tch::Device;
 
@@ -97,8 +97,7 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
 
 pub fn run_train(arguments: &TrainArguments) -> Result<i32> {
     let run = &arguments.run;
-    let mut experiment = Experiment::load(&run.experiment, &overrides(run, arguments.seed))?;
-    experiment = experiment.base_alone();
+    let experiment = Experiment::load(&run.experiment, &overrides(run, arguments.seed))?.base_alone();
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(format!("{}-train", experiment.name)));
     let options = options(run, out, Some(1))?;
     finish(sweep::run(&experiment, &experiment.trials(), &options)?, &options)
@@ -166,6 +165,5 @@ fn parse_duration(text: &str) -> Result<Duration> {
     };
     let seconds = number.parse::<f64>().ok().map(|number| number * unit);
     let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
-    ensure!(seconds.is_some(), "not a duration; write 90s, 30m or 2h");
-    Duration::try_from_secs_f64(seconds.unwrap_or_default()).context("too long")
+    Duration::try_from_secs_f64(seconds.context("not a duration; write 90s, 30m or 2h")?).context("too long")
 }

@@ -22,17 +22,9 @@ impl Resident {
 
     /// Over mapped images, which the CPU needs no copy of.
     pub fn mapped(images: MappedImages, device: Device) -> Resident {
-        let count = images.labels.len() as i64;
+        let (size, strides) = ([images.labels.len() as i64, 3, 32, 32], [3072, 1024, 32, 1]);
         // SAFETY: the memory holds as many bytes as the shape says, and stays until the process ends. Nothing writes to it.
-        let pixels = unsafe {
-            Tensor::from_blob(
-                images.pixels.as_ptr(),
-                &[count, 3, 32, 32],
-                &[3072, 1024, 32, 1],
-                Kind::Uint8,
-                Device::Cpu,
-            )
-        };
+        let pixels = unsafe { Tensor::from_blob(images.pixels.as_ptr(), &size, &strides, Kind::Uint8, Device::Cpu) };
         let labels = Tensor::from_slice(images.labels).to_kind(Kind::Int64).to_device(device);
         Resident { images: pixels.to_device(device), labels }
     }

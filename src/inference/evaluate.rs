@@ -54,54 +54,53 @@ pub struct Evaluation {
     pub config: Config,
 }
 
-/// Scores networks one after another and keeps the images from one to the next.
-pub struct Evaluator<'a> {
-    pub split: SplitName,
-    /// Where CIFAR-10 lies.
-    pub folder: &'a Path,
-    pub device: Device,
-    sets: Option<(DatasetName, Sets)>,
+/// Scores networks one after another, keeping the images from one to the next; `each` is called after each of them.
+pub fn evaluate_all(
+    networks: &[Loaded],
+    split: SplitName,
+    folder: &Path,
+    device: Device,
+    each: impl Fn(),
+) -> Result<Vec<Evaluation>> {
+    let mut kept: Option<(DatasetName, Sets)> = None;
+    let evaluate_next = |loaded: &Loaded| {
+        let name = loaded.config.data.dataset;
+        let sets = match kept.take() {
+            Some((kept, sets)) if kept == name => sets,
+            _ => Sets::new(&data::load(name, folder)?, device),
+        };
+        let evaluation = score(loaded, split, &kept.insert((name, sets)).1);
+        each();
+        Ok(evaluation)
+    };
+    networks.iter().map(evaluate_next).collect()
 }
 
-impl<'a> Evaluator<'a> {
-    pub fn new(split: SplitName, folder: &'a Path, device: Device) -> Evaluator<'a> {
-        Evaluator { split, folder, device, sets: None }
-    }
-
-    pub fn run(&mut self, loaded: &Loaded) -> Result<Evaluation> {
-        let (split, config) = (self.split, &loaded.config);
-        let Sets { train, test } = self.sets(config.data.dataset)?;
-        let parts = Split::new(&config.data, train.labels.size()[0] as usize);
-        let scaling = Scaling::new(config.data.scale, train, &parts.train);
-        let (set, index) = match split {
-            SplitName::Train => (train, parts.train),
-            SplitName::Val => (train, parts.val),
-            SplitName::Test => (test, test.all()),
-        };
-        let (score, confusion) = evaluate_one(&loaded.network, set, &scaling, &index);
-        let classes = per_class(&confusion);
-        Ok(Evaluation {
-            checkpoint: loaded.path.display().to_string(),
-            trial: loaded.id.clone(),
-            seed: loaded.seed,
-            model: config.model.as_str(),
-            dataset: config.data.dataset.as_str(),
-            split,
-            images: confusion.iter().flatten().sum(),
-            loss: score.loss,
-            accuracy: score.accuracy,
-            macro_average: macro_average(&classes),
-            class_names: data::class_names(config.data.dataset),
-            classes,
-            confusion,
-            config: config.clone(),
-        })
-    }
-
-    fn sets(&mut self, name: DatasetName) -> Result<&Sets> {
-        if self.sets.as_ref().is_none_or(|(loaded, _)| *loaded != name) {
-            self.sets = Some((name, Sets::new(&data::load(name, self.folder)?, self.device)));
-        }
-        Ok(&self.sets.as_ref().expect("just loaded").1)
+fn score(loaded: &Loaded, split: SplitName, Sets { train, test }: &Sets) -> Evaluation {
+    let config = &loaded.config;
+    let parts = Split::new(&config.data, train.labels.size()[0] as usize);
+    let scaling = Scaling::new(config.data.scale, train, &parts.train);
+    let (set, index) = match split {
+        SplitName::Train => (train, parts.train),
+        SplitName::Val => (train, parts.val),
+        SplitName::Test => (test, test.all()),
+    };
+    let (scored, confusion) = evaluate_one(&loaded.network, set, &scaling, &index);
+    let classes = per_class(&confusion);
+    Evaluation {
+        checkpoint: loaded.path.display().to_string(),
+        trial: loaded.id.clone(),
+        seed: loaded.seed,
+        model: config.model.as_str(),
+        dataset: config.data.dataset.as_str(),
+        split,
+        images: confusion.iter().flatten().sum(),
+        loss: scored.loss,
+        accuracy: scored.accuracy,
+        macro_average: macro_average(&classes),
+        class_names: data::class_names(config.data.dataset),
+        classes,
+        confusion,
+        config: config.clone(),
     }
 }

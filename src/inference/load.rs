@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use tch::Device;
 
+use crate::data;
 use crate::data::batches::{Resident, Scaling, Split};
-use crate::data::{self, Dataset};
 use crate::engine::{Network, State};
 use crate::record::{Outcome, Status};
 use crate::report::status_word;
@@ -116,20 +116,15 @@ fn why_no_weights(folder: &Path) -> String {
 }
 
 impl Loaded {
-    /// The trial's data set as read from `folder`.
-    pub fn dataset(&self, folder: &Path) -> Result<Dataset> {
-        data::load(self.config.data.dataset, folder)
-    }
-
     /// How images are scaled. Only `standardize` needs the data set, for its statistics.
     pub fn scaling(&self, folder: &Path, device: Device) -> Result<Scaling> {
-        let data = &self.config.data;
-        if data.scale != Scale::Standardize {
-            return Ok(Scaling::fixed(data.scale, device));
+        let settings = &self.config.data;
+        if settings.scale != Scale::Standardize {
+            return Ok(Scaling::fixed(settings.scale, device));
         }
-        let set = Resident::new(&self.dataset(folder)?.train, device);
-        let split = Split::new(data, set.labels.size()[0] as usize);
-        Ok(Scaling::new(data.scale, &set, &split.train))
+        let set = Resident::new(&data::load(settings.dataset, folder)?.train, device);
+        let split = Split::new(settings, set.labels.size()[0] as usize);
+        Ok(Scaling::new(settings.scale, &set, &split.train))
     }
 }
 

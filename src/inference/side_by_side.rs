@@ -158,13 +158,9 @@ pub fn plots(evaluations: &[Evaluation]) -> Result<Vec<(String, Vec<u8>)>> {
     for (evaluation, name) in evaluations.iter().zip(file_names(evaluations)) {
         let Evaluation { model, class_names, confusion, classes, .. } = evaluation;
         let split = evaluation.split.as_str();
+        let (images, data) = (grouped(evaluation.images as i64), data_label(evaluation.config.data.dataset));
         let mode = evaluation.config.mode.as_str();
-        let common = format!(
-            "{split} split, {} images · {} · {} mode · n = 1 network",
-            grouped(evaluation.images as i64),
-            data_label(evaluation.config.data.dataset),
-            mode
-        );
+        let common = format!("{split} split, {images} images · {data} · {mode} mode · n = 1 network");
         let who = match (&evaluation.trial, evaluation.seed) {
             (Some(id), Some(seed)) => format!("{model}, trial {id}, seed {seed}"),
             _ => format!("{model}, {name}"),

@@ -197,15 +197,9 @@ impl Output {
         let mut writer = csv::Writer::from_path(path)?;
         writer.write_record(CSV_COLUMNS.split(','))?;
         for row in &self.rows {
-            writer.serialize((
-                &row.case,
-                row.seed,
-                row.steps,
-                row.verdict,
-                &row.first,
-                row.largest_loss_difference,
-                row.largest_weight_difference,
-            ))?;
+            let Row { case, seed, steps, verdict, first, .. } = row;
+            let gaps = (row.largest_loss_difference, row.largest_weight_difference);
+            writer.serialize((case, seed, steps, verdict, first, gaps))?;
         }
         Ok(writer.flush()?)
     }

@@ -21,7 +21,9 @@ use crate::train::checkpoint;
 
 const SCRIPT: &str = include_str!("../../scripts/parity.py");
 const VARIABLE: &str = "RUNNER_PYTHON";
-/// Lines of Python's error output that a failure shows.
+/// Where Python's error output goes.
+const ERRORS: &str = "errors.txt";
+/// Lines of it that a failure shows.
 const SHOWN_ERROR_LINES: usize = 12;
 
 /// The Python that has torch: `RUNNER_PYTHON`, else that of the environment whose libtorch this program was built with.
@@ -75,7 +77,7 @@ impl Theirs {
         command.arg("--cases").arg(folder.join("cases.jsonl")).args(images(job)?);
         command.args(["--device", &device::name(job.device)]);
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(fs::File::create(errors_file(folder))?);
+        command.stdout(Stdio::piped()).stderr(fs::File::create(folder.join(ERRORS))?);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", job.python.display()))?;
         let lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
         Ok(Theirs { child, lines, folder: folder.to_owned(), next: 0 })
@@ -95,7 +97,7 @@ impl Theirs {
     }
 
     fn last_errors(&self) -> String {
-        let text = fs::read_to_string(errors_file(&self.folder)).unwrap_or_default();
+        let text = fs::read_to_string(self.folder.join(ERRORS)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(SHOWN_ERROR_LINES)..].join("\n")
     }
@@ -107,10 +109,6 @@ impl Drop for Theirs {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn errors_file(folder: &Path) -> PathBuf {
-    folder.join("errors.txt")
 }
 
 fn results_folder(folder: &Path, number: usize) -> PathBuf {

@@ -92,8 +92,7 @@ impl Assembly {
         }
         check_class_counts(&self.test, TEST_PER_CLASS, "the test batch").with_context(|| source.clone())?;
         check_class_counts(&self.train, TRAIN_PER_CLASS, "the training batches").with_context(|| source.clone())?;
-        let (train, test) = (self.train, self.test);
-        Ok(Dataset { name: DatasetName::Cifar10, train, test, source })
+        Ok(Dataset { name: DatasetName::Cifar10, train: self.train, test: self.test, source })
     }
 }
 

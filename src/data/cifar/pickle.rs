@@ -211,14 +211,8 @@ impl<'a> Pickle<'a> {
             SHORT_BINSTRING | SHORT_BINBYTES | SHORT_BINUNICODE => self.array::<1>()?[0].into(),
             BINSTRING | BINBYTES | BINUNICODE => u32::from_le_bytes(self.array()?).into(),
             BINBYTES8 | BINUNICODE8 | BYTEARRAY8 => u64::from_le_bytes(self.array()?),
-            BINGET => {
-                let number = self.array::<1>()?[0].into();
-                return self.remembered(number);
-            }
-            LONG_BINGET => {
-                let number = u32::from_le_bytes(self.array()?);
-                return self.remembered(number);
-            }
+            BINGET => return self.array().and_then(|[number]| self.remembered(number.into())),
+            LONG_BINGET => return self.array().and_then(|number| self.remembered(u32::from_le_bytes(number))),
             other => bail!("byte {}: opcode {other:#04x} where a string belongs", self.position - 1),
         };
         // More than an address can say is more than the file has.
