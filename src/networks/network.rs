@@ -29,8 +29,6 @@ impl PartialEq for Network {
     }
 }
 
-impl Eq for Network {}
-
 /// How 2×2 pixels become one: their mean or their largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,7 +41,7 @@ pub enum Pool {
 pub type Halve = fn(i64) -> Layer;
 
 /// A network of certain sizes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     #[serde(rename = "name")]
     pub network: &'static Network,
