@@ -40,10 +40,12 @@ pub enum Takes {
 }
 
 impl Takes {
-    /// Whether its values may be objects, whose fields a dotted key changes.
-    pub fn has_fields(&self) -> bool {
-        use Takes::*;
-        matches!(self, Named(_) | Object(_) | Optional(_) | Parts(_) | OneOf(_))
+    /// The fields of an object. Those of a named thing depend on its name.
+    pub fn fields(self) -> &'static [Key] {
+        match self {
+            Takes::Object(keys) | Takes::Optional(keys) | Takes::Parts(keys) | Takes::OneOf(keys) => keys,
+            _ => &[],
+        }
     }
 }
 

@@ -77,7 +77,7 @@ fn chosen_cases(arguments: &ParityArguments) -> Result<Vec<Case>> {
 fn experiment_cases(path: &Path, dataset: Option<DatasetName>) -> Result<Vec<Case>> {
     let mut experiment = Experiment::load(path, &Overrides { dataset, ..Overrides::default() })?;
     experiment.seeds.truncate(1);
-    Ok(cases::of(&experiment))
+    Ok(cases::of_experiment(&experiment))
 }
 
 fn built_in_cases(dataset: DatasetName) -> Result<Vec<Case>> {

@@ -6,12 +6,7 @@ use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classif
 use crate::options::{Key, variant};
 
 pub const NETWORK: Network = Network {
-    variant: variant(
-        "keras_cnn",
-        SIZES,
-        "KerasCnn",
-        "three convolutions and a hidden dense layer of 128, dropout 0.25",
-    ),
+    variant: variant("keras_cnn", SIZES, "KerasCnn", "three convolutions and a hidden dense layer, dropout 0.25"),
     activation: "relu",
     pool: Pool::Max,
     dropout: 0.25,

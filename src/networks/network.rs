@@ -29,8 +29,6 @@ impl PartialEq for Network {
     }
 }
 
-impl Eq for Network {}
-
 /// How 2×2 pixels become one: their mean or their largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,7 +41,7 @@ pub enum Pool {
 pub type Halve = fn(i64) -> Layer;
 
 /// A network of certain sizes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     #[serde(rename = "name")]
     pub network: &'static Network,
@@ -76,7 +74,8 @@ impl Model {
 
     /// Whether there is a dense layer before the one to the classes.
     pub fn has_hidden_dense(&self) -> bool {
-        self.weights().iter().filter(|weights| matches!(weights, Weights::Dense { .. })).count() > 1
+        let layers = self.layers(self.network.pool, 0.0);
+        layers.iter().filter(|layer| matches!(layer, Layer::Dense(_))).count() > 1
     }
 }
 

@@ -65,7 +65,7 @@ pub fn otherwise(dataset: DatasetName) -> Result<Vec<Case>> {
 }
 
 /// Each configuration of `experiment` once with each of its seeds, named by the first block that has it.
-pub fn of(experiment: &Experiment) -> Vec<Case> {
+pub fn of_experiment(experiment: &Experiment) -> Vec<Case> {
     let base = ("base", "base", &experiment.base);
     let in_blocks = experiment.blocks.iter().flat_map(|block| {
         block.variants.iter().map(|variant| (block.id.as_str(), variant.label.as_str(), &variant.config))
@@ -89,7 +89,7 @@ pub fn of(experiment: &Experiment) -> Vec<Case> {
 
 fn built_in(text: &str, dataset: DatasetName) -> Result<Vec<Case>> {
     let overrides = Overrides { dataset: Some(dataset), ..Overrides::default() };
-    Ok(of(&Experiment::parse("built-in cases", text, &overrides)?))
+    Ok(of_experiment(&Experiment::parse("built-in cases", text, &overrides)?))
 }
 
 #[cfg(test)]

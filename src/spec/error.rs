@@ -17,7 +17,7 @@ pub struct InputError {
 
 impl InputError {
     /// An error of a whole file or a command-line option.
-    pub fn of(file: impl Into<String>, message: impl Into<String>) -> InputError {
+    pub fn in_whole(file: impl Into<String>, message: impl Into<String>) -> InputError {
         InputError { file: file.into(), line: 0, col: 0, message: message.into() }
     }
 

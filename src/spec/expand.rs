@@ -15,8 +15,8 @@ use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
 use super::experiment::{Block, BlockMode, MAX_TRIALS, Variant, canonical};
 use super::fields::Slot;
-use super::keys::names;
-use super::label::{json, label, resolved, tidy};
+use super::keys::setting_names;
+use super::label::{label, resolved, tidy, value_at};
 use super::settings::{MAX_KEYS, Setting, alternatives, changed, look_up, matches, refuse_shared, settings};
 use super::tune::Tuning;
 use super::yaml::{Key, Node, shorten};
@@ -77,7 +77,7 @@ struct Plan<'a> {
 }
 
 fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
-    let valid = names(&["data"]);
+    let valid = setting_names(&["data"]);
     let mut fields = slot.object()?;
     let id = fields.need("id")?.file_name()?;
     let title = fields.text("title")?;
@@ -130,8 +130,8 @@ impl<'a> Plan<'a> {
             let settings = self.combination(number);
             let node = changed(&self.base, &settings)?;
             // An excluded combination may be one that would be refused.
-            let config = LazyCell::new(|| check::config(&node, mode).map_or(Json::Null, |config| json(&config)));
-            let default = |key: &str| resolved(&config, key);
+            let config = LazyCell::new(|| check::config(&node, mode).map_or(Json::Null, |config| resolved(&config)));
+            let default = |key: &str| value_at(&config, key);
             let matching = self.exclude.iter().map(|(_, pattern)| matches(&node, pattern, default));
             let matching: Vec<bool> = matching.collect();
             used.iter_mut().zip(&matching).for_each(|(used, matches)| *used |= matches);
@@ -175,8 +175,8 @@ impl Variants<'_> {
         let label = label(&settings);
         let place = || format!("block `{}`, {}", self.plan.id, shorten(&label));
         let config = check::config(node, self.mode).map_err(|error| error.within(place()))?;
-        let default = LazyCell::new(|| json(&config));
-        let value = |key: &&Key| look_up(node, key).map_or_else(|| resolved(&default, &key.name), tidy).to_string();
+        let default = LazyCell::new(|| resolved(&config));
+        let value = |key: &&Key| look_up(node, key).map_or_else(|| value_at(&default, &key.name), tidy).to_string();
         let values = self.keys.iter().map(value).collect();
         match self.places.entry(canonical(&config)) {
             // The base keeps its name, but stands in the grid where the combination that equals it was written.

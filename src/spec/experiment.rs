@@ -208,7 +208,10 @@ impl Experiment {
         if let Some(stray) = selectors.iter().find(|selector| !trials.iter().any(|trial| names(selector, trial))) {
             let blocks: Vec<&str> = self.blocks.iter().map(|block| block.id.as_str()).collect();
             let choices = super::fields::choices(stray, &blocks);
-            return Err(InputError::of(format!("--only {stray}"), format!("no block or trial; blocks: {choices}")));
+            return Err(InputError::in_whole(
+                format!("--only {stray}"),
+                format!("no block or trial; blocks: {choices}"),
+            ));
         }
         trials.retain(|trial| selectors.is_empty() || selectors.iter().any(|selector| names(selector, trial)));
         Ok(trials)

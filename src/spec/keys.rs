@@ -30,8 +30,7 @@ pub const BESIDE: &[Key] = &[
 ];
 
 const DATA: &[Key] = &[
-    key("dataset", Takes::Choice(&["cifar10", "synthetic"]), "CIFAR-10, or images that the program draws")
-        .or("cifar10"),
+    key("dataset", Takes::Choice(&["cifar10", "synthetic"]), "synthetic images are drawn by the program").or("cifar10"),
     key("train", Takes::IntegerOr("all", 1, MOST_IMAGES), "the first so many of what `val` leaves to train on")
         .or("all"),
     key("val", Takes::Integer(1, MOST_IMAGES), "images split off for validation").own("a tenth of the training part"),
@@ -158,21 +157,15 @@ pub const TARGETS: Key =
         .or("[0.4, 0.5, 0.6]");
 pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), "trials of each value").or("2");
 
-/// The key of a configuration at a dotted path. A named thing has only its name.
+/// The key of a configuration at a dotted path, unless that leads into a named thing.
 pub fn find(path: &str) -> Option<&'static Key> {
     let named = |keys: &'static [Key], name: &str| keys.iter().find(|key| key.name == name);
     let (group, field) = path.split_once('.').map_or((path, None), |(group, field)| (group, Some(field)));
     let key = named(BESIDE, group).or_else(|| named(BASE, group))?;
-    match (field, key.takes) {
-        (None, _) => Some(key),
-        (Some(field), Takes::Object(keys) | Takes::Optional(keys) | Takes::Parts(keys) | Takes::OneOf(keys)) => {
-            named(keys, field)
-        }
-        _ => None,
-    }
+    field.map_or(Some(key), |field| named(key.takes.fields(), field))
 }
 
 /// `base`'s own keys and the `others`, as a setting may name them.
-pub fn names(others: &[&'static str]) -> Vec<&'static str> {
+pub fn setting_names(others: &[&'static str]) -> Vec<&'static str> {
     BASE.iter().map(|key| key.name).chain(others.iter().copied()).collect()
 }

@@ -8,7 +8,7 @@ use super::fields::number_text;
 use super::keys::{self, BASE, BESIDE};
 use super::read::default;
 use super::yaml::{Key, Node, Value};
-use crate::options::Takes;
+use crate::options::{Fallback, Takes};
 
 /// A short name for what a variant sets: `adam, lr 0.001 · batch_size=4`.
 pub fn label(settings: &[(&Key, &Node)]) -> String {
@@ -110,34 +110,35 @@ impl Cell {
 /// Which keys there are depends on the choices made: only SGD has `optimizer.dampening`.
 pub fn flatten(config: &Config) -> Vec<(String, Cell)> {
     let mut rows = Vec::new();
-    collect(String::new(), &json(config), &mut rows);
+    collect(String::new(), &resolved(config), &mut rows);
     rows
 }
 
 /// The configuration as JSON, with what its stored form leaves out.
-pub fn json(config: &Config) -> Json {
+pub fn resolved(config: &Config) -> Json {
     let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
     let mut json = serde_json::to_value(resolved).expect("a checked configuration has only finite numbers and names");
-    complete(&mut json, Takes::Object(BESIDE));
-    complete(&mut json, Takes::Object(BASE));
+    [BESIDE, BASE].into_iter().for_each(|keys| complete(&mut json, Takes::Object(keys)));
     json
 }
 
 /// Gives an object the keys that it lacks, with their defaults.
-fn complete(json: &mut Json, takes: Takes) {
+pub fn complete(json: &mut Json, takes: Takes) {
     let Json::Object(fields) = json else { return };
     let keys = match takes {
-        Takes::Object(keys) | Takes::Optional(keys) | Takes::Parts(keys) => keys,
         Takes::Named(variants) => {
             variants.iter().find(|known| fields["name"] == known.name).map_or(&[][..], |it| it.keys)
         }
-        _ => return,
+        takes => takes.fields(),
     };
     for key in keys {
         // Moved behind the others, so that all end in the order of the table.
-        let mut value = fields.shift_remove(key.name).unwrap_or_else(|| default(key));
-        complete(&mut value, key.takes);
-        fields.insert(key.name.to_owned(), value);
+        let value =
+            fields.shift_remove(key.name).or_else(|| matches!(key.default, Fallback::Is(_)).then(|| default(key)));
+        if let Some(mut value) = value {
+            complete(&mut value, key.takes);
+            fields.insert(key.name.to_owned(), value);
+        }
     }
 }
 
@@ -184,20 +185,20 @@ fn cell(json: &Json, separator: &str) -> String {
 
 /// What a configuration, as JSON, has at `key`, which may name a group, as a user would write it: `0.01`, `[6, 16]`,
 /// `{l1: 0, l2: 0.0001, ...}`.
-pub fn resolved(config: &Json, key: &str) -> Node {
-    written(key, config.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&Json::Null))
+pub fn value_at(config: &Json, key: &str) -> Node {
+    as_written(key, config.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&Json::Null))
 }
 
-fn written(path: &str, json: &Json) -> Node {
+fn as_written(path: &str, json: &Json) -> Node {
     let at = Mark::option("");
     let value = match json {
         Json::Null => scalar(nothing(path)),
         Json::String(text) => scalar(text),
         Json::Bool(_) | Json::Number(_) => scalar(json.to_string()),
-        Json::Array(items) => Value::List(items.iter().map(|item| written("", item)).collect()),
+        Json::Array(items) => Value::List(items.iter().map(|item| as_written("", item)).collect()),
         Json::Object(fields) => {
             let entry = |(name, json): (&String, &Json)| {
-                (Key { at: at.clone(), name: name.clone() }, written(&format!("{path}.{name}"), json))
+                (Key { at: at.clone(), name: name.clone() }, as_written(&format!("{path}.{name}"), json))
             };
             Value::Map(fields.iter().map(entry).collect())
         }

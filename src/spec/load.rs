@@ -9,7 +9,7 @@ use super::error::{InputError, Mark, Result};
 use super::expand::expand_blocks;
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, MAX_TRIALS, Settle, Variant, canonical};
 use super::fields::Slot;
-use super::keys::{MARGIN, MAX_SEED, SEEDS, SETTLE, TARGETS, names};
+use super::keys::{MARGIN, MAX_SEED, SEEDS, SETTLE, TARGETS, setting_names};
 use super::read::{default, typed};
 use super::settings::{admit, apply, settings};
 use super::tune::Tuning;
@@ -54,12 +54,12 @@ impl Experiment {
 
 /// The settings on the command line, each with its option as its place.
 fn options(overrides: &Overrides) -> Result<Vec<(Key, Node)>> {
-    let valid = names(&["data", "select", "seeds", "targets"]);
+    let valid = setting_names(&["data", "select", "seeds", "targets"]);
     let mut options = Vec::new();
     for option in &overrides.set {
         let source = format!("--set {option}");
         let Some((name, text)) = option.split_once('=') else {
-            return Err(InputError::of(source, "expected KEY=VALUE"));
+            return Err(InputError::in_whole(source, "expected KEY=VALUE"));
         };
         let key = Key { at: Mark::option(source.as_str()), name: name.trim().to_string() };
         admit(&key, &valid)?;
@@ -182,7 +182,7 @@ fn root(base: &Slot, beside: [(&str, Option<Slot>); 2], options: &[(Key, Node)])
             apply(&mut root, (&Key { at: node.at.clone(), name: name.to_string() }, node))?;
         }
     }
-    for setting in settings(base, &names(&[]))? {
+    for setting in settings(base, &setting_names(&[]))? {
         apply(&mut root, setting)?;
     }
     for (key, value) in options {
@@ -202,7 +202,9 @@ fn seeds(slot: &Slot) -> Result<Vec<u64>> {
 fn only_seed(seed: u64) -> Result<u64> {
     match seed <= MAX_SEED as u64 {
         true => Ok(seed),
-        false => Err(InputError::of(format!("--seed {seed}"), format!("expected a whole number from 0 to {MAX_SEED}"))),
+        false => {
+            Err(InputError::in_whole(format!("--seed {seed}"), format!("expected a whole number from 0 to {MAX_SEED}")))
+        }
     }
 }
 

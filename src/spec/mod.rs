@@ -45,7 +45,7 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
     keys["data"].as_object_mut().expect("data is an object").retain(|_, value| !value.is_null());
     let text = serde_json::to_string(keys).expect("JSON is text");
     let checked = check::config(&yaml::parse_option(about, &text)?, config.mode)?;
-    if checked == *config { Ok(()) } else { Err(InputError::of(about, "no experiment asks for it")) }
+    if checked == *config { Ok(()) } else { Err(InputError::in_whole(about, "no experiment asks for it")) }
 }
 
 /// The configuration of the network called `model` with every default filled in.

@@ -6,6 +6,7 @@ use super::error::{Mark, Result};
 use super::fields::{Slot, choices};
 use super::keys;
 use super::yaml::{Key, Node, Value, shorten};
+use crate::options::Takes;
 
 /// More than there are options in all.
 pub const MAX_KEYS: usize = 64;
@@ -38,7 +39,8 @@ pub fn admit(key: &Key, valid: &[&str]) -> Result<()> {
     if !valid.contains(&group) {
         return Err(key.at.error(format!("{name}: cannot be set here; {}", choices(group, valid))));
     }
-    if field.is_some() && !keys::find(group).is_none_or(|key| key.takes.has_fields()) {
+    let has_fields = |takes: Takes| matches!(takes, Takes::Named(_)) || !takes.fields().is_empty();
+    if field.is_some() && !keys::find(group).is_none_or(|key| has_fields(key.takes)) {
         return Err(key.at.error(format!("{name}: {group} is one value and has no fields")));
     }
     Ok(())

@@ -6,7 +6,7 @@ use super::config::Mode;
 use super::error::Result;
 use super::experiment::{Candidate, Tune, canonical};
 use super::fields::Slot;
-use super::keys::{TUNING_SEEDS, names};
+use super::keys::{TUNING_SEEDS, setting_names};
 use super::label::label;
 use super::settings::{changed, settings};
 use super::yaml::{Node, shorten};
@@ -26,7 +26,7 @@ impl<'a> Tuning<'a> {
         let axes = fields.need("axes")?;
         let seeds = fields.read(&TUNING_SEEDS)?;
         fields.finish()?;
-        let factors = settings(&axes, &names(&[]))?.into_iter().map(|axis| factor(&axes.path, &[axis]));
+        let factors = settings(&axes, &setting_names(&[]))?.into_iter().map(|axis| factor(&axes.path, &[axis]));
         let factors = factors.collect::<Result<Vec<_>>>()?;
         let count = combinations(&factors);
         if count > MAX_CANDIDATES {

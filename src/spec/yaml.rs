@@ -44,7 +44,7 @@ pub fn read_file(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| InputError::of(&name, error.to_string()))?;
+        .map_err(|error| InputError::in_whole(&name, error.to_string()))?;
     if bytes.len() > MAX_FILE_BYTES {
         return Err(too_long(&name));
     }
@@ -69,7 +69,7 @@ pub fn parse_option(option: &str, text: &str) -> Result<Node> {
 }
 
 fn too_long(name: &str) -> InputError {
-    InputError::of(name, format!("longer than {MAX_FILE_BYTES} bytes, too long for an experiment"))
+    InputError::in_whole(name, format!("longer than {MAX_FILE_BYTES} bytes, too long for an experiment"))
 }
 
 /// Builds nodes from the parser's events. It recurses at most [`MAX_DEPTH`] deep; the parser itself does not recurse.
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
             Some(Err(problem)) => {
                 Err(self.mark(*problem.marker()).error(format!("not valid YAML: {}", problem.info())))
             }
-            None => Err(InputError::of(&*self.source, "not valid YAML: it ends too early")),
+            None => Err(InputError::in_whole(&*self.source, "not valid YAML: it ends too early")),
         }
     }
 

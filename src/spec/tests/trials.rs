@@ -132,3 +132,23 @@ fn the_command_line_changes_the_base() {
         "--seed 1099511627776: expected",
     );
 }
+
+/// A key that came later is not stored where it has its default.
+#[test]
+fn what_a_stored_form_leaves_out_has_its_default_in_its_place() {
+    let whole = label::resolved(&defaults("keras_cnn").unwrap());
+    let mut stored = whole.clone();
+    let mut leave_out = |place: &str, key: &str| {
+        let object = stored.pointer_mut(place).unwrap().as_object_mut().unwrap();
+        assert!(object.shift_remove(key).is_some());
+    };
+    leave_out("", "label_smoothing");
+    leave_out("", "clip");
+    leave_out("/augment", "crop");
+    leave_out("/optimizer", "momentum");
+    leave_out("/model", "channels");
+    for keys in [keys::BESIDE, keys::BASE] {
+        label::complete(&mut stored, crate::options::Takes::Object(keys));
+    }
+    assert_eq!(stored.to_string(), whole.to_string());
+}
