@@ -128,7 +128,7 @@ impl Stored {
     fn write(&self, lab: &Lab, trial: &Trial) {
         let folder = lab.result("trials").join(&trial.id);
         fs::create_dir(&folder).unwrap();
-        let identity = Identity { id: trial.id.clone(), seed: trial.seed, config: trial.config.clone() };
+        let identity = Identity::from(trial);
         fs::write(folder.join("config.json"), serde_json::to_vec(&identity).unwrap()).unwrap();
         fs::write(folder.join("result.json"), serde_json::to_vec(&self.outcome).unwrap()).unwrap();
         fs::write(folder.join("showcase.json"), &self.showcase).unwrap();

@@ -68,7 +68,10 @@ impl Store {
                 _ if !is_at(&open, &folder) => continue,
                 Err(_) if !self.is_stored(id) => return Ok(None),
                 Err(error) if is_refused(&error) => return Err(error),
-                read => return read.with_context(|| damaged(&folder, id)),
+                read => {
+                    let way_on = format!("`--rerun all --only {id}` runs the trial again, or remove this folder");
+                    return read.with_context(|| format!("{}: damaged; {way_on}", folder.display()));
+                }
             }
         }
         bail!("cannot read {}: it keeps being replaced", folder.display())
@@ -94,10 +97,6 @@ impl Store {
     }
 }
 
-fn damaged(folder: &Path, id: &str) -> String {
-    format!("{}: damaged; `--rerun all --only {id}` runs the trial again, or remove this folder", folder.display())
-}
-
 /// Reads the stored trial `id` in its folder.
 fn read(folder: &Path, id: &str) -> Result<Finished> {
     let read = |name: &str| {
@@ -109,13 +108,8 @@ fn read(folder: &Path, id: &str) -> Result<Finished> {
     ensure!(identity.id == id, "{}: belongs to trial {}", folder.display(), identity.id);
     let outcome: Outcome = serde_json::from_slice(&read(RESULT)?).with_context(|| broken(RESULT))?;
     let history = parse_history(&read(HISTORY)?).with_context(|| broken(HISTORY))?;
-    ensure!(
-        history.len() == outcome.epochs,
-        "{}: it has {} of {} epochs",
-        broken(HISTORY),
-        history.len(),
-        outcome.epochs
-    );
+    let (found, all) = (history.len(), outcome.epochs);
+    ensure!(found == all, "{}: it has {found} of {all} epochs", broken(HISTORY));
     // Only a trial that is done has these; of older versions, no predictions.
     let showcase = read_if_there(&folder.join(SHOWCASE))?.map(|bytes| serde_json::from_slice(&bytes));
     let showcase = showcase.transpose().with_context(|| broken(SHOWCASE))?;

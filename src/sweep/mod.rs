@@ -24,7 +24,7 @@ use anyhow::Result;
 use signal_hook::consts::SIGXFSZ;
 
 use crate::data::shared::SharedDataset;
-use crate::data::{self, Dataset};
+use crate::data::{self, Images};
 use crate::engine::device;
 use crate::host::print;
 use crate::publish::{Publisher, made, note};
@@ -48,8 +48,7 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     // A file that grows beyond the limit (`ulimit -f`) is an error with its name, not the death of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     made::ensure_results(&options.out)?;
-    let (set, source) = read_data(experiment, &options.data)?;
-    let (images, test_images) = (SharedDataset::new(&set).map(Arc::new), Arc::new(set.test));
+    let (source, images, test_images) = read_data(experiment, &options.data)?;
     let store = Store::create(&options.out)?;
     let devices: Vec<String> = options.devices.iter().map(|device| device::name(*device)).collect();
     let mut manifest = Manifest::new(experiment, source, devices.join(","), THREADS_PER_WORKER);
@@ -132,16 +131,15 @@ fn say_dropped(experiment: &Experiment, store: &Store) -> Result<()> {
     let named: HashSet<String> = experiment.trials().into_iter().map(|trial| trial.id).collect();
     let dropped = store.stored_ids()?.iter().filter(|id| !named.contains(*id)).count();
     if dropped > 0 {
-        print(&format!(
-            "{dropped} stored trials are not in this experiment; they stay in {}/trials and out of its tables",
-            store.root().display()
-        ));
+        let place = format!("they stay in {}/trials and out of its tables", store.root().display());
+        print(&format!("{dropped} stored trials are not in this experiment; {place}"));
     }
     Ok(())
 }
 
-/// Reads the experiment's data set once, so that what is wrong with it is said before anything runs.
-fn read_data(experiment: &Experiment, folder: &Path) -> Result<(Dataset, DataSource)> {
+/// Reads the experiment's data set once, so that what is wrong with it is said before anything runs. All images are for the
+/// workers, those of the test set for the report.
+fn read_data(experiment: &Experiment, folder: &Path) -> Result<(DataSource, Option<Arc<SharedDataset>>, Arc<Images>)> {
     let name = experiment.base.data.dataset;
     let set = data::load(name, folder)?;
     let class_names = data::class_names(name).iter().map(|name| name.to_string()).collect();
@@ -152,6 +150,6 @@ fn read_data(experiment: &Experiment, folder: &Path) -> Result<(Dataset, DataSou
         }
         DatasetName::Synthetic => (true, set.sha256()),
     };
-    let source = DataSource { sha256, official, source: set.source.clone(), class_names };
-    Ok((set, source))
+    let images = SharedDataset::new(&set).map(Arc::new);
+    Ok((DataSource { sha256, official, source: set.source, class_names }, images, Arc::new(set.test)))
 }

@@ -189,7 +189,7 @@ impl History {
             1 => self.queue.put_back(&[trial]),
             2 | 3 => {
                 self.failures[trial] += 1;
-                if self.queue.fail(trial) == None {
+                if self.queue.fail(trial).is_none() {
                     assert_eq!(self.failures[trial], MAX_ATTEMPTS);
                     self.ended[trial] = true;
                     if self.queue.give_up(trial) {
