@@ -160,7 +160,7 @@ fn blocks(experiment: &Experiment, asked: &Asked) -> Vec<StudyBlock> {
             variants: vec![base],
         }];
     }
-    let with_places = experiment.blocks.iter().zip(&asked.blocks);
+    let with_places = experiment.blocks.iter().zip(&asked.plan.blocks);
     with_places
         .map(|(block, places)| StudyBlock {
             id: block.id.clone(),

@@ -76,3 +76,18 @@ pub fn csv<R>(columns: &[Column<R>], rows: impl IntoIterator<Item = impl Borrow<
 pub fn exact(value: impl Into<Option<f64>>) -> Cell {
     value.into().map(|value| Cell::number(format!("{value:?}"))).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_begin_like_numbers_are_still_names() {
+        let columns = [
+            Column::words("Setting", |name: &&str| name.to_string()),
+            Column::numbers("Accuracy", |name: &&str| (*name != "none").then(|| "63.1 ± 0.4".to_owned())),
+        ];
+        let table = Table::new(&columns, ["512", "none", "1e3f"]);
+        assert_eq!([0, 1].map(|column| table.is_numeric(column)), [false, true]);
+    }
+}
