@@ -17,8 +17,10 @@ pub struct ClassScores {
     pub f1: f64,
 }
 
-/// The shares by name.
-pub const SHARES: [(&str, fn(&ClassScores) -> f64); 4] = [
+/// One of the shares, with its name.
+pub type Share = (&'static str, fn(&ClassScores) -> f64);
+
+pub const SHARES: [Share; 4] = [
     ("precision", |class| class.precision),
     ("recall", |class| class.recall),
     ("specificity", |class| class.specificity),

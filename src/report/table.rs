@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use anyhow::{Context, Result};
 
-use super::measure::Unit;
+use super::unit::Unit;
 use crate::spec::{Cell, Kind};
 
 /// What a table for people shows where there is no value.
@@ -23,7 +23,7 @@ impl<'a, R> Column<'a, R> {
         Column { name: name.into(), unit: Unit::Count, cell: Box::new(cell) }
     }
 
-    pub fn of(self, unit: Unit) -> Column<'a, R> {
+    pub fn with_unit(self, unit: Unit) -> Column<'a, R> {
         Column { unit, ..self }
     }
 

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use anyhow::Result;
 
-use super::measure::{Described, MACRO, Measure, NEWER, Unit};
+use super::measure::{Described, MACRO, Measure, NEWER};
 use super::study::{StoredTrial, status_word};
 use super::table::{Column, csv, exact};
+use super::unit::Unit;
 use crate::record::Outcome;
 use crate::spec::Cell;
 
@@ -82,8 +83,8 @@ pub fn results(targets: &[f64]) -> Vec<TrialColumn<'static>> {
     ];
     columns.extend(scores.chain(further()).chain(to_targets(targets)).map(measured));
     columns.extend([
-        outcome("seconds", |outcome| exact(outcome.seconds)).of(Unit::Time),
-        outcome("images_per_second", |outcome| exact(outcome.images_per_second)).of(Unit::Rate),
+        outcome("seconds", |outcome| exact(outcome.seconds)).with_unit(Unit::Time),
+        outcome("images_per_second", |outcome| exact(outcome.images_per_second)).with_unit(Unit::Rate),
         outcome("worker_peak_bytes", |outcome| Cell::number(outcome.peak_bytes)),
         outcome("parameters", |outcome| Cell::number(outcome.parameters)),
         outcome("libtorch", |outcome| Cell::text(&outcome.libtorch)),
@@ -102,5 +103,5 @@ fn outcome(name: &str, cell: fn(&Outcome) -> Cell) -> TrialColumn<'static> {
 
 fn measured(measure: Measure) -> TrialColumn<'static> {
     let Described { column, unit, .. } = measure.describe();
-    TrialColumn::new(column, move |trial| exact(measure.value(trial))).of(unit)
+    TrialColumn::new(column, move |trial| exact(measure.value(trial))).with_unit(unit)
 }

@@ -6,7 +6,7 @@ use super::frame::{Frame, ticks};
 use super::page::{headline, page, seeds_label};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
 use crate::record::CLASSES;
-use crate::report::metrics::{ClassScores, SHARES, per_class};
+use crate::report::metrics::{ClassScores, SHARES, Share, per_class};
 use crate::report::statistics::spread;
 use crate::report::study::Study;
 use crate::report::summary::{BlockSummary, Row, best};
@@ -89,12 +89,7 @@ fn draw_legend(canvas: &Canvas, bars: &[Bars]) -> Result<()> {
     Ok(())
 }
 
-fn draw_panel(
-    canvas: &Canvas,
-    frame: &Frame,
-    (name, score): (&str, fn(&ClassScores) -> f64),
-    bars: &[Bars],
-) -> Result<()> {
+fn draw_panel(canvas: &Canvas, frame: &Frame, (name, score): Share, bars: &[Bars]) -> Result<()> {
     let middle = (frame.left + frame.right) / 2.0;
     canvas.text(name, (middle, frame.top - LABEL), Ink::new(INK, LABEL).bold().align(Align::Center))?;
     frame.x_axis(canvas, "", &ticks(frame.x, 4))?;

@@ -28,7 +28,7 @@ fn request(sort: &str, filters: &[&str]) -> Request {
 }
 
 fn header(listing: &Listing) -> String {
-    let lines = View::new(&listing, &request("id", &[])).unwrap().table(None);
+    let lines = View::new(listing, &request("id", &[])).unwrap().table(None);
     lines.header[0].split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
