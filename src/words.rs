@@ -43,10 +43,10 @@ pub fn grouped(number: i64) -> String {
 }
 
 /// `a, b, c and 5 more`
-pub fn some(items: &[String], most: usize) -> String {
-    match items.len().checked_sub(most) {
+pub fn some(items: &[String], named: usize) -> String {
+    match items.len().checked_sub(named) {
         None | Some(0) => items.join(", "),
-        Some(more) => format!("{} and {more} more", items[..most].join(", ")),
+        Some(more) => format!("{} and {more} more", items[..named].join(", ")),
     }
 }
 

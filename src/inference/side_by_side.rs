@@ -9,7 +9,8 @@ use super::evaluate::Evaluation;
 use crate::record::CLASSES;
 use crate::report::data_label;
 use crate::report::keys::{differ, short_names};
-use crate::report::plots::classes::{self, Bars, SCORES};
+use crate::report::metrics::SHARES;
+use crate::report::plots::classes::{self, Bars};
 use crate::report::plots::confusion;
 use crate::report::terminal::{Column, Lines, lay_out};
 use crate::spec::{Cell, flatten};
@@ -78,7 +79,7 @@ fn overall(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     let mut columns = vec![Column::new("checkpoint", labels.iter().map(Cell::text), 0)];
     columns.push(column("loss", &|evaluation| minus(evaluation.loss, 4)));
     columns.push(column("accuracy", &|evaluation| percent(evaluation.accuracy)));
-    columns.extend(SCORES.map(|(name, score)| column(name, &|evaluation| percent(score(&evaluation.macro_average)))));
+    columns.extend(SHARES.map(|(name, score)| column(name, &|evaluation| percent(score(&evaluation.macro_average)))));
     columns
 }
 
@@ -128,7 +129,7 @@ fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     }
     let support = rows().map(|(class, evaluation)| Cell::number(evaluation.classes[class].support));
     columns.push(Column::new("images", support, 0));
-    for (name, score) in SCORES {
+    for (name, score) in SHARES {
         let cells = rows().map(|(class, evaluation)| Cell::number(percent(score(&evaluation.classes[class]))));
         columns.push(Column::new(name, cells, 0));
     }

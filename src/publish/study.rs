@@ -156,7 +156,7 @@ fn blocks(experiment: &Experiment, asked: &Asked) -> Vec<StudyBlock> {
         let title = experiment.description.clone();
         return vec![StudyBlock { id: "base".into(), title, terms: vec![], variants: vec![base] }];
     }
-    let blocks = experiment.blocks.iter().zip(&asked.blocks).map(|(block, places)| {
+    let blocks = experiment.blocks.iter().zip(&asked.plan.blocks).map(|(block, places)| {
         let keys = || block.keys.iter().cloned();
         let settings = |own: &Variant| match block.mode {
             BlockMode::Ablate => own.settings.clone(),

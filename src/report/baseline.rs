@@ -136,7 +136,7 @@ impl Against {
     /// For programs; a pair without an interval has nulls.
     pub fn json(&self) -> Value {
         let pair = |pair: &Pair| {
-            let number = |of: fn(&Difference) -> f64| pair.difference.as_ref().map(of);
+            let number = |part: fn(&Difference) -> f64| pair.difference.as_ref().map(part);
             json!({
                 "setting": pair.setting,
                 "n": pair.n,

@@ -1,12 +1,13 @@
 //! The tables of a block as people read them: results, scores by class, convergence and generalization, costs where networks of
 //! different sizes are compared, and what newer trials keep.
 
-use super::measure::{MACRO, Measure, NEWER};
+use super::measure::{Described, MACRO, Measure, NEWER};
 use super::numbers::{interval, mean_std, p_cell};
 use super::statistics::Spread;
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
 use super::table::{Column, Table};
+use crate::spec::Cell;
 use crate::words::{grouped, minus, signed};
 
 type RowColumn<'a> = Column<'a, Row<'a>>;
@@ -110,22 +111,16 @@ fn seeds<'a>() -> RowColumn<'a> {
 }
 
 fn mean<'a>(measure: Measure) -> RowColumn<'a> {
-    numbers(&measure.heading(), move |row| row.spread(measure).map(|spread| scaled(measure, &spread)))
-}
-
-fn scaled(measure: Measure, spread: &Spread) -> String {
-    let (factor, decimals) = measure.scale();
-    mean_std(spread, factor, decimals)
+    let Described { heading, unit, decimals, .. } = measure.describe();
+    numbers(&heading, move |row| row.spread(measure).map(|spread| mean_std(&spread, unit.factor(), decimals)))
 }
 
 /// Over those trials that get there, whose number follows where it is not all.
 fn reached<'a>(measure: Measure) -> RowColumn<'a> {
-    let cell = move |row: &Row| match row.spread(measure) {
-        Some(spread) if spread.n < row.n() => {
-            Some(format!("{} ({} of {})", scaled(measure, &spread), spread.n, row.n()))
-        }
-        None if row.n() > 0 => Some("never".to_owned()),
-        spread => spread.map(|spread| scaled(measure, &spread)),
-    };
-    numbers(&measure.heading(), cell)
+    let mean = mean(measure);
+    RowColumn::new(mean.name.clone(), move |row| match row.spread(measure) {
+        Some(Spread { n, .. }) if n < row.n() => Cell::number(format!("{} ({n} of {})", mean.cell(row).text, row.n())),
+        None if row.n() > 0 => Cell::number("never"),
+        _ => mean.cell(row),
+    })
 }

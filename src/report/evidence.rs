@@ -119,7 +119,7 @@ fn most_voted(votes: &[usize; CLASSES]) -> usize {
 /// The mean of `values`, one an image, each the sum over so many pairs.
 fn estimate(values: &[usize], pairs: usize) -> Estimate {
     let mean = |sum: usize| sum as f64 / (values.len() * pairs) as f64;
-    let sums = Sums::of_one(values).of(values.len());
+    let sums = Sums::of_one(values).draws(values.len());
     let tail = SIGNIFICANCE / 2.0;
     Estimate {
         value: mean(values.iter().sum()),
@@ -145,7 +145,7 @@ impl Sums {
     }
 
     /// So many independent draws.
-    fn of(self, mut draws: usize) -> Sums {
+    fn draws(self, mut draws: usize) -> Sums {
         let (mut sums, mut power) = (Sums { lowest: 0, probabilities: vec![1.0] }, self);
         while draws > 0 {
             if draws % 2 == 1 {
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_distribution_is_that_of_all_samples() {
         for values in [&[0, 1, 1, 4, 2, 0][..], &[3, 3, 3], &[0, 0, 0, 0, 6, 1, 1], &[5], &[0, 0]] {
-            let sums = Sums::of_one(values).of(values.len());
+            let sums = Sums::of_one(values).draws(values.len());
             assert_eq!((sums.percentile(0.025), sums.percentile(0.975)), by_enumeration(values), "{values:?}");
         }
     }
@@ -254,7 +254,7 @@ mod tests {
     fn of_ten_thousand_images_the_distribution_is_binomial() {
         for (ones, low, high) in [(1, 0, 3), (37, 26, 49), (3000, 2910, 3090), (9990, 9983, 9996)] {
             let values: Vec<usize> = (0..10_000).map(|image| usize::from(image < ones)).collect();
-            let sums = Sums::of_one(&values).of(10_000);
+            let sums = Sums::of_one(&values).draws(10_000);
             assert_eq!((sums.percentile(0.025), sums.percentile(0.975)), (low, high), "{ones}");
         }
     }

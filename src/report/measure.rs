@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::metrics::{ClassScores, macro_average, per_class};
 use super::statistics::spread;
 use super::study::StoredTrial;
+use super::unit::Unit;
 use crate::record::{Evidence, Outcome, Scores, SplitScore};
 use crate::words::minus;
 
@@ -58,127 +59,73 @@ pub const NEWER: [Measure; 5] =
 pub const MACRO: [Measure; 4] =
     [Measure::MacroPrecision, Measure::MacroRecall, Measure::MacroSpecificity, Measure::MacroF1];
 
-/// What a column's numbers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// In 0..=1; more is better.
-    Share,
-    /// A difference of shares.
-    Points,
-    /// A share that ought to be small.
-    Error,
-    Loss,
-    Time,
-    /// Images a second; more is better.
-    Rate,
-    /// Whole numbers, and whatever else is read as it is stored.
-    Count,
-}
-
-impl Unit {
-    pub fn more_is_better(self) -> bool {
-        matches!(self, Unit::Share | Unit::Rate)
-    }
-
-    /// From a number as it is stored to one in a table for people.
-    fn factor(self) -> f64 {
-        if matches!(self, Unit::Share | Unit::Points | Unit::Error) { 100.0 } else { 1.0 }
-    }
-
-    /// One trial's number with as many digits as people compare; None where that is all of them.
-    pub fn readable(self, value: f64) -> Option<String> {
-        match self {
-            Unit::Share | Unit::Points => Some(format!("{}%", minus(100.0 * value, 2))),
-            Unit::Error | Unit::Loss => Some(minus(value, 4)),
-            Unit::Time | Unit::Rate => Some(minus(value, 1)),
-            Unit::Count => None,
-        }
-    }
-}
-
 type Value = Box<dyn Fn(&StoredTrial) -> Option<f64>>;
 
-struct Facts {
-    column: Cow<'static, str>,
-    heading: Cow<'static, str>,
-    unit: Unit,
-    decimals: usize,
+/// A measure in words, and what it is.
+pub struct Described {
+    /// Its column in the files.
+    pub column: Cow<'static, str>,
+    /// Over its column in tables for people.
+    pub heading: Cow<'static, str>,
+    pub unit: Unit,
+    /// Of its means in tables for people.
+    pub decimals: usize,
     value: Value,
 }
 
 impl Measure {
     pub fn value(self, trial: &StoredTrial) -> Option<f64> {
-        (self.facts().value)(trial)
+        (self.describe().value)(trial)
     }
 
-    /// Its column in the files.
-    pub fn column(self) -> String {
-        self.facts().column.into_owned()
-    }
-
-    /// Over its column in tables for people.
-    pub fn heading(self) -> String {
-        self.facts().heading.into_owned()
-    }
-
-    pub fn unit(self) -> Unit {
-        self.facts().unit
-    }
-
-    /// The factor and the decimals of its means in tables for people.
-    pub fn scale(self) -> (f64, usize) {
-        let Facts { unit, decimals, .. } = self.facts();
-        (unit.factor(), decimals)
-    }
-
-    fn facts(self) -> Facts {
+    pub fn describe(self) -> Described {
         use Measure::*;
         use Unit::*;
         match self {
-            TrainAccuracy => facts("train_accuracy", "Training accuracy (%)", Share, 2, scored(|s| s.train.accuracy)),
-            TrainLoss => facts("train_loss", "Training loss", Loss, 3, scored(|s| s.train.loss)),
-            ValAccuracy => facts("val_accuracy", "Validation accuracy (%)", Share, 2, scored(|s| s.val.accuracy)),
-            ValLoss => facts("val_loss", "Validation loss", Loss, 3, scored(|s| s.val.loss)),
-            TestAccuracy => facts("test_accuracy", "Test accuracy (%)", Share, 2, scored(|s| s.test.accuracy)),
-            TestLoss => facts("test_loss", "Test loss", Loss, 3, scored(|s| s.test.loss)),
+            TrainAccuracy => measure("train_accuracy", "Training accuracy (%)", Share, 2, scored(|s| s.train.accuracy)),
+            TrainLoss => measure("train_loss", "Training loss", Loss, 3, scored(|s| s.train.loss)),
+            ValAccuracy => measure("val_accuracy", "Validation accuracy (%)", Share, 2, scored(|s| s.val.accuracy)),
+            ValLoss => measure("val_loss", "Validation loss", Loss, 3, scored(|s| s.val.loss)),
+            TestAccuracy => measure("test_accuracy", "Test accuracy (%)", Share, 2, scored(|s| s.test.accuracy)),
+            TestLoss => measure("test_loss", "Test loss", Loss, 3, scored(|s| s.test.loss)),
             LastTestAccuracy => {
-                facts("last_test_accuracy", "Last epoch's test accuracy (%)", Share, 2, last(|s| s.accuracy))
+                measure("last_test_accuracy", "Last epoch's test accuracy (%)", Share, 2, last(|s| s.accuracy))
             }
-            LastTestLoss => facts("last_test_loss", "Last epoch's test loss", Loss, 3, last(|s| s.loss)),
-            Top3Accuracy => facts("test_top3_accuracy", "Top-3 accuracy (%)", Share, 2, evident(|e| e.top3_accuracy)),
-            Ece => facts("test_ece", "Calibration error, ECE (%)", Error, 2, evident(|e| e.ece)),
-            Brier => facts("test_brier", "Brier score", Loss, 3, evident(|e| e.brier)),
-            MacroPrecision => facts("macro_precision", "Macro precision (%)", Share, 2, classes(|c| c.precision)),
-            MacroRecall => facts("macro_recall", "Macro recall (%)", Share, 2, classes(|c| c.recall)),
+            LastTestLoss => measure("last_test_loss", "Last epoch's test loss", Loss, 3, last(|s| s.loss)),
+            Top3Accuracy => measure("test_top3_accuracy", "Top-3 accuracy (%)", Share, 2, evident(|e| e.top3_accuracy)),
+            Ece => measure("test_ece", "Calibration error, ECE (%)", Error, 2, evident(|e| e.ece)),
+            Brier => measure("test_brier", "Brier score", Loss, 3, evident(|e| e.brier)),
+            MacroPrecision => measure("macro_precision", "Macro precision (%)", Share, 2, classes(|c| c.precision)),
+            MacroRecall => measure("macro_recall", "Macro recall (%)", Share, 2, classes(|c| c.recall)),
             MacroSpecificity => {
-                facts("macro_specificity", "Macro specificity (%)", Share, 2, classes(|c| c.specificity))
+                measure("macro_specificity", "Macro specificity (%)", Share, 2, classes(|c| c.specificity))
             }
-            MacroF1 => facts("macro_f1", "Macro F1 (%)", Share, 2, classes(|c| c.f1)),
-            BestEpoch => facts("best_epoch", "Selected epoch", Count, 1, scored(|s| s.best_epoch as f64)),
-            AccuracyGap => facts("accuracy_gap", "Accuracy gap (points)", Points, 1, scored(accuracy_gap)),
-            LossGap => facts("loss_gap", "Loss gap", Loss, 3, scored(|s| s.test.loss - s.train.loss)),
-            LossRise => facts("val_loss_rise", "Val. loss, last minus lowest", Loss, 3, finished(loss_rise)),
-            PeakValAccuracy => facts("val_accuracy_peak", "Highest val. accuracy (%)", Share, 2, finished(peak)),
-            CurveArea => facts("val_curve_area", "Val. accuracy, mean over epochs (%)", Share, 1, finished(area)),
+            MacroF1 => measure("macro_f1", "Macro F1 (%)", Share, 2, classes(|c| c.f1)),
+            BestEpoch => measure("best_epoch", "Selected epoch", Count, 1, scored(|s| s.best_epoch as f64)),
+            AccuracyGap => measure("accuracy_gap", "Accuracy gap (points)", Points, 1, scored(accuracy_gap)),
+            LossGap => measure("loss_gap", "Loss gap", Loss, 3, scored(|s| s.test.loss - s.train.loss)),
+            LossRise => measure("val_loss_rise", "Val. loss, last minus lowest", Loss, 3, finished(loss_rise)),
+            PeakValAccuracy => measure("val_accuracy_peak", "Highest val. accuracy (%)", Share, 2, finished(peak)),
+            CurveArea => measure("val_curve_area", "Val. accuracy, mean over epochs (%)", Share, 1, finished(area)),
             EpochsTo(target) => to_target("epochs", target, Count, epochs_to),
             SecondsTo(target) => to_target("seconds", target, Time, seconds_to),
-            Epochs => facts("epochs_run", "Epochs", Count, 1, ended(|outcome| outcome.epochs as f64)),
-            Seconds => facts("seconds", "Seconds", Time, 1, ended(|outcome| outcome.seconds)),
+            Epochs => measure("epochs_run", "Epochs", Count, 1, ended(|outcome| outcome.epochs as f64)),
+            Seconds => measure("seconds", "Seconds", Time, 1, ended(|outcome| outcome.seconds)),
             ImagesPerSecond => {
-                facts("images_per_second", "Images/s", Rate, 0, ended(|outcome| outcome.images_per_second))
+                measure("images_per_second", "Images/s", Rate, 0, ended(|outcome| outcome.images_per_second))
             }
         }
     }
 }
 
-fn facts(column: &'static str, heading: &'static str, unit: Unit, decimals: usize, value: Value) -> Facts {
-    Facts { column: column.into(), heading: heading.into(), unit, decimals, value }
+fn measure(column: &'static str, heading: &'static str, unit: Unit, decimals: usize, value: Value) -> Described {
+    Described { column: column.into(), heading: heading.into(), unit, decimals, value }
 }
 
 /// `epochs_to_val_0.4`, `Epochs to 40 %`
-fn to_target(what: &str, target: f64, unit: Unit, value: fn(&StoredTrial, f64) -> Option<f64>) -> Facts {
+fn to_target(what: &str, target: f64, unit: Unit, value: fn(&StoredTrial, f64) -> Option<f64>) -> Described {
     let capital = what[..1].to_uppercase();
-    Facts {
+    Described {
         column: format!("{what}_to_val_{target}").into(),
         heading: format!("{capital}{} to {} %", &what[1..], minus(100.0 * target, 0)).into(),
         unit,

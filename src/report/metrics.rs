@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use crate::record::CLASSES;
-use crate::record::Confusion;
+use crate::record::{CLASSES, Confusion};
 
 /// Shares in 0..=1; 0 where the denominator is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -17,6 +16,16 @@ pub struct ClassScores {
     pub specificity: f64,
     pub f1: f64,
 }
+
+/// One of the shares, with its name.
+pub type Share = (&'static str, fn(&ClassScores) -> f64);
+
+pub const SHARES: [Share; 4] = [
+    ("precision", |class| class.precision),
+    ("recall", |class| class.recall),
+    ("specificity", |class| class.specificity),
+    ("F1", |class| class.f1),
+];
 
 pub fn per_class(confusion: &Confusion) -> [ClassScores; CLASSES] {
     std::array::from_fn(|class| {

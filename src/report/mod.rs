@@ -12,9 +12,9 @@ pub mod html;
 pub mod join;
 pub mod keys;
 mod markdown;
-pub mod measure;
+mod measure;
 pub mod metrics;
-pub mod numbers;
+mod numbers;
 mod per_image;
 pub mod plots;
 mod setup;
@@ -23,12 +23,13 @@ pub mod statistics;
 mod study;
 pub mod summary;
 mod summary_pages;
-pub mod table;
+mod table;
 mod tables;
 pub mod terminal;
 mod tex;
 mod text;
 mod trials;
+mod unit;
 mod verdicts;
 
 #[cfg(test)]

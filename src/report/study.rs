@@ -159,6 +159,11 @@ impl Study {
         pixels_label(self.dataset, self.official)
     }
 
+    /// What every caption ends in: data set and mode.
+    pub fn source(&self) -> String {
+        format!("{} · {}", self.data_label(), self.mode_label())
+    }
+
     /// `exact mode`, `fast mode`, or several where trials of different ones meet.
     pub fn mode_label(&self) -> String {
         let modes: BTreeSet<&str> = self.trials.iter().map(|trial| trial.config.mode.as_str()).collect();

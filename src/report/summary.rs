@@ -163,8 +163,9 @@ pub fn summarize(study: &Study) -> Vec<BlockSummary<'_>> {
     let all = || unjudged.iter().flat_map(|(_, rows)| rows);
     let mut ends = vec![vec![]; all().map(|row| row.variant.configuration + 1).max().unwrap_or_default()];
     all().for_each(|row| ends[row.variant.configuration] = row.ends());
-    let places = |rows: &Vec<Row>| rows.iter().map(|row| row.variant.configuration).collect();
-    let plan = Plan::new(study.margin, study.replicates, unjudged.iter().map(|(_, rows)| places(rows)));
+    let places = |(_, rows): &(_, Vec<Row>)| rows.iter().map(|row| row.variant.configuration).collect();
+    let blocks = unjudged.iter().map(places).collect();
+    let plan = Plan { margin: study.margin, replicates: study.replicates, blocks };
     let judgement = judge(&plan, &ends);
     let judged = unjudged.into_iter().zip(judgement.comparisons).map(|((block, mut rows), comparisons)| {
         let (base, settings) = rows.split_first_mut().expect("a block has a base");

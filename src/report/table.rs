@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use anyhow::{Context, Result};
 
-use super::measure::Unit;
+use super::unit::Unit;
 use crate::spec::{Cell, Kind};
 
 /// What a table for people shows where there is no value.
@@ -23,7 +23,7 @@ impl<'a, R> Column<'a, R> {
         Column { name: name.into(), unit: Unit::Count, cell: Box::new(cell) }
     }
 
-    pub fn of(self, unit: Unit) -> Column<'a, R> {
+    pub fn with_unit(self, unit: Unit) -> Column<'a, R> {
         Column { unit, ..self }
     }
 
@@ -75,4 +75,19 @@ pub fn csv<R>(columns: &[Column<R>], rows: impl IntoIterator<Item = impl Borrow<
 /// The shortest decimal that reads back as the same f64, with a point or an exponent; `NaN`, `inf`. Empty without a value.
 pub fn exact(value: impl Into<Option<f64>>) -> Cell {
     value.into().map(|value| Cell::number(format!("{value:?}"))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_begin_like_numbers_are_still_names() {
+        let columns = [
+            Column::words("Setting", |name: &&str| name.to_string()),
+            Column::numbers("Accuracy", |name: &&str| (*name != "none").then(|| "63.1 ± 0.4".to_owned())),
+        ];
+        let table = Table::new(&columns, ["512", "none", "1e3f"]);
+        assert_eq!([0, 1].map(|column| table.is_numeric(column)), [false, true]);
+    }
 }

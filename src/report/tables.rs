@@ -1,10 +1,12 @@
 //! The CSV tables but for those with one row a trial. Shares and losses are plain numbers in full precision, a missing value is
 //! an empty cell, so pandas reads every column with its right type.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 
 use super::measure::{MACRO, Measure};
-use super::metrics::{ClassScores, per_class};
+use super::metrics::{ClassScores, SHARES, per_class};
 use super::statistics::Spread;
 use super::study::{StoredTrial, Study, StudyTuning};
 use super::summary::{BlockSummary, Row};
@@ -49,16 +51,13 @@ fn history_values(epoch: &Epoch) -> [HistoryValue; 8] {
 /// Per trial and class, on the test set.
 pub fn classes_csv(study: &Study) -> Result<Vec<u8>> {
     type Line<'a> = Column<'a, (&'a StoredTrial, &'a String, ClassScores)>;
-    let score = |name, score: fn(&ClassScores) -> f64| Line::new(name, move |(.., class)| exact(score(class)));
     let columns = [
         Line::new("trial", |(trial, ..)| Cell::text(&trial.id)),
         Line::new("class", |(_, name, _)| Cell::text(*name)),
         Line::new("support", |(.., class)| Cell::number(class.support)),
-        score("precision", |class| class.precision),
-        score("recall", |class| class.recall),
-        score("specificity", |class| class.specificity),
-        score("f1", |class| class.f1),
     ];
+    let shares = SHARES.map(|(name, share)| Line::new(name.to_lowercase(), move |(.., class)| exact(share(class))));
+    let columns: Vec<Line> = columns.into_iter().chain(shares).collect();
     let scored = study.trials.iter().filter_map(|trial| Some((trial, trial.scores()?)));
     let rows = scored.flat_map(|(trial, scores)| {
         study.class_names.iter().zip(per_class(&scores.confusion)).map(move |(name, class)| (trial, name, class))
@@ -108,7 +107,8 @@ pub fn summary_csv(blocks: &[BlockSummary], targets: &[f64]) -> Result<Vec<u8>> 
     let scores = [TestAccuracy, TestLoss, ValAccuracy, ValLoss].into_iter().chain(MACRO).chain([BestEpoch]);
     let costs = [Epochs, Seconds, ImagesPerSecond];
     let measures: Vec<Measure> = scores.chain(further()).chain(costs).chain(to_targets(targets)).collect();
-    let spreads = measures.iter().enumerate().flat_map(|(place, measure)| spread_columns(place, measure.column()));
+    let spreads =
+        measures.iter().enumerate().flat_map(|(place, measure)| spread_columns(place, measure.describe().column));
     let columns: Vec<SettingColumn> = counts().into_iter().chain(spreads).chain(comparison()).collect();
     let rows = blocks.iter().flat_map(|block| block.rows.iter().map(move |row| (block, row)));
     csv(&columns, rows.map(|(block, row)| Setting::new(block, row, &measures)))
@@ -139,7 +139,7 @@ fn counts<'a>() -> Vec<SettingColumn<'a>> {
 }
 
 /// A measure's own n comes first: not every trial reaches a target.
-fn spread_columns<'a>(place: usize, measure: String) -> [SettingColumn<'a>; 5] {
+fn spread_columns<'a>(place: usize, measure: Cow<str>) -> [SettingColumn<'a>; 5] {
     let part = |name: &str, part: fn(&Spread) -> Option<f64>| {
         let cell = move |setting: &Setting| exact(setting.spreads[place].as_ref().and_then(part));
         Column::new(format!("{measure}_{name}"), cell)

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use anyhow::Result;
 
-use super::measure::{MACRO, Measure, NEWER};
+use super::measure::{Described, MACRO, Measure, NEWER};
 use super::study::{StoredTrial, status_word};
 use super::table::{Column, csv, exact};
-use crate::record::{Outcome, Scores};
+use super::unit::Unit;
+use crate::record::Outcome;
 use crate::spec::Cell;
 
 /// Between the blocks of a trial.
@@ -77,13 +78,13 @@ pub fn results(targets: &[f64]) -> Vec<TrialColumn<'static>> {
         // Not `epochs`, the configured number among the resolved keys.
         outcome("epochs_run", |outcome| Cell::number(outcome.epochs)),
         TrialColumn::new("best_epoch", |trial| {
-            trial.scores().map(|scores: &Scores| Cell::number(scores.best_epoch)).unwrap_or_default()
+            trial.scores().map(|scores| Cell::number(scores.best_epoch)).unwrap_or_default()
         }),
     ];
     columns.extend(scores.chain(further()).chain(to_targets(targets)).map(measured));
     columns.extend([
-        outcome("seconds", |outcome| exact(outcome.seconds)).of(Seconds.unit()),
-        outcome("images_per_second", |outcome| exact(outcome.images_per_second)).of(ImagesPerSecond.unit()),
+        outcome("seconds", |outcome| exact(outcome.seconds)).with_unit(Unit::Time),
+        outcome("images_per_second", |outcome| exact(outcome.images_per_second)).with_unit(Unit::Rate),
         outcome("worker_peak_bytes", |outcome| Cell::number(outcome.peak_bytes)),
         outcome("parameters", |outcome| Cell::number(outcome.parameters)),
         outcome("libtorch", |outcome| Cell::text(&outcome.libtorch)),
@@ -101,6 +102,6 @@ fn outcome(name: &str, cell: fn(&Outcome) -> Cell) -> TrialColumn<'static> {
 }
 
 fn measured(measure: Measure) -> TrialColumn<'static> {
-    let column = TrialColumn::new(measure.column(), move |trial| exact(measure.value(trial)));
-    column.of(measure.unit())
+    let Described { column, unit, .. } = measure.describe();
+    TrialColumn::new(column, move |trial| exact(measure.value(trial))).with_unit(unit)
 }

@@ -77,7 +77,7 @@ fn of<'a>(
     group: &Progress,
     judgement: &'a Judgement,
 ) -> Vec<(String, &'a Comparison)> {
-    let blocks = experiment.blocks.iter().zip(&asked.blocks).zip(&judgement.comparisons);
+    let blocks = experiment.blocks.iter().zip(&asked.plan.blocks).zip(&judgement.comparisons);
     let own = blocks.filter(|((_, places), _)| places[0] == group.base);
     own.flat_map(|((block, _), comparisons)| {
         let names = block.variants[1..].iter().map(|variant| format!("{}: {}", block.id, variant.label));

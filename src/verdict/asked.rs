@@ -22,10 +22,8 @@ pub struct Asked {
     /// In the order of [`Experiment::configurations`].
     pub settings: Vec<Setting>,
     pub judgement: Judgement,
-    /// The rule's view of it.
+    /// The rule's view of it; its configurations are places in `settings`.
     pub plan: Plan,
-    /// For each block the places of its variants in `settings`, the base's first.
-    pub blocks: Vec<Vec<usize>>,
 }
 
 /// A configuration and the trials that it needs by now.
@@ -82,19 +80,14 @@ pub fn ask(experiment: &Experiment, known: Known) -> Asked {
         let tuning = tuning.as_ref().map(|tuning| (tuning.taken, experiment.seeds.len()));
         ends(tuning, trials.iter().map(|trial| known(&trial.id)))
     });
-    let blocks = places(experiment, &configurations);
-    let replicates = match experiment.settle {
-        Some(settle) => Replicates::Settle { max_seeds: settle.max_seeds },
-        None => Replicates::Fixed,
-    };
-    let plan = Plan::new(experiment.margin, replicates, blocks.iter().cloned());
+    let plan = plan(experiment, &configurations);
     let judgement = judge(&plan, &ends.collect::<Vec<_>>());
     let settings = tunings.into_iter().zip(possible).enumerate().map(|(place, (tuning, mut trials))| {
         // Without blocks nothing is compared, and everything is wanted.
         trials.truncate(if experiment.blocks.is_empty() { trials.len() } else { judgement.asked[place] });
         Setting { tuning, trials }
     });
-    Asked { settings: settings.collect(), judgement, plan, blocks }
+    Asked { settings: settings.collect(), judgement, plan }
 }
 
 /// The configuration that is compared, once that is known.
@@ -106,12 +99,16 @@ fn taken<'a>(configuration: &Configuration<'a>, tuning: &Option<Tuning>) -> Opti
     }
 }
 
-/// For each block those of its variants among the configurations, the base's first.
-fn places(experiment: &Experiment, configurations: &[Configuration]) -> Vec<Vec<usize>> {
+fn plan(experiment: &Experiment, configurations: &[Configuration]) -> Plan {
     let place =
         |config: &Config| configurations.iter().position(|known| known.config == config).expect("one of its own");
     let blocks = experiment.blocks.iter();
-    blocks.map(|block| block.variants.iter().map(|variant| place(&variant.config)).collect()).collect()
+    let blocks = blocks.map(|block| block.variants.iter().map(|variant| place(&variant.config)).collect()).collect();
+    let replicates = match experiment.settle {
+        Some(settle) => Replicates::Settle { max_seeds: settle.max_seeds },
+        None => Replicates::Fixed,
+    };
+    Plan { margin: experiment.margin, replicates, blocks }
 }
 
 /// How the trials of a configuration ended, as the rule sees them; with its tuning come the seeds that its comparison would have.

@@ -23,21 +23,8 @@ pub struct Plan {
     /// Points of test accuracy that matter.
     pub margin: f64,
     pub replicates: Replicates,
-    pub blocks: Vec<Planned>,
-}
-
-impl Plan {
-    /// Of blocks as lists of configurations, each with its base first.
-    pub fn new(margin: f64, replicates: Replicates, blocks: impl IntoIterator<Item = Vec<usize>>) -> Plan {
-        let planned = |block: Vec<usize>| Planned { base: block[0], settings: block[1..].to_vec() };
-        Plan { margin, replicates, blocks: blocks.into_iter().map(planned).collect() }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Planned {
-    pub base: usize,
-    pub settings: Vec<usize>,
+    /// The configurations of each block, its base first.
+    pub blocks: Vec<Vec<usize>>,
 }
 
 /// A setting against its block's base.
@@ -109,11 +96,11 @@ pub struct Judgement {
 pub fn judge(plan: &Plan, ends: &[Vec<End>]) -> Judgement {
     let early = || Comparison::without(Reason::TooEarly, 0, 0);
     let mut judgement = Judgement {
-        comparisons: plan.blocks.iter().map(|block| block.settings.iter().map(|_| early()).collect()).collect(),
+        comparisons: plan.blocks.iter().map(|block| block[1..].iter().map(|_| early()).collect()).collect(),
         asked: vec![0; ends.len()],
         groups: vec![],
     };
-    let bases: BTreeSet<usize> = plan.blocks.iter().map(|block| block.base).collect();
+    let bases: BTreeSet<usize> = plan.blocks.iter().map(|block| block[0]).collect();
     for base in bases {
         let mut group = Members::new(plan, ends, base, &mut judgement);
         let progress = match plan.replicates {
@@ -179,8 +166,8 @@ impl<'a> Members<'a> {
     fn new(plan: &'a Plan, ends: &'a [Vec<End>], base: usize, judgement: &'a mut Judgement) -> Members<'a> {
         let mut settings: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
         let mut order = vec![];
-        for (block, planned) in plan.blocks.iter().enumerate().filter(|(_, planned)| planned.base == base) {
-            for (place, setting) in planned.settings.iter().enumerate() {
+        for (block, members) in plan.blocks.iter().enumerate().filter(|(_, members)| members[0] == base) {
+            for (place, setting) in members[1..].iter().enumerate() {
                 if !settings.contains_key(setting) {
                     order.push(*setting);
                 }
@@ -200,7 +187,7 @@ impl<'a> Members<'a> {
             self.give_up(Reason::BaseUnstable);
             return self.progress(self.seeds[&self.base], Stage::Ended);
         }
-        self.drop_unstable();
+        self.drop(Reason::Unstable, is_unstable);
         self.compare_open(1.0);
         let listed = self.seeds.values().copied().max().unwrap_or_default();
         let stage = match self.seeds.keys().any(|configuration| self.ends_of(*configuration).contains(&End::Pending)) {
@@ -232,8 +219,8 @@ impl<'a> Members<'a> {
                 return self.progress(before, Stage::Held);
             }
             // An unstable setting stays so, whatever a rerun of a failed trial brings.
-            self.drop_unstable();
-            held |= self.drop_failed();
+            self.drop(Reason::Unstable, is_unstable);
+            held |= self.drop(Reason::Failed, |ends| ends.contains(&End::Failed));
             self.compare_open((look - before) as f64 / max_seeds as f64);
             before = look;
             if self.open.is_empty() {
@@ -259,14 +246,6 @@ impl<'a> Members<'a> {
         let stored = &self.ends[configuration];
         let count = self.seeds.get(&configuration).copied().unwrap_or_default();
         (0..count).map(|seed| stored.get(seed).copied().unwrap_or(End::Pending)).collect()
-    }
-
-    fn drop_failed(&mut self) -> bool {
-        self.drop(Reason::Failed, |ends| ends.contains(&End::Failed))
-    }
-
-    fn drop_unstable(&mut self) -> bool {
-        self.drop(Reason::Unstable, is_unstable)
     }
 
     /// Takes open settings out of the group. Whether there were any.
@@ -312,7 +291,7 @@ impl<'a> Members<'a> {
             let counts = (values[setting].len(), values[&self.base].len());
             let mut all = true;
             for (block, place) in &self.settings[setting] {
-                let settings = self.plan.blocks[*block].settings.len();
+                let settings = self.plan.blocks[*block].len() - 1;
                 let terms = Terms { settings, share, margin: self.plan.margin };
                 let comparison = &mut self.judgement.comparisons[*block][*place];
                 // A verdict that is reached keeps its interval.

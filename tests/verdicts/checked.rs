@@ -5,7 +5,7 @@ use std::process::Command;
 
 use runner::parity::python;
 use runner::verdict::End;
-use runner::verdict::looks::{Comparison, Judgement, Plan, Planned, Progress, Replicates, judge};
+use runner::verdict::looks::{Comparison, Judgement, Plan, Progress, Replicates, judge};
 use serde_json::{Value, json};
 
 use crate::random::Random;
@@ -20,7 +20,7 @@ fn study(name: &str, plan: &Plan, ends: &[Vec<End>], judgement: &Judgement) -> V
         Replicates::Settle { max_seeds } => Some(max_seeds),
     };
     let blocks: Vec<Value> =
-        plan.blocks.iter().map(|block| json!({"base": block.base, "settings": block.settings})).collect();
+        plan.blocks.iter().map(|block| json!({"base": block[0], "settings": block[1..]})).collect();
     let ends: Vec<Vec<Value>> = ends.iter().map(|ends| ends.iter().map(end).collect()).collect();
     json!({
         "name": name,
@@ -78,7 +78,7 @@ fn plan(random: &mut Random) -> (Plan, usize) {
         let mut settings: Vec<usize> = (0..configurations).filter(|setting| *setting != base).collect();
         random.shuffle(&mut settings);
         settings.truncate(1 + random.below(settings.len()));
-        Planned { base, settings }
+        [vec![base], settings].concat()
     });
     let blocks = blocks.collect();
     let replicates = match random.happens(0.4) {

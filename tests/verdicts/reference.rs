@@ -33,7 +33,7 @@ fn close(ours: f64, golden: f64, what: &str) {
 
 /// Each setting as `block/label`, with its place among the configurations and its comparison.
 fn comparisons(study: &Stored) -> BTreeMap<String, (usize, Comparison)> {
-    let blocks = study.experiment.blocks.iter().zip(&study.asked.blocks).zip(&study.asked.judgement.comparisons);
+    let blocks = study.experiment.blocks.iter().zip(&study.asked.plan.blocks).zip(&study.asked.judgement.comparisons);
     let settings = blocks.flat_map(|((block, places), comparisons)| {
         let name = |label: &str| format!("{}/{label}", block.id);
         let names = block.variants.iter().map(move |variant| name(&variant.label));
@@ -47,7 +47,7 @@ fn the_table_of_the_rule_is_ours() {
     let study = read_as_referenced("lenet_ablation");
     let samples: Vec<Vec<f64>> = study.ends.iter().map(|ends| accuracies(ends)).collect();
     let group = Group::new(samples.iter().map(Vec::as_slice));
-    let base = group.moderate(&samples[study.asked.blocks[0][0]]).unwrap();
+    let base = group.moderate(&samples[study.asked.plan.blocks[0][0]]).unwrap();
     close(group.prior_variance, PRIOR_VARIANCE, "prior variance");
     close(base.variance, BASE_VARIANCE, "the base's variance");
     assert_eq!(group.prior_freedom, 3.0);

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use runner::verdict::End;
-use runner::verdict::looks::{Comparison, Plan, Planned, Replicates, judge};
+use runner::verdict::looks::{Comparison, Plan, Replicates, judge};
 use runner::verdict::rule::Verdict;
 
 use crate::random::Random;
@@ -38,7 +38,7 @@ fn plan(replicates: Replicates) -> Plan {
     let mut next = 1;
     let block = |effects: &&[f64]| {
         next += effects.len();
-        Planned { base: 0, settings: (next - effects.len()..next).collect() }
+        std::iter::once(0).chain(next - effects.len()..next).collect()
     };
     Plan { margin: MARGIN, replicates, blocks: MIXED.iter().map(block).collect() }
 }
@@ -150,7 +150,7 @@ impl Figures {
 
     fn add(&mut self, plan: &Plan, truth: &Truth, comparisons: &[Vec<Comparison>]) {
         for (block, (planned, comparisons)) in plan.blocks.iter().zip(comparisons).enumerate() {
-            let pairs = || planned.settings.iter().copied().zip(comparisons);
+            let pairs = || planned[1..].iter().copied().zip(comparisons);
             self.wrong[block] += usize::from(pairs().any(|(setting, own)| truth.is_wrong(setting, own.verdict)));
             self.missed[block] += usize::from(pairs().any(|(setting, own)| truth.is_missed(setting, own)));
             for (setting, own) in pairs() {

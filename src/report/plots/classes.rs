@@ -6,22 +6,13 @@ use super::frame::{Frame, ticks};
 use super::page::{headline, page, seeds_label};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
 use crate::record::CLASSES;
-use crate::report::metrics::{ClassScores, per_class};
+use crate::report::metrics::{ClassScores, SHARES, Share, per_class};
 use crate::report::statistics::spread;
 use crate::report::study::Study;
 use crate::report::summary::{BlockSummary, Row, best};
 use anyhow::Result;
 use plotters::style::RGBColor;
 
-type Score = (&'static str, fn(&ClassScores) -> f64);
-
-/// What is shown of each class.
-pub const SCORES: [Score; 4] = [
-    ("precision", |class| class.precision),
-    ("recall", |class| class.recall),
-    ("specificity", |class| class.specificity),
-    ("F1", |class| class.f1),
-];
 const NAMES: f64 = 190.0;
 const GAP: f64 = 70.0;
 const LINE: f64 = 74.0;
@@ -61,7 +52,7 @@ fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let base = base.map(|row| Bars::of_row(row, mix(BASE, PAPER, 0.65)));
     let bars: Vec<Bars> = base.into_iter().chain(best.map(|row| Bars::of_row(row, BLUE))).collect();
     let title = headline(study.title(block.block), "scores by class (%)");
-    let caption = format!("test set, mean ± std over {seeds} · {} · {}", study.data_label(), study.mode_label());
+    let caption = format!("test set, mean ± std over {seeds} · {}", study.source());
     draw(&title, &caption, &study.class_names, &bars)
 }
 
@@ -69,7 +60,7 @@ fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
 pub fn draw(title: &str, caption: &str, class_names: &[impl AsRef<str>], bars: &[Bars]) -> Result<Vec<u8>> {
     let top = MARGIN + TITLE * 2.0 + TICK * LEADING * bars.len() as f64 + LABEL * 2.0;
     let height = top + LINE * CLASSES as f64 + 150.0;
-    let panel = (WIDTH - NAMES - MARGIN * 2.0 + GAP) / SCORES.len() as f64;
+    let panel = (WIDTH - NAMES - MARGIN * 2.0 + GAP) / SHARES.len() as f64;
     paint(WIDTH, height, |canvas| {
         page(canvas, height, title, caption)?;
         draw_legend(canvas, bars)?;
@@ -83,7 +74,7 @@ pub fn draw(title: &str, caption: &str, class_names: &[impl AsRef<str>], bars: &
             let at = (MARGIN + NAMES - 16.0, frame(0).down(class as f64 + 0.5));
             canvas.paragraph(&ink.wrap(name.as_ref(), NAMES - 16.0, 1), at, ink)?;
         }
-        SCORES.iter().enumerate().try_for_each(|(index, score)| draw_panel(canvas, &frame(index), *score, bars))
+        SHARES.iter().enumerate().try_for_each(|(index, score)| draw_panel(canvas, &frame(index), *score, bars))
     })
 }
 
@@ -98,7 +89,7 @@ fn draw_legend(canvas: &Canvas, bars: &[Bars]) -> Result<()> {
     Ok(())
 }
 
-fn draw_panel(canvas: &Canvas, frame: &Frame, (name, score): Score, bars: &[Bars]) -> Result<()> {
+fn draw_panel(canvas: &Canvas, frame: &Frame, (name, score): Share, bars: &[Bars]) -> Result<()> {
     let middle = (frame.left + frame.right) / 2.0;
     canvas.text(name, (middle, frame.top - LABEL), Ink::new(INK, LABEL).bold().align(Align::Center))?;
     frame.x_axis(canvas, "", &ticks(frame.x, 4))?;

@@ -35,10 +35,9 @@ fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
     let name = format!("{} · {}", study.title(block.block), row.variant.label);
     let title = headline(&name, &format!("test accuracy {accuracy} % ({})", row.count_label()));
     let caption = format!(
-        "test images in % of the true class, number of images below · sum over {} · {} · {}",
+        "test images in % of the true class, number of images below · sum over {} · {}",
         seeds_label(std::iter::once(row)),
-        study.data_label(),
-        study.mode_label()
+        study.source()
     );
     draw(&title, &caption, &study.class_names, &sum(row))
 }

@@ -179,7 +179,7 @@ fn caption(study: &Study, content: &Page) -> String {
     let what = if several { format!("{mean} over {seeds}") } else { seeds };
     let diverged = content.rows.iter().any(|(_, row)| row.diverged().count() > 0);
     let lengths = |row: &Row| row.done().map(|trial| trial.history.len()).collect::<HashSet<_>>().len();
-    let mut text = format!("{what} · {} · {}", study.data_label(), study.mode_label());
+    let mut text = format!("{what} · {}", study.source());
     if content.rows.iter().any(|(_, row)| lengths(row) > 1) {
         text += " · thin lines: seeds still running when one had stopped early";
     }

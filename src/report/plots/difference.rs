@@ -46,13 +46,7 @@ fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let (left, right) = (MARGIN + names + GAP, WIDTH - MARGIN - RESULT_WIDTH);
     let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (rows.len() as f64, 0.0) };
     let Some(base) = block.base() else { anyhow::bail!("a block without a base") };
-    let caption = format!(
-        "{} · {} · {} · {}",
-        key(study),
-        seeds_label(block.rows.iter()),
-        study.data_label(),
-        study.mode_label()
-    );
+    let caption = format!("{} · {} · {}", key(study), seeds_label(block.rows.iter()), study.source());
     let all = block.rows.iter().skip(1).filter(|row| row.has_begun()).count();
     let cut = if all > rows.len() { format!(" (best {} of {all})", rows.len()) } else { String::new() };
     let title = headline(study.title(block.block), &format!("test accuracy against the base{cut}"));

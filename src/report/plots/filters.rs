@@ -40,10 +40,9 @@ fn render(study: &Study, view: &Closeup) -> Result<Vec<u8>> {
     let title = format!("{count} kernels of the first convolution of {}", view.label);
     let caption = format!(
         "weights for red, green and blue as one colour; grey is 0, full colour ±{strongest:.3}; {rows}×{columns} pixels \
-         · n = 1 trial, seed {} · {} · {}",
+         · n = 1 trial, seed {} · {}",
         view.trial.seed,
-        study.data_label(),
-        study.mode_label()
+        study.source()
     );
     paint_photographs(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption)?;

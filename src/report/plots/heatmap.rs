@@ -90,11 +90,7 @@ fn render(study: &Study, grid: &Grid) -> Result<Vec<u8>> {
     let height = top + CELL_HEIGHT * grid.down.values.len() as f64 + MARGIN * 2.0 + SMALL * 2.0;
     let title = headline(study.title(grid.block.block), "test accuracy (%)");
     let seeds = seeds_label(grid.cells.values().copied());
-    let caption = format!(
-        "mean ± std over {seeds} · darker is better, grey has no result · {} · {}",
-        study.data_label(),
-        study.mode_label()
-    );
+    let caption = format!("mean ± std over {seeds} · darker is better, grey has no result · {}", study.source());
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption)?;
         draw_names(canvas, grid, width, top)?;

@@ -35,11 +35,10 @@ fn render(study: &Study, view: &Closeup, test: &Images) -> Result<Vec<u8>> {
     let title = format!("Surest mistakes of {}", view.label);
     let caption = format!(
         "test images with their class, the class predicted and its probability; the {} mistakes of highest probability \
-         · n = 1 trial, seed {} · {} · {}",
+         · n = 1 trial, seed {} · {}",
         mistakes.len(),
         view.trial.seed,
-        study.data_label(),
-        study.mode_label()
+        study.source()
     );
     paint_photographs(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption)?;

@@ -71,13 +71,8 @@ fn render(study: &Study, group: &Group) -> Result<Vec<u8>> {
     let height = bottom + 200.0;
     let (left, right) = (MARGIN + INDENT + names + GAP, WIDTH - MARGIN - results);
     let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (lines.len() as f64, 0.0) };
-    let caption = format!(
-        "{} · {} · {} · {}",
-        key(study),
-        seeds_label(rows.iter().copied().chain([group.base])),
-        study.data_label(),
-        study.mode_label()
-    );
+    let caption =
+        format!("{} · {} · {}", key(study), seeds_label(rows.iter().copied().chain([group.base])), study.source());
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &headline(&study.name, "every setting against the base"), &caption)?;
         draw_base(canvas, group.base)?;

@@ -45,10 +45,9 @@ fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let frame = Frame { left: 170.0, right, top, bottom: height - 190.0, x: across(&marks), y: up(&marks) };
     let title = headline(study.title(block.block), "test accuracy and multiply-adds");
     let caption = format!(
-        "small dots: seeds · marks and bars: mean and 95 % interval, which goes on where a bar has no cap · {} · {} · {}",
+        "small dots: seeds · marks and bars: mean and 95 % interval, which goes on where a bar has no cap · {} · {}",
         seeds_label(rows.iter().copied()),
-        study.data_label(),
-        study.mode_label()
+        study.source()
     );
     paint(WIDTH, height, |canvas| {
         page(canvas, height, &title, &caption)?;

@@ -54,10 +54,9 @@ fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
     let seeds = rows.iter().filter_map(|row| tuning(row)?.tried.first().map(|tried| tried.trial_ids.len())).max();
     let caption = format!(
         "marks: means over {} seeds of their own; ringed: the value taken, at which the setting is compared · beyond the frame: \
-         three times the lowest loss or more, failed or diverged · {} · {}",
+         three times the lowest loss or more, failed or diverged · {}",
         seeds.unwrap_or_default(),
-        study.data_label(),
-        study.mode_label()
+        study.source()
     );
     let what = if is_loss { "validation loss" } else { "validation accuracy (%)" };
     paint(WIDTH, height, |canvas| {

@@ -2,9 +2,10 @@
 
 use super::value::Value;
 use crate::report::keys;
-use crate::report::measure::Unit;
+
 use crate::report::study::StoredTrial;
 use crate::report::trials;
+use crate::report::unit::Unit;
 use crate::spec::{Cell, choices};
 use anyhow::{Context, Result};
 use std::cmp::Ordering;

@@ -28,7 +28,7 @@ fn request(sort: &str, filters: &[&str]) -> Request {
 }
 
 fn header(listing: &Listing) -> String {
-    let lines = View::new(&listing, &request("id", &[])).unwrap().table(None);
+    let lines = View::new(listing, &request("id", &[])).unwrap().table(None);
     lines.header[0].split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -168,4 +168,17 @@ fn the_columns_that_tell_trials_apart_stay_on_a_narrow_terminal() {
         assert!(header.contains(name), "{name} is not in {header}");
     }
     assert!(lines.left_out.contains(&"seconds".to_owned()), "{:?}", lines.left_out);
+}
+
+#[test]
+fn every_accuracy_is_a_percentage_and_the_highest_comes_first() {
+    let listing = listing();
+    for column in ["val_accuracy", "test_accuracy", "test_top3_accuracy", "val_accuracy_peak", "val_curve_area"] {
+        let columns = Choice::These(vec![column.into()]);
+        let request = Request { columns, ..request(column, &["status=done"]) };
+        let view = View::new(&listing, &request).unwrap();
+        assert!(view.table(None).rows.iter().all(|cell| cell.trim().ends_with('%')), "{column}");
+        let values: Vec<f64> = cells(&view, column).iter().map(|cell| cell.parse().unwrap()).collect();
+        assert!(values.is_sorted_by(|a, b| a >= b), "{column}: {values:?}");
+    }
 }

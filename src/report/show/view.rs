@@ -3,8 +3,9 @@
 use super::filter::Filter;
 use super::listing::{Listing, STATUSES};
 use super::value::Value;
-use crate::report::measure::Unit;
+
 use crate::report::terminal::{Column, Lines, lay_out};
+use crate::report::unit::Unit;
 use crate::spec::{Cell, Kind};
 use crate::words::count;
 use anyhow::{Context, Result};
