@@ -50,7 +50,7 @@ pub fn run(arguments: &ParityArguments) -> Result<i32> {
     let cases = chosen_cases(arguments)?;
     let python = python::find()?;
     let data = arguments.folder.path();
-    let dataset = data::load(dataset_of(&cases)?, &data)?;
+    let dataset = data::load(cases[0].config.data.dataset, &data)?;
     let scratch = tempfile::Builder::new().prefix("runner-parity-").tempdir().context("no temporary folder")?;
     let (folder, threads) = (scratch.path(), arguments.threads.into());
     let job = Job { python: &python, folder, dataset: &dataset, data: &data, threads, device, wrapper: None };
@@ -82,11 +82,4 @@ fn experiment_cases(path: &Path, dataset: Option<DatasetName>) -> Result<Vec<Cas
 
 fn built_in_cases(dataset: DatasetName) -> Result<Vec<Case>> {
     Ok([cases::short(dataset)?, cases::otherwise(dataset)?, cases::long(dataset)?].concat())
-}
-
-fn dataset_of(cases: &[Case]) -> Result<DatasetName> {
-    let dataset = cases[0].config.data.dataset;
-    let is_same = cases.iter().all(|case| case.config.data.dataset == dataset);
-    ensure!(is_same, "the experiment uses two data sets; choose one with --dataset");
-    Ok(dataset)
 }
