@@ -1,8 +1,27 @@
-//! Trains five small CIFAR-10 networks on libtorch and runs experiment matrices over them.
+//! Trains small CIFAR-10 networks on libtorch and runs experiment matrices over them.
 //!
-//! `spec` reads what a user wants, `train` computes one trial of it with `engine` and `data`, `sweep` runs many in worker
-//! processes, `verdict` decides what their results may say and which trials are needed next, and `report` turns what they stored
-//! into tables and plots. `parity` compares `train` with PyTorch.
+//! The rooms from the top down; each uses only those below it.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`cli`] | a file for every command: its arguments, its help, what it prints |
+//! | [`parity`], [`inference`] | the comparison with PyTorch; trained networks on a split or on pictures |
+//! | [`sweep`] | which trial runs next, the worker processes, what is shown meanwhile |
+//! | [`publish`] | a results folder → what a report needs → its files |
+//! | [`report`] | stored trials → statistics → CSV, Markdown, TeX, HTML, PNG, as bytes |
+//! | [`verdict`] | what results may say, and which trials are needed to say it |
+//! | [`train`] | the one loop over K trials: epochs, schedule, selection, checkpoints |
+//! | [`engine`] | tensors: the walk over a network's layers, exact and packed arithmetic |
+//! | [`data`] | CIFAR-10's formats, the synthetic set, splits, batches, augmentation |
+//! | [`store`] | the results folder: names, atomic files, locks; the only writer of results |
+//! | [`spec`] | an experiment file → checked configurations → trials |
+//! | [`networks`], [`optimizers`] | one file each, with its options |
+//! | [`record`] | what is stored of a trial |
+//! | [`options`], [`native`], [`host`], [`words`] | kinds of keys; libtorch beyond tch; the machine; numbers as text |
+//!
+//! A trial's way: `spec::load` reads the file and `spec::expand` makes its [`spec::Trial`]s, `sweep::queue` gives them to
+//! workers, `sweep::worker` claims each in the `store` and hands it to [`train::run`], whose `engine` takes the steps; what it
+//! measured is a [`record::Outcome`] in the `store`, from which `publish` has `verdict` and `report` make the tables and plots.
 
 // See clippy.toml.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
