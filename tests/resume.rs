@@ -9,7 +9,7 @@ use runner::data;
 use runner::data::batches::{Scaling, Split};
 use runner::engine::{Network, State};
 use runner::parity::bits::first_difference;
-use runner::record::{Confusion, Epoch, Scores, SplitScore};
+use runner::record::{Confusion, Epoch, Scores, Showcase, SplitScore};
 use runner::spec::Experiment;
 use runner::spec::config::{Config, DatasetName};
 use runner::train::course::stored_states;
@@ -55,6 +55,7 @@ struct Journey {
     history: Vec<Epoch>,
     scores: Option<Scores>,
     predictions: Vec<u8>,
+    showcase: Option<Showcase>,
     interruptions: usize,
 }
 
@@ -99,14 +100,14 @@ fn travel(config: &Config, sets: &Sets, stride: usize, mut resume: Option<Vec<u8
                 journey.interruptions += 1;
                 resume = Some(checkpoint);
             }
-            Ended::Done { scores, best, history, predictions, .. } => {
+            Ended::Done { scores, best, history, predictions, showcase } => {
                 // One that was at its end already leaves no other.
                 let checkpoint = if checkpoint.is_empty() { resume.unwrap() } else { checkpoint };
                 journey.current = stored_states(&checkpoint).unwrap().0;
                 let without_times = |epoch: Epoch| Epoch { train_seconds: 0.0, seconds: 0.0, ..epoch };
                 (journey.last_checkpoint, journey.predictions) = (checkpoint, predictions);
                 journey.history = history.into_iter().map(without_times).collect();
-                (journey.best, journey.scores) = (best, Some(*scores));
+                (journey.best, journey.scores, journey.showcase) = (best, Some(*scores), Some(showcase));
                 return journey;
             }
             Ended::Diverged { reason, .. } => panic!("{reason}"),
@@ -147,7 +148,10 @@ fn a_resumed_trial_ends_with_the_same_bits() {
             selected_before += 1;
         }
         let at_the_end = travel(&variant.config, &sets, usize::MAX, Some(whole.last_checkpoint.clone()));
-        assert_eq!((&at_the_end.scores, &at_the_end.predictions), (&whole.scores, &whole.predictions));
+        assert_eq!(
+            (&at_the_end.scores, &at_the_end.predictions, &at_the_end.showcase),
+            (&whole.scores, &whole.predictions, &whole.showcase)
+        );
         // After every step, in the middle of epochs and now and then at an end, at every epoch's end.
         for stride in [1, 4, 6] {
             let parts = travel(&variant.config, &sets, stride, None);
@@ -155,7 +159,11 @@ fn a_resumed_trial_ends_with_the_same_bits() {
             assert_eq!(parts.interruptions, (whole.steps.len() - 1) / stride, "{about}");
             assert_eq!(parts.steps, whole.steps, "{about}");
             assert_eq!(parts.history, whole.history, "{about}");
-            assert_eq!((&parts.scores, &parts.predictions), (&whole.scores, &whole.predictions), "{about}");
+            assert_eq!(
+                (&parts.scores, &parts.predictions, &parts.showcase),
+                (&whole.scores, &whole.predictions, &whole.showcase),
+                "{about}"
+            );
             assert_eq!(first_difference(&parts.current, &whole.current), None, "{about}: current weights");
             assert_eq!(first_difference(&parts.best, &whole.best), None, "{about}: best weights");
         }

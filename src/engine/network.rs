@@ -37,20 +37,6 @@ impl Network {
         Network { layers, activation, modules }
     }
 
-    pub fn layers(&self) -> &[Layer] {
-        &self.layers
-    }
-
-    pub fn activation(&self) -> Activation {
-        self.activation
-    }
-
-    /// Its dropout's probability, 0 without; every dropout of a network has the same.
-    pub fn dropout(&self) -> f64 {
-        let probability = |layer: &Layer| if let Layer::Dropout(p) = layer { Some(*p) } else { None };
-        self.layers.iter().find_map(probability).unwrap_or(0.0)
-    }
-
     pub fn modules(&self) -> &[Module] {
         &self.modules
     }

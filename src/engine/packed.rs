@@ -31,7 +31,7 @@ impl Packed {
         let networks: Vec<Network> = configs.iter().map(|config| untrained(config, seed)).collect();
         // The order of images is the one that follows PyTorch's own starting weights, whatever the members' are.
         untrained(&Config { init: Init::Pytorch, ..config.clone() }, seed);
-        let network = PackedNetwork::new(&networks.iter().collect::<Vec<_>>(), device);
+        let network = PackedNetwork::new(configs, &networks, device);
         let rules: Vec<Regularization> = configs.iter().map(|config| config.regularization).collect();
         let optimizers: Vec<Optimizer> = configs.iter().map(|config| config.optimizer).collect();
         let (memory, penalties) =

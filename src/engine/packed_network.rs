@@ -12,7 +12,7 @@ use super::walk::{Layers, activate, walk};
 use super::{Network, State, windows};
 use crate::native::{self, no_grad};
 use crate::networks::{Layer, Weights};
-use crate::spec::config::{Activation, Kernels};
+use crate::spec::config::{Activation, Config, Kernels};
 
 /// `K` networks that differ in nothing but their weights, their dropout and the slope of a LeakyReLU.
 pub struct PackedNetwork {
@@ -51,21 +51,21 @@ struct Leaf {
 }
 
 impl PackedNetwork {
-    /// Takes over the weights of `networks`, which were made by one declaration.
-    pub fn new(networks: &[&Network], device: Device) -> PackedNetwork {
-        let (first, members) = (networks[0], networks.len() as i64);
-        let probabilities: Vec<f64> = networks.iter().map(|network| network.dropout()).collect();
-        let most = probabilities.iter().fold(0.0_f64, |most, p| most.max(*p));
-        let layers = networks.iter().find(|network| network.dropout() == most).unwrap_or(&first).layers();
-        let width = first.parameters().iter().map(|parameter| parameter.numel() as i64).sum();
+    /// Of trials with these configurations, with the weights of `networks`.
+    pub fn new(configs: &[&Config], networks: &[Network], device: Device) -> PackedNetwork {
+        let members = networks.len() as i64;
+        let dropout = |config: &&Config| config.regularization.dropout;
+        let probabilities: Vec<f64> = configs.iter().map(dropout).collect();
+        let most = configs.iter().max_by(|one, two| dropout(one).total_cmp(&dropout(two))).expect("at least one");
+        let width = networks[0].parameters().iter().map(|parameter| parameter.numel() as i64).sum();
         let parameters = Tensor::zeros([members, width], (Kind::Float, device));
         let packed = PackedNetwork {
             members,
-            layers: layers.to_vec(),
-            activation: first.activation(),
-            slopes: slopes(networks).map(|slopes| floats(&slopes, &[members], device)),
+            layers: most.layers(),
+            activation: configs[0].activation,
+            slopes: slopes(configs).map(|slopes| floats(&slopes, &[members], device)),
             dropout: differ(&probabilities).then(|| floats(&probabilities, &[members, 1, 1], device)),
-            modules: modules(first, &parameters),
+            modules: modules(&networks[0], &parameters),
             parameters,
         };
         for (member, network) in (0..).zip(networks) {
@@ -206,12 +206,12 @@ fn modules(network: &Network, parameters: &Tensor) -> Vec<Module> {
 }
 
 /// The members' slopes if they have different ones.
-fn slopes(networks: &[&Network]) -> Option<Vec<f64>> {
-    let slope = |network: &&Network| match network.activation() {
+fn slopes(configs: &[&Config]) -> Option<Vec<f64>> {
+    let slope = |config: &&Config| match config.activation {
         Activation::LeakyRelu { slope } => Some(slope),
         _ => None,
     };
-    networks.iter().map(slope).collect::<Option<Vec<f64>>>().filter(|slopes| differ(slopes))
+    configs.iter().map(slope).collect::<Option<Vec<f64>>>().filter(|slopes| differ(slopes))
 }
 
 fn differ(values: &[f64]) -> bool {

@@ -123,7 +123,8 @@ fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
         let repeated = std::mem::replace(&mut last, name) == name;
         Cell::text(if repeated { "" } else { name })
     });
-    let mut columns = vec![Column::new("class", names, 0)];
+    // Left blank, which is not missing.
+    let mut columns = vec![Column { header: "class".to_owned(), cells: names.collect(), rank: 0 }];
     if evaluations.len() > 1 {
         columns.push(Column::new("checkpoint", (0..CLASSES).flat_map(|_| labels.iter().map(Cell::text)), 0));
     }

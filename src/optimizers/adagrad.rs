@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Common, Members, Rule, LR, EPS, WEIGHT_DECAY};
+use super::{Common, EPS, LR, Members, Rule, WEIGHT_DECAY};
 use crate::native::{add_product, add_quotient};
-use crate::options::{Key, Variant, AMOUNT, key, variant};
+use crate::options::{AMOUNT, Key, Variant, key, variant};
 
 pub const VARIANT: Variant = variant("adagrad", KEYS, "torch.optim.Adagrad", "Duchi et al. 2011");
 
-const KEYS: &[Key] = &[    LR.or("0.01"),
+const KEYS: &[Key] = &[
+    LR.or("0.01"),
     key("lr_decay", AMOUNT, "how the rate falls with the steps").or("0"),
     WEIGHT_DECAY.or("0"),
     key("initial_accumulator_value", AMOUNT, "where the sum of squares starts").or("0"),

@@ -3,20 +3,21 @@ use std::hint::black_box;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Common, Members, Rule, LR, EPS, WEIGHT_DECAY};
+use super::{Common, EPS, LR, Members, Rule, WEIGHT_DECAY};
 use crate::native::{self, add_product, add_quotient};
-use crate::options::{FLOAT32_MAX, Key, Variant, BELOW_ONE, Takes, key, variant};
+use crate::options::{BELOW_ONE, FLOAT32_MAX, Key, Takes, Variant, key, variant};
 
 pub const VARIANT: Variant = variant("adam", KEYS, "torch.optim.Adam", "Kingma and Ba 2015");
 
-const KEYS: &[Key] = &[LR.or("0.001"), BETAS.or("[0.9, 0.999]"), EPS.or("1e-8"), WEIGHT_DECAY.or("0"), AMSGRAD.or("false")];
+const KEYS: &[Key] =
+    &[LR.or("0.001"), BETAS.or("[0.9, 0.999]"), EPS.or("1e-8"), WEIGHT_DECAY.or("0"), AMSGRAD.or("false")];
 
 pub(super) const BETAS: Key = key("betas", Takes::List(&BELOW_ONE, 2, 2), "coefficients of the two running means");
 pub(super) const AMSGRAD: Key = key("amsgrad", Takes::Flag, "the largest second moment so far");
 
-/// `torch.optim.adam._single_tensor_adam`. Kingma and Ba 2015; AMSGrad: Reddi et al. 2018.
+/// `torch.optim.adam._single_tensor_adam`. Kingma and Ba 2015; AMSGrad: Reddi et al. 2018; decoupled: see [`super::Adamw`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Adam {
+pub struct Adam<const DECOUPLED: bool = false> {
     pub lr: f64,
     pub betas: [f64; 2],
     pub eps: f64,
@@ -24,7 +25,7 @@ pub struct Adam {
     pub amsgrad: bool,
 }
 
-impl Rule for Adam {
+impl<const DECOUPLED: bool> Rule for Adam<DECOUPLED> {
     fn common(&self) -> Common {
         Common { lr: self.lr, momentum: 0.0, weight_decay: self.weight_decay }
     }
@@ -32,17 +33,20 @@ impl Rule for Adam {
     fn objection(&self, highest_rate: f64) -> Option<(&'static str, String)> {
         let [beta, _] = self.betas;
         let first = highest_rate / (1.0 - beta);
-        let problem = || {
-            format!("its first step is its rate / (1 - {beta}) = {first:e}, but float32 ends at {FLOAT32_MAX:e}")
-        };
+        let problem =
+            || format!("its first step is its rate / (1 - {beta}) = {first:e}, but float32 ends at {FLOAT32_MAX:e}");
         (first > FLOAT32_MAX).then(|| ("", problem()))
+    }
+
+    fn is_decoupled(&self) -> bool {
+        DECOUPLED
     }
 
     fn memory(&self) -> &'static [&'static str] {
         if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] }
     }
 
-    fn shared(&self) -> Adam {
+    fn shared(&self) -> Self {
         Adam { lr: 0.0, weight_decay: 0.0, ..*self }
     }
 
@@ -71,11 +75,11 @@ impl Rule for Adam {
 
     fn fused(&self, lr: f64, weight_decay: f64, step: u64) -> Option<native::Adam> {
         let Adam { betas, eps, .. } = *self;
-        Some(native::Adam { step, lr, betas, eps, weight_decay, decoupled: false })
+        Some(native::Adam { step, lr, betas, eps, weight_decay, decoupled: DECOUPLED })
     }
 }
 
-impl Adam {
+impl<const DECOUPLED: bool> Adam<DECOUPLED> {
     /// Moves the averages of the gradient and of its square; returns the latter or, with amsgrad, the largest so far.
     fn remember(&self, gradient: &Tensor, memory: &mut [Tensor]) -> Tensor {
         let [beta1, beta2] = self.betas;

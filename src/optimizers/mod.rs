@@ -3,6 +3,12 @@
 //! optimizers take other steps and differ from Python in the last bits). `packed` is the same formula over a matrix of
 //! parameters with a row a trial, whose last bits are its own.
 
+mod adagrad;
+mod adam;
+mod adamw;
+mod rmsprop;
+mod sgd;
+
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -82,7 +88,7 @@ pub struct Members<'a> {
 /// The enum of all optimizers, by the files that have them.
 macro_rules! optimizers {
     ($($file:ident::$Name:ident),* $(,)?) => {
-        $(mod $file; pub use $file::$Name;)*
+        $(pub use $file::$Name;)*
 
         /// As the table of keys has them.
         pub const VARIANTS: &[Variant] = &[$($file::VARIANT),*];

@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Common, Members, Rule, LR, EPS, WEIGHT_DECAY};
+use super::{Common, EPS, LR, Members, Rule, WEIGHT_DECAY};
 use crate::native::{add_product, add_quotient, add_scaled};
-use crate::options::{Key, Variant, BELOW_ONE, Takes, key, variant};
+use crate::options::{BELOW_ONE, Key, Takes, Variant, key, variant};
 
 pub const VARIANT: Variant = variant("rmsprop", KEYS, "torch.optim.RMSprop", "Hinton 2012");
 
-const KEYS: &[Key] = &[    LR.or("0.01"),
+const KEYS: &[Key] = &[
+    LR.or("0.01"),
     key("alpha", BELOW_ONE, "coefficient of the running mean of squares").or("0.99"),
     EPS.or("1e-8"),
     WEIGHT_DECAY.or("0"),

@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Common, Members, Rule, LR, WEIGHT_DECAY};
+use super::{Common, LR, Members, Rule, WEIGHT_DECAY};
 use crate::native::{add_product, add_scaled};
-use crate::options::{Key, Variant, BELOW_ONE, Takes, at_most, key, variant};
+use crate::options::{BELOW_ONE, Key, Takes, Variant, at_most, key, variant};
 
 pub const VARIANT: Variant = variant("sgd", KEYS, "torch.optim.SGD", "stochastic gradient descent");
 
-const KEYS: &[Key] = &[    LR.or("0.001"),
+const KEYS: &[Key] = &[
+    LR.or("0.001"),
     key("momentum", BELOW_ONE, "share of the last step that is kept").or("0"),
     key("dampening", at_most(1.0), "share of the gradient that momentum leaves out").or("0"),
     key("nesterov", Takes::Flag, "Nesterov's momentum").or("false"),
@@ -74,8 +75,7 @@ impl Rule for Sgd {
                 let _ = buffer.g_mul_(members.momentum);
                 add_scaled(buffer, &gradient, 1.0 - self.dampening);
             }
-            gradient =
-                if self.nesterov { gradient + &*buffer * members.momentum } else { buffer.shallow_clone() };
+            gradient = if self.nesterov { gradient + &*buffer * members.momentum } else { buffer.shallow_clone() };
         }
         add_product(parameters, &gradient, members.rate, -1.0);
     }

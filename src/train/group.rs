@@ -14,7 +14,7 @@ use crate::data::augment::{augment, draw};
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
 use crate::engine::{self, Arithmetic, Batch, Measured, State, copied};
 use crate::native;
-use crate::record::{Confusion, Scores, SplitScore};
+use crate::record::{Confusion, Scores, Showcase, SplitScore};
 use crate::spec::config::{Config, Mode};
 
 pub(super) struct Group<'a> {
@@ -42,13 +42,13 @@ impl Member<'_> {
     fn is_running(&self) -> bool {
         self.diverged.is_none() && !self.course.finished()
     }
+}
 
-    /// How it ended, if it has not diverged. `logits` are of the test images with these `labels`.
-    fn done(mut self, scores: Scores, labels: &Tensor, logits: &Tensor) -> Ended {
-        let best = std::mem::take(&mut self.course.best_state);
-        let (showcase, predictions) = (showcase(&best, labels, logits), predictions(logits));
-        Ended::Done { scores: Box::new(scores), showcase, predictions, best, history: self.course.into_history() }
-    }
+/// What a member's selected weights are worth.
+struct Scored {
+    scores: Scores,
+    showcase: Showcase,
+    predictions: Vec<u8>,
 }
 
 #[derive(PartialEq)]
@@ -246,9 +246,12 @@ impl<'a> Group<'a> {
     fn end(mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<Ended>> {
         let any_done = self.members.iter().any(|member| member.diverged.is_none());
         let mut scored = if any_done { self.score(observers)? } else { vec![] }.into_iter();
-        let labels = &self.sets.test.labels;
         let end = |mut member: Member| match (member.diverged.take(), scored.next()) {
-            (None, Some((scores, logits))) => member.done(scores, labels, &logits),
+            (None, Some(Scored { scores, showcase, predictions })) => {
+                let best = std::mem::take(&mut member.course.best_state);
+                let history = member.course.into_history();
+                Ended::Done { scores: Box::new(scores), showcase, predictions, best, history }
+            }
             (reason, _) => {
                 Ended::Diverged { reason: reason.unwrap_or_default(), history: member.course.into_history() }
             }
@@ -256,16 +259,16 @@ impl<'a> Group<'a> {
         Ok(self.members.into_iter().map(end).collect())
     }
 
-    /// The scores of each member's selected weights on every split, and of its last ones on the test images, with the former's
-    /// logits of these. They mean nothing of one that diverged.
-    fn score(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<(Scores, Tensor)>> {
+    /// Scores each member's selected weights on every split, and its last ones on the test images. What this says of a member
+    /// that diverged means nothing.
+    fn score(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<Scored>> {
         let last = self.score_last(observers)?;
         self.take(|member| &member.course.best_state).context("the selected epoch's weights")?;
         let (train, _) = self.evaluate(&self.sets.train, &self.split.train, observers);
         let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observers);
         let set = &self.sets.test;
         let (test, logits) = self.evaluate(set, &set.all(), observers);
-        let scores = |(k, member): (usize, &Member)| {
+        let scored = |(k, member): (usize, &Member)| {
             let ((test, confusion), logits) = (test[k], logits.get(k as i64));
             let scores = Scores {
                 best_epoch: member.course.best_epoch(),
@@ -276,9 +279,10 @@ impl<'a> Group<'a> {
                 last_test: if member.course.selected_last() { Some(test) } else { last.get(k).copied() },
                 evidence: Some(evidence(&set.labels, &logits)),
             };
-            (scores, logits)
+            let showcase = showcase(&self.arithmetic.state(k), &set.labels, &logits);
+            Scored { scores, showcase, predictions: predictions(&logits) }
         };
-        Ok(self.members.iter().enumerate().map(scores).collect())
+        Ok(self.members.iter().enumerate().map(scored).collect())
     }
 
     /// What each member's last weights score on the test images; nothing where all have selected them.
