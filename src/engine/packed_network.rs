@@ -125,7 +125,7 @@ impl PackedNetwork {
         for module in &self.modules {
             let mut add = |field: &str, tensor: Tensor| state.push((format!("{}.{field}", module.name), tensor));
             for (field, leaf) in [("weight", &module.weight), ("bias", &module.bias)] {
-                add(field, leaf.of(&self.parameters.get(member)));
+                add(field, leaf.of_member(&self.parameters.get(member)));
             }
             if let Some(running) = &module.running {
                 add("running_mean", running.mean.view([self.members, -1]).get(member));
@@ -175,7 +175,7 @@ impl Leaf {
     }
 
     /// The parameter of one member, whose row [P] this is; shares memory with it.
-    fn of(&self, row: &Tensor) -> Tensor {
+    fn of_member(&self, row: &Tensor) -> Tensor {
         let columns = row.narrow(0, self.start, self.width());
         match *self.shape {
             [out, input, height, width] => columns.view([out, height, width, input]).permute([0, 3, 1, 2]),

@@ -34,7 +34,7 @@ fn ended(group: &Progress) -> bool {
 }
 
 fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progress) -> Vec<String> {
-    let comparisons = of(experiment, now, group, &now.judgement);
+    let comparisons = comparisons_of(experiment, now, group, &now.judgement);
     let with = |verdict| comparisons.iter().filter(|(_, comparison)| comparison.verdict == verdict).count();
     let [better, worse, equivalent, unstable] =
         [Verdict::Better, Verdict::Worse, Verdict::Equivalent, Verdict::Unstable].map(with);
@@ -59,7 +59,9 @@ fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progre
         count(comparisons.len(), "comparison")
     )];
     let earlier = |name: &str| {
-        of(experiment, now, group, before).into_iter().any(|(own, comparison)| own == name && comparison.is_decided())
+        comparisons_of(experiment, now, group, before)
+            .into_iter()
+            .any(|(own, comparison)| own == name && comparison.is_decided())
     };
     let new: Vec<String> = comparisons
         .iter()
@@ -71,7 +73,7 @@ fn look(experiment: &Experiment, before: &Judgement, now: &Asked, group: &Progre
 }
 
 /// The comparisons of a judgement that a group has, with their names.
-fn of<'a>(
+fn comparisons_of<'a>(
     experiment: &Experiment,
     asked: &Asked,
     group: &Progress,

@@ -22,7 +22,7 @@ use crate::publish::{Publisher, publish_epochs};
 use crate::record::{Epoch, Outcome, total};
 use crate::spec::Trial;
 use crate::store::{Identity, Store};
-use crate::train::pack_size::most;
+use crate::train::pack_size::largest;
 use crate::{host, native};
 
 /// How often timeouts and the display are looked after.
@@ -164,7 +164,7 @@ impl<'a> Supervisor<'a> {
                 continue;
             }
             let devices = &self.options.devices;
-            let most = share.min(most(devices[worker % devices.len()]));
+            let most = share.min(largest(devices[worker % devices.len()]));
             let Some(Batch { trials, attempt }) = self.queue.give(worker, most, self.start.elapsed()) else { continue };
             let trials = trials.into_iter().map(|trial| Identity::from(&self.queue.trials()[trial])).collect();
             self.workers.start(worker, &Job { trials, attempt, trace: self.options.trace });

@@ -24,7 +24,7 @@ const AT_MOST: Duration = Duration::from_secs(2);
 const LONG_STEP: Duration = Duration::from_millis(500);
 
 /// The largest pack on `device`.
-pub fn most(device: Device) -> usize {
+pub fn largest(device: Device) -> usize {
     if device == Device::Cpu { MOST_ON_A_CORE } else { MOST_ON_A_GPU }
 }
 
@@ -32,7 +32,7 @@ pub fn most(device: Device) -> usize {
 ///
 /// Takes some steps on packs of growing size; uses and reseeds the process's default generator.
 pub fn best_size(configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<usize> {
-    let most = configs.len().min(most(device));
+    let most = configs.len().min(largest(device));
     let mut best = (1, seconds_per_trial(&configs[..1], seed, sets, device)?);
     if best.1 > LONG_STEP.as_secs_f64() {
         return Ok(1);
