@@ -7,8 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::folder::DataFolder;
-use super::output::say_json_or;
+use super::common::{DataFolder, say_json_or};
 use crate::engine::device;
 use crate::spec::config::DatasetName;
 use crate::store::Store;

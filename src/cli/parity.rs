@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::folder::DataFolder;
+use super::common::DataFolder;
 use crate::engine::device;
 use crate::parity::cases::{self, Case};
 use crate::parity::compare_all;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::output::say;
+use super::common::say;
 use crate::publish::study::{ask_with, grows, stored_outcomes};
 use crate::spec::{Configuration, Experiment, Trial};
 use crate::store::Store;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tch::Device;
 
-use super::folder::DataFolder;
+use super::common::DataFolder;
 use super::plan;
 use crate::engine::device;
 use crate::spec::config::{DatasetName, Mode};

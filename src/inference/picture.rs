@@ -16,10 +16,8 @@ const MAX_PIXEL_BYTES: u64 = 512 << 20;
 const MEGABYTE: u64 = 1_000_000;
 
 /// [side, side, 3] bytes, red, green and blue for each pixel: the middle square of the picture as it is meant to be seen,
-/// turned as its EXIF data say and on white where it is transparent. Of an animation the first frame.
-///
-/// # Errors
-/// Not a whole picture of a kind that is read here, or one with too many pixels.
+/// turned as its EXIF data say and on white where it is transparent. Of an animation the first frame. Refuses what is no whole
+/// picture of a kind that is read here, or has too many pixels.
 pub fn small_square(bytes: &[u8], side: u32) -> Result<Vec<u8>> {
     ensure!(!bytes.is_empty(), "the file is empty");
     let (picture, orientation) = if tiff::begins(bytes) { tiff::middle_square(bytes)? } else { decode(bytes)? };

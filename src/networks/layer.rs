@@ -48,10 +48,6 @@ pub fn shortcut(out: i64) -> Layer {
     Layer::Conv { out, kernel: 1, padding: 0, shortcut: true }
 }
 
-pub fn sum(main: Vec<Layer>, from_input: Vec<Layer>, from_previous: Vec<Layer>) -> Layer {
-    Layer::Sum { main, from_input, from_previous }
-}
-
 /// A network's layers one after another, as `runner models NAME` prints them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Table {

@@ -4,7 +4,6 @@ mod keras_cnn;
 mod layer;
 mod leaky_cnn;
 mod lenet5;
-mod lenet5_dropout;
 mod network;
 mod resnet;
 
@@ -20,7 +19,7 @@ use serde::ser::{Serialize, Serializer};
 
 /// Every network there is.
 const NETWORKS: &[Network] =
-    &[lenet5::NETWORK, lenet5_dropout::NETWORK, keras_cnn::NETWORK, leaky_cnn::NETWORK, resnet::NETWORK];
+    &[lenet5::NETWORK, lenet5::WITH_DROPOUT, keras_cnn::NETWORK, leaky_cnn::NETWORK, resnet::NETWORK];
 
 /// As the table of keys has them.
 pub const VARIANTS: [Variant; NETWORKS.len()] = {

@@ -14,6 +14,29 @@ use crate::networks::{INPUT_SHAPE, Layer, Table, table};
 pub use crate::networks::{Model, Pool};
 pub use crate::optimizers::Optimizer;
 
+/// The words by which users call the members of an enum.
+macro_rules! words {
+    ($name:ident { $($member:ident: $word:literal),* }) => {
+        impl $name {
+            /// As users write it.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$member => $word),* }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$name, String> {
+                match text {
+                    $($word => Ok($name::$member),)*
+                    _ => Err(format!("valid: {}", [$($word),*].join(", "))),
+                }
+            }
+        }
+    };
+}
+
 /// Everything that decides a trial's numbers but its seed, the device and the thread count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
@@ -73,27 +96,7 @@ pub enum Mode {
     FastBf16,
 }
 
-impl Mode {
-    /// As users write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::Exact => "exact",
-            Mode::Fast => "fast",
-            Mode::FastTf32 => "fast-tf32",
-            Mode::FastBf16 => "fast-bf16",
-        }
-    }
-}
-
-impl std::str::FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Mode, String> {
-        let all = [Mode::Exact, Mode::Fast, Mode::FastTf32, Mode::FastBf16];
-        let found = all.into_iter().find(|mode| mode.as_str() == text);
-        found.ok_or_else(|| format!("valid: {}", all.map(Mode::as_str).join(", ")))
-    }
-}
+words!(Mode { Exact: "exact", Fast: "fast", FastTf32: "fast-tf32", FastBf16: "fast-bf16" });
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Data {
@@ -123,27 +126,9 @@ pub enum DatasetName {
     Synthetic,
 }
 
-impl std::str::FromStr for DatasetName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<DatasetName, String> {
-        match text {
-            "cifar10" => Ok(DatasetName::Cifar10),
-            "synthetic" => Ok(DatasetName::Synthetic),
-            _ => Err("valid: cifar10, synthetic".to_owned()),
-        }
-    }
-}
+words!(DatasetName { Cifar10: "cifar10", Synthetic: "synthetic" });
 
 impl DatasetName {
-    /// As users write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DatasetName::Cifar10 => "cifar10",
-            DatasetName::Synthetic => "synthetic",
-        }
-    }
-
     /// Images in the training part, before validation is split off.
     pub fn training_part(self) -> usize {
         match self {

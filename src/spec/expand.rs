@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
 
-use super::axes::{Factor, combination, combinations, factor};
 use super::check;
 use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
@@ -17,7 +16,7 @@ use super::experiment::{Block, BlockMode, MAX_TRIALS, Variant, canonical};
 use super::fields::Slot;
 use super::keys::setting_names;
 use super::label::{label, resolved, tidy, value_at};
-use super::settings::{MAX_KEYS, Setting, alternatives, changed, look_up, matches, refuse_shared, settings};
+use super::settings::*;
 use super::tune::Tuning;
 use super::yaml::{Key, Node, shorten};
 use crate::options::{self, Takes, key};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::config::Config;
-use super::error::{InputError, Result};
+use super::error::{Mark, Result};
 use super::keys::MARGIN;
 use super::read::{default, typed};
 
@@ -208,10 +208,7 @@ impl Experiment {
         if let Some(stray) = selectors.iter().find(|selector| !trials.iter().any(|trial| names(selector, trial))) {
             let blocks: Vec<&str> = self.blocks.iter().map(|block| block.id.as_str()).collect();
             let choices = super::fields::choices(stray, &blocks);
-            return Err(InputError::in_whole(
-                format!("--only {stray}"),
-                format!("no block or trial; blocks: {choices}"),
-            ));
+            return Err(Mark::whole(format!("--only {stray}")).error(format!("no block or trial; blocks: {choices}")));
         }
         trials.retain(|trial| selectors.is_empty() || selectors.iter().any(|selector| names(selector, trial)));
         Ok(trials)

@@ -190,7 +190,7 @@ pub fn value_at(config: &Json, key: &str) -> Node {
 }
 
 fn as_written(path: &str, json: &Json) -> Node {
-    let at = Mark::option("");
+    let at = Mark::whole("");
     let value = match json {
         Json::Null => scalar(nothing(path)),
         Json::String(text) => scalar(text),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::check;
 use super::config::{DatasetName, Mode};
-use super::error::{InputError, Mark, Result};
+use super::error::{Mark, Result};
 use super::expand::expand_blocks;
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, MAX_TRIALS, Settle, Variant, canonical};
 use super::fields::Slot;
@@ -58,15 +58,16 @@ fn options(overrides: &Overrides) -> Result<Vec<(Key, Node)>> {
     let mut options = Vec::new();
     for option in &overrides.set {
         let source = format!("--set {option}");
+        let at = Mark::whole(source.as_str());
         let Some((name, text)) = option.split_once('=') else {
-            return Err(InputError::in_whole(source, "expected KEY=VALUE"));
+            return Err(at.error("expected KEY=VALUE"));
         };
-        let key = Key { at: Mark::option(source.as_str()), name: name.trim().to_string() };
+        let key = Key { at, name: name.trim().to_string() };
         admit(&key, &valid)?;
         options.push((key, yaml::parse_option(&source, text)?));
     }
     if let Some(dataset) = overrides.dataset {
-        let at = Mark::option(format!("--dataset {}", dataset.as_str()));
+        let at = Mark::whole(format!("--dataset {}", dataset.as_str()));
         let value = Value::Scalar { text: dataset.as_str().to_owned(), quoted: false };
         options.push((Key { at: at.clone(), name: "data.dataset".to_string() }, Node { at, value }));
     }
@@ -121,9 +122,11 @@ fn replicates(
     overrides: &Overrides,
 ) -> Result<(Vec<u64>, Option<Settle>)> {
     if let Some(seed) = overrides.seed {
-        return Ok((vec![only_seed(seed)?], None));
+        let problem = format!("expected a whole number from 0 to {MAX_SEED}");
+        let error = || Mark::whole(format!("--seed {seed}")).error(problem);
+        return (seed <= MAX_SEED as u64).then(|| (vec![seed], None)).ok_or_else(error);
     }
-    let is_option = seeds_slot.as_ref().is_some_and(|slot| slot.node.at.is_option());
+    let is_option = seeds_slot.as_ref().is_some_and(|slot| slot.node.at.is_whole());
     match (seeds_slot, settle_slot.as_ref().filter(|_| !is_option)) {
         (None, None) => Ok((typed(default(&SEEDS)), None)),
         (Some(slot), None) => Ok((seeds(slot)?, None)),
@@ -196,15 +199,6 @@ fn seeds(slot: &Slot) -> Result<Vec<u64>> {
     match (1..seeds.len()).find(|&index| seeds[..index].contains(&seeds[index])) {
         Some(index) => Err(slot.list()?[index].error(format!("{} is there twice", seeds[index]))),
         None => Ok(seeds),
-    }
-}
-
-fn only_seed(seed: u64) -> Result<u64> {
-    match seed <= MAX_SEED as u64 {
-        true => Ok(seed),
-        false => {
-            Err(InputError::in_whole(format!("--seed {seed}"), format!("expected a whole number from 0 to {MAX_SEED}")))
-        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Keys with the values they set. An object replaces a whole object; a dotted key (`optimizer.lr`) changes one field.
+//! Keys with the values they set. An object replaces a whole object; a dotted key (`optimizer.lr`) changes one field. Axes and
+//! zips are lists of such values.
 
 use std::collections::HashMap;
 
@@ -65,7 +66,7 @@ pub fn refuse_shared<'a>(keys: impl Iterator<Item = &'a Key> + Clone, nested: bo
 }
 
 fn place(at: &Mark) -> String {
-    if at.line == 0 { String::new() } else { format!(" in line {}, column {}", at.line, at.col) }
+    if at.is_whole() { String::new() } else { format!(" in line {}, column {}", at.line, at.col) }
 }
 
 fn split(key: &Key) -> (&str, Option<&str>) {
@@ -141,4 +142,51 @@ fn agrees(node: &Node, wanted: &Node) -> bool {
         }
         _ => false,
     }
+}
+
+/// One thing that a block varies: a zip, whose rows set several keys together, or an axis, which is a zip of one key.
+pub struct Factor<'a> {
+    pub keys: Vec<&'a Key>,
+    pub rows: Vec<Vec<Setting<'a>>>,
+}
+
+/// The rows of lists that move together.
+pub fn factor<'a>(path: &str, columns: &[Setting<'a>]) -> Result<Factor<'a>> {
+    let mut rows: Vec<Vec<Setting>> = Vec::new();
+    for &(key, node) in columns {
+        let slot = Slot::new(format!("{path}.{}", key.name), node);
+        let values = slot.list_of(1..=usize::MAX)?;
+        if rows.is_empty() {
+            rows = vec![Vec::new(); values.len()];
+        }
+        if rows.len() != values.len() {
+            let (first, _) = columns[0];
+            let problem = format!(
+                "{} values, but {} has {}: a zip's lists are equally long",
+                values.len(),
+                first.name,
+                rows.len()
+            );
+            return Err(slot.error(problem));
+        }
+        for (row, value) in rows.iter_mut().zip(values) {
+            row.push((key, value.node));
+        }
+    }
+    Ok(Factor { keys: columns.iter().map(|(key, _)| *key).collect(), rows })
+}
+
+/// How many combinations a product has; saturating, since a file may ask for 10⁹⁹.
+pub fn combinations(factors: &[Factor]) -> usize {
+    factors.iter().fold(1, |count, factor| count.saturating_mul(factor.rows.len()))
+}
+
+/// One of them, by number: the last factor moves fastest.
+pub fn combination<'a>(factors: &[Factor<'a>], mut number: usize) -> Vec<Setting<'a>> {
+    let mut rows: Vec<&Vec<Setting>> = Vec::new();
+    for factor in factors.iter().rev() {
+        rows.push(&factor.rows[number % factor.rows.len()]);
+        number /= factor.rows.len();
+    }
+    rows.into_iter().rev().flatten().copied().collect()
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
@@ -44,7 +44,7 @@ pub fn read_file(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| InputError::in_whole(&name, error.to_string()))?;
+        .map_err(|error| Mark::whole(name.as_str()).error(error.to_string()))?;
     if bytes.len() > MAX_FILE_BYTES {
         return Err(too_long(&name));
     }
@@ -69,13 +69,13 @@ pub fn parse_option(option: &str, text: &str) -> Result<Node> {
 }
 
 fn too_long(name: &str) -> InputError {
-    InputError::in_whole(name, format!("longer than {MAX_FILE_BYTES} bytes, too long for an experiment"))
+    Mark::whole(name).error(format!("longer than {MAX_FILE_BYTES} bytes, too long for an experiment"))
 }
 
 /// Builds nodes from the parser's events. It recurses at most [`MAX_DEPTH`] deep; the parser itself does not recurse.
 struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
-    source: Rc<str>,
+    source: Arc<str>,
     has_lines: bool,
     nodes: usize,
 }
@@ -111,14 +111,14 @@ impl<'a> Reader<'a> {
             Some(Err(problem)) => {
                 Err(self.mark(*problem.marker()).error(format!("not valid YAML: {}", problem.info())))
             }
-            None => Err(InputError::in_whole(&*self.source, "not valid YAML: it ends too early")),
+            None => Err(Mark::whole(self.source.clone()).error("not valid YAML: it ends too early")),
         }
     }
 
     fn mark(&self, marker: Marker) -> Mark {
         match self.has_lines {
             true => Mark { source: self.source.clone(), line: marker.line(), col: marker.col() + 1 },
-            false => Mark::option(self.source.clone()),
+            false => Mark::whole(self.source.clone()),
         }
     }
 
