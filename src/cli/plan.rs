@@ -60,9 +60,8 @@ fn at_most(experiment: &Experiment, may_run: &HashSet<&str>) -> usize {
 
 /// `init: orthogonal; start: orthogonal`
 fn plan_names(experiment: &Experiment, trial: &Trial) -> String {
-    let variants =
-        experiment.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
-    let names: Vec<String> = variants
+    let names: Vec<String> = experiment
+        .variants()
         .filter_map(|(block, variant)| {
             let own = || Some(format!("{}: {}", block.id, variant.label));
             if variant.candidates.is_empty() {

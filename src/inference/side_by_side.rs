@@ -94,12 +94,9 @@ fn settings(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
         first.map(|(key, value)| (key.to_owned(), value)).into_iter().chain(flatten(&evaluation.config)).collect()
     };
     let rows: Vec<Vec<(String, Cell)>> = evaluations.iter().zip(labels).map(row).collect();
-    let mut names: Vec<String> = vec![];
-    for (key, _) in rows.iter().flatten() {
-        if !names.contains(key) {
-            names.push(key.clone());
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let keys = rows.iter().flatten().map(|(key, _)| key);
+    let names: Vec<String> = keys.filter(|key| seen.insert(*key)).cloned().collect();
     let value = |row: &[(String, Cell)], name: &String| {
         row.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
     };

@@ -11,6 +11,7 @@ use super::bits::Comparison;
 use super::cases::{Case, Otherwise};
 use super::python::Job;
 use crate::engine::device;
+use crate::words;
 
 /// On a GPU a case passes if no step's loss and no weight at the end differs by more.
 const GPU_LOSS_TOLERANCE: f64 = 1e-3;
@@ -142,11 +143,11 @@ impl Summary {
             Some(version) if version == *libtorch => format!("torch {version}"),
             _ => format!("libtorch {libtorch} here, torch {} in Python", self.torch),
         };
-        let plural = if *threads == 1 { "" } else { "s" };
+        let threads = words::count(*threads, "thread");
         let digits = &self.sha256[..SHOWN_DIGITS];
         format!(
-            "{cases} cases, {identical} identical, {close}{differ} differ; {torch}, {device}, {threads} thread{plural}, \
-             {dataset} (sha256 {digits}…)"
+            "{cases} cases, {identical} identical, {close}{differ} differ; {torch}, {device}, {threads}, {dataset} \
+              (sha256 {digits}…)"
         )
     }
 }

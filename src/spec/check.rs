@@ -26,17 +26,14 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
     };
     fill_in("/data/val", &|| (dataset.training_part() / 10).into());
     fill_in("/activation", &|| written(&ACTIVATION, model.network.activation));
-    fill_in("/regularization/dropout", &|| own_dropout(&model).into());
+    // None where there is no hidden dense layer to follow.
+    let own_dropout = || if model.has_hidden_dense() { model.network.dropout } else { 0.0 };
+    fill_in("/regularization/dropout", &|| own_dropout().into());
     let config: Config = typed(json);
     let pool = config.pool.filter(|pool| *pool != model.network.pool);
     let config = Config { pool, ..config };
     RULES.iter().try_for_each(|rule| rule(&config, &slot))?;
     Ok(config)
-}
-
-/// A network's own dropout; none where there is no hidden dense layer to follow.
-fn own_dropout(model: &Model) -> f64 {
-    if model.has_hidden_dense() { model.network.dropout } else { 0.0 }
 }
 
 /// The metric of `select`, whose goal says nothing else.

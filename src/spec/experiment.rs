@@ -166,6 +166,11 @@ impl Experiment {
         trials
     }
 
+    /// Each block's variants, with their block.
+    pub fn variants(&self) -> impl Iterator<Item = (&Block, &Variant)> {
+        self.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)))
+    }
+
     /// One trial of the base, as it is written.
     pub fn base_alone(mut self) -> Experiment {
         self.seeds.truncate(1);
@@ -224,15 +229,11 @@ impl Experiment {
         let most_seeds = self.settle.map_or(all, |settle| settle.max_seeds);
         let mut found: Vec<Configuration> = Vec::new();
         let mut places = HashMap::new();
-        for block in &self.blocks {
-            for Variant { config, candidates, .. } in &block.variants {
-                let place = *places.entry(canonical(config)).or_insert(found.len());
-                match found.get_mut(place) {
-                    Some(configuration) => configuration.blocks.push(block.id.clone()),
-                    None => {
-                        found.push(Configuration { config, candidates, blocks: vec![block.id.clone()], most_seeds })
-                    }
-                }
+        for (block, Variant { config, candidates, .. }) in self.variants() {
+            let place = *places.entry(canonical(config)).or_insert(found.len());
+            match found.get_mut(place) {
+                Some(configuration) => configuration.blocks.push(block.id.clone()),
+                None => found.push(Configuration { config, candidates, blocks: vec![block.id.clone()], most_seeds }),
             }
         }
         for (base, settings) in self.groups().into_iter().filter(|_| self.settle.is_some()) {

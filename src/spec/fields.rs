@@ -63,11 +63,7 @@ impl<'a> Slot<'a> {
     }
 
     pub fn flag(&self) -> Result<bool> {
-        match self.node.plain() {
-            Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            _ => Err(self.expected("true or false")),
-        }
+        self.node.plain().and_then(|text| text.parse().ok()).ok_or_else(|| self.expected("true or false"))
     }
 
     /// A scalar that is not left empty.
@@ -208,13 +204,8 @@ impl<'a> Fields<'a> {
 
     /// Reports the first key that nobody asked for.
     pub fn finish(self) -> Result<()> {
-        match self.entries.iter().find(|(entry, _)| !self.asked.contains(&entry.name.as_str())) {
-            Some((entry, _)) => Err(self.unknown(entry)),
-            None => Ok(()),
-        }
-    }
-
-    fn unknown(&self, key: &Key) -> InputError {
+        let stray = self.entries.iter().find(|(key, _)| !self.asked.contains(&key.name.as_str()));
+        let Some((key, _)) = stray else { return Ok(()) };
         let valid: Vec<&str> =
             self.asked.iter().copied().filter(|&key| key != "name" || self.owner.is_empty()).collect();
         let problem = match self.owner.as_str() {
@@ -222,7 +213,7 @@ impl<'a> Fields<'a> {
             owner => format!("{owner} has no such option"),
         };
         let path = self.join(&shorten(&key.name));
-        key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid))))
+        Err(key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid)))))
     }
 
     fn join(&self, key: &str) -> String {
@@ -237,20 +228,17 @@ fn prefixed(path: &str, problem: impl Display) -> String {
 /// ` above 0 and at most 1`, or nothing where every number will do.
 pub fn describe(range: &impl RangeBounds<f64>) -> String {
     let low = match range.start_bound() {
-        Bound::Included(low) => format!("at least {}", number_text(*low)),
-        Bound::Excluded(low) => format!("above {low}"),
-        Bound::Unbounded => String::new(),
+        Bound::Included(low) => Some(format!("at least {}", number_text(*low))),
+        Bound::Excluded(low) => Some(format!("above {low}")),
+        Bound::Unbounded => None,
     };
     let high = match range.end_bound() {
-        Bound::Included(high) => format!("at most {}", number_text(*high)),
-        Bound::Excluded(high) => format!("below {high}"),
-        Bound::Unbounded => String::new(),
+        Bound::Included(high) => Some(format!("at most {}", number_text(*high))),
+        Bound::Excluded(high) => Some(format!("below {high}")),
+        Bound::Unbounded => None,
     };
-    match (low.as_str(), high.as_str()) {
-        ("", "") => String::new(),
-        (one, "") | ("", one) => format!(" {one}"),
-        (low, high) => format!(" {low} and {high}"),
-    }
+    let ends: Vec<String> = low.into_iter().chain(high).collect();
+    if ends.is_empty() { String::new() } else { format!(" {}", ends.join(" and ")) }
 }
 
 /// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`

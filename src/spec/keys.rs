@@ -160,9 +160,14 @@ pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), 
 /// The key of a configuration at a dotted path, unless that leads into a named thing.
 pub fn find(path: &str) -> Option<&'static Key> {
     let named = |keys: &'static [Key], name: &str| keys.iter().find(|key| key.name == name);
-    let (group, field) = path.split_once('.').map_or((path, None), |(group, field)| (group, Some(field)));
+    let (group, field) = split(path);
     let key = named(BESIDE, group).or_else(|| named(BASE, group))?;
     field.map_or(Some(key), |field| named(key.takes.fields(), field))
+}
+
+/// A dotted path's first name, and what follows.
+pub fn split(path: &str) -> (&str, Option<&str>) {
+    path.split_once('.').map_or((path, None), |(group, field)| (group, Some(field)))
 }
 
 /// `base`'s own keys and the `others`, as a setting may name them.

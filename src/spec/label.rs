@@ -9,6 +9,7 @@ use super::keys::{self, BASE, BESIDE};
 use super::read::default;
 use super::yaml::{Key, Node, Value};
 use crate::options::{Fallback, Takes};
+use crate::words::list;
 
 /// A short name for what a variant sets: `adam, lr 0.001 · batch_size=4`.
 pub fn label(settings: &[(&Key, &Node)]) -> String {
@@ -48,12 +49,11 @@ fn object(key: &str, fields: &[(Key, Node)]) -> String {
 }
 
 fn listed(options: &[&(Key, Node)]) -> String {
-    let words = options.iter().map(|(key, value)| match value.plain() {
+    list(options.iter().map(|(key, value)| match value.plain() {
         Some("true") => key.name.clone(),
         Some("false") => format!("no {}", key.name),
         _ => format!("{} {value}", key.name),
-    });
-    words.collect::<Vec<_>>().join(", ")
+    }))
 }
 
 /// The value as every label, table and plot has it: its numbers in one form, however they were written, and `{name: adam}`

@@ -162,15 +162,13 @@ pub fn most_trials(experiment: &Experiment) -> usize {
 /// Settings that differ only in what is tuned would be the same one.
 fn refuse_equal(experiment: &Experiment, slot: &Slot) -> Result<()> {
     let mut owners: HashMap<String, (String, String)> = HashMap::new();
-    for block in &experiment.blocks {
-        for Variant { label, config, candidates, .. } in &block.variants {
-            for candidate in candidates {
-                let own = (canonical(config), format!("{}: {label}", block.id));
-                let (owner, name) = owners.entry(canonical(&candidate.config)).or_insert_with(|| own.clone());
-                if *owner != own.0 {
-                    let problem = format!("{name} and {} become the same setting by it, at {}", own.1, candidate.label);
-                    return Err(slot.error(problem));
-                }
+    for (block, Variant { label, config, candidates, .. }) in experiment.variants() {
+        for candidate in candidates {
+            let own = (canonical(config), format!("{}: {label}", block.id));
+            let (owner, name) = owners.entry(canonical(&candidate.config)).or_insert_with(|| own.clone());
+            if *owner != own.0 {
+                let problem = format!("{name} and {} become the same setting by it, at {}", own.1, candidate.label);
+                return Err(slot.error(problem));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::error::{Mark, Result};
 use super::fields::{Slot, choices};
-use super::keys;
+use super::keys::{self, split};
 use super::yaml::{Key, Node, Value, shorten};
 use crate::options::Takes;
 
@@ -35,7 +35,7 @@ pub fn alternatives<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'
 
 /// Refuses a key that cannot be set in this place.
 pub fn admit(key: &Key, valid: &[&str]) -> Result<()> {
-    let (group, field) = split(key);
+    let (group, field) = split(&key.name);
     let name = shorten(&key.name);
     if !valid.contains(&group) {
         return Err(key.at.error(format!("{name}: cannot be set here; {}", choices(group, valid))));
@@ -56,7 +56,7 @@ pub fn refuse_shared<'a>(keys: impl Iterator<Item = &'a Key> + Clone, nested: bo
         }
     }
     for key in keys.filter(|_| nested) {
-        if let (group, Some(_)) = split(key)
+        if let (group, Some(_)) = split(&key.name)
             && let Some(other) = owners.get(group)
         {
             return Err(key.at.error(format!("{}: {group} already sets it{}", key.name, place(other))));
@@ -69,10 +69,6 @@ fn place(at: &Mark) -> String {
     if at.is_whole() { String::new() } else { format!(" in line {}, column {}", at.line, at.col) }
 }
 
-fn split(key: &Key) -> (&str, Option<&str>) {
-    key.name.split_once('.').map_or((&key.name, None), |(group, field)| (group, Some(field)))
-}
-
 /// An object with other values.
 pub fn changed(object: &Node, settings: &[Setting]) -> Result<Node> {
     let mut object = object.clone();
@@ -82,7 +78,7 @@ pub fn changed(object: &Node, settings: &[Setting]) -> Result<Node> {
 
 /// Changes one key of an object.
 pub fn apply(object: &mut Node, (key, value): Setting) -> Result<()> {
-    let (group, field) = split(key);
+    let (group, field) = split(&key.name);
     match field {
         None => *place_for(object, group, key)? = value.clone(),
         Some(field) => *place_for(place_for(object, group, key)?, field, key)? = value.clone(),
@@ -113,7 +109,7 @@ fn place_for<'n>(object: &'n mut Node, field: &str, key: &Key) -> Result<&'n mut
 
 /// What a configuration's nodes have at a dotted key, where it is written.
 pub fn look_up<'n>(root: &'n Node, key: &Key) -> Option<&'n Node> {
-    let (group, field) = split(key);
+    let (group, field) = split(&key.name);
     let node = root.field(group)?;
     field.map_or(Some(node), |field| node.field(field))
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::error::{InputError, Mark, Result};
+use crate::words::list;
 
 const MAX_FILE_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 16;
@@ -125,7 +126,9 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, at: Mark, depth: usize) -> Result<Node> {
         self.admit(&event, &at, depth)?;
         let value = match event {
-            Event::Scalar(text, style, ..) => scalar(&text, style),
+            Event::Scalar(text, style, ..) => {
+                Value::Scalar { text: text.to_string(), quoted: style != ScalarStyle::Plain }
+            }
             Event::SequenceStart(..) => self.list(depth)?,
             Event::MappingStart(..) => self.map(depth)?,
             _ => return Err(at.error("not valid YAML: expected a value")),
@@ -178,10 +181,6 @@ impl<'a> Reader<'a> {
             entries.push((key, self.node(event, at, depth + 1)?));
         }
     }
-}
-
-fn scalar(text: &str, style: ScalarStyle) -> Value {
-    Value::Scalar { text: text.to_string(), quoted: style != ScalarStyle::Plain }
 }
 
 fn key(node: Node) -> Result<Key> {
@@ -242,16 +241,12 @@ impl fmt::Display for Node {
         match &self.value {
             Value::Scalar { text, quoted: true } if reads_as_other(text) => write!(f, "{text:?}"),
             Value::Scalar { text, .. } => f.write_str(text),
-            Value::List(items) => write!(f, "[{}]", joined(items)),
+            Value::List(items) => write!(f, "[{}]", list(items.iter().map(Node::to_string))),
             Value::Map(entries) => {
-                write!(f, "{{{}}}", joined(entries.iter().map(|(key, value)| format!("{}: {value}", key.name))))
+                write!(f, "{{{}}}", list(entries.iter().map(|(key, value)| format!("{}: {value}", key.name))))
             }
         }
     }
-}
-
-fn joined(items: impl IntoIterator<Item = impl ToString>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// At most this much of a user's text is repeated to them.
