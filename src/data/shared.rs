@@ -27,24 +27,18 @@ impl SharedDataset {
     /// A copy of `set`, which child processes inherit. None where the system has no such files: each worker then reads for
     /// itself.
     pub fn new(set: &Dataset) -> Option<SharedDataset> {
-        let shared = SharedDataset(anonymous_file().ok()?);
-        shared.write(set).ok()?;
-        Some(shared)
+        let mut file = anonymous_file().ok()?;
+        for images in [&set.train, &set.test] {
+            for part in [&images.count().to_le_bytes()[..], &images.pixels, &images.labels] {
+                file.write_all(part).ok()?;
+            }
+        }
+        Some(SharedDataset(file))
     }
 
     /// Where a child process finds it, for [`map`].
     pub fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
-    }
-
-    fn write(&self, set: &Dataset) -> io::Result<()> {
-        let mut file = &self.0;
-        for images in [&set.train, &set.test] {
-            file.write_all(&(images.count() as u64).to_le_bytes())?;
-            file.write_all(&images.pixels)?;
-            file.write_all(&images.labels)?;
-        }
-        Ok(())
     }
 }
 
@@ -60,7 +54,7 @@ pub fn map(path: &Path) -> Result<[MappedImages; 2]> {
 fn split(mut rest: &'static [u8]) -> Option<[MappedImages; 2]> {
     let mut images = || {
         let (count, after) = rest.split_first_chunk()?;
-        let count = u64::from_le_bytes(*count) as usize;
+        let count = usize::from_le_bytes(*count);
         let (pixels, after) = after.split_at_checked(count.checked_mul(IMAGE_BYTES)?)?;
         let (labels, after) = after.split_at_checked(count)?;
         rest = after;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Channels and sides of an image.
-pub const INPUT_SHAPE: [i64; 3] = [3, 32, 32];
+const INPUT_SHAPE: [i64; 3] = [3, 32, 32];
 
 /// One step of a network. Shapes are without the batch: [C, H, W] before `Flatten`, [F] after it.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,14 +90,14 @@ impl Table {
 /// Follows the shape of one image through `layers`, in the order in which PyTorch would construct them.
 ///
 /// Panics if a layer does not fit its input; `spec` refuses such configurations.
-pub fn table(layers: &[Layer], input: [i64; 3]) -> Table {
-    let mut walk = Walk { image: input.to_vec(), rows: vec![], counts: Default::default() };
-    walk.through(layers, input.to_vec());
+pub fn table(layers: &[Layer]) -> Table {
+    let mut walk = Walk::default();
+    walk.through(layers, INPUT_SHAPE.to_vec());
     Table { rows: walk.rows }
 }
 
+#[derive(Default)]
 struct Walk {
-    image: Vec<i64>,
     rows: Vec<TableRow>,
     /// How many of each kind have been named: conv, skip, fc, bn.
     counts: std::collections::HashMap<&'static str, usize>,
@@ -134,9 +134,8 @@ impl Walk {
             Layer::Dropout(p) if p > 0.0 => self.plain(format!("dropout {p}"), input),
             Layer::Dropout(_) => input,
             Layer::Sum { ref main, ref from_input, ref from_previous } => {
-                let image = self.image.clone();
                 let output = self.through(main, input.clone());
-                self.through(from_input, image);
+                self.through(from_input, INPUT_SHAPE.to_vec());
                 self.through(from_previous, input);
                 self.plain("sum of branches".into(), output)
             }

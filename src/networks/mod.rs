@@ -10,7 +10,7 @@ mod resnet;
 #[cfg(test)]
 mod tests;
 
-pub use layer::{INPUT_SHAPE, Layer, Table, TableRow, Weights, table};
+pub use layer::{Layer, Table, TableRow, Weights, table};
 pub use network::{Model, Network, Pool};
 
 use crate::options::Variant;

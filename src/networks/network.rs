@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::layer::{INPUT_SHAPE, Layer, Weights, table};
+use super::layer::{Layer, Weights, table};
 use crate::options::{Key, Takes, Variant, key};
 use crate::record::CLASSES;
 
@@ -68,7 +68,7 @@ impl Model {
 
     /// The tensors that its layers hold, whatever the pooling and the dropout.
     pub fn weights(&self) -> Vec<Weights> {
-        let table = table(&self.layers(self.network.pool, 0.0), INPUT_SHAPE);
+        let table = table(&self.layers(self.network.pool, 0.0));
         table.rows.into_iter().map(|row| row.weights).collect()
     }
 

@@ -4,9 +4,8 @@ use serde_json::Value as Json;
 
 use super::config::*;
 use super::error::Result;
-use super::fields::Slot;
+use super::fields::{Slot, typed, written};
 use super::keys::{ACTIVATION, BASE, BESIDE, MODEL};
-use super::read::{typed, written};
 use super::yaml::Node;
 use crate::networks::{self, Weights};
 
@@ -110,10 +109,8 @@ fn stages_for_every_epoch(config: &Config, root: &Slot) -> Result<()> {
 }
 
 fn what_the_optimizer_can_compute(config: &Config, root: &Slot) -> Result<()> {
-    match config.optimizer.rule().objection(highest_rate(config)) {
-        Some((key, problem)) => Err(root.blame(&format!("optimizer{key}"), problem)),
-        None => Ok(()),
-    }
+    let objection = config.optimizer.rule().objection(highest_rate(config));
+    objection.map_or(Ok(()), |(key, problem)| Err(root.blame(&format!("optimizer{key}"), problem)))
 }
 
 /// The highest rate that an epoch has.

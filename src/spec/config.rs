@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::networks::{INPUT_SHAPE, Layer, Table, table};
+use crate::networks::{Layer, Table, table};
 pub use crate::networks::{Model, Pool};
 pub use crate::optimizers::Optimizer;
 
@@ -76,7 +76,7 @@ impl Config {
 
     /// The layer table of its network.
     pub fn table(&self) -> Table {
-        table(&self.layers(), INPUT_SHAPE)
+        table(&self.layers())
     }
 }
 

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::config::Config;
 use super::error::{Mark, Result};
+use super::fields::{choices, default, typed};
 use super::keys::MARGIN;
-use super::read::{default, typed};
 
 /// A selector shorter than this is a block's name, not the beginning of a trial's id.
 const MIN_ID_PREFIX: usize = 4;
@@ -212,7 +212,7 @@ impl Experiment {
         };
         if let Some(stray) = selectors.iter().find(|selector| !trials.iter().any(|trial| names(selector, trial))) {
             let blocks: Vec<&str> = self.blocks.iter().map(|block| block.id.as_str()).collect();
-            let choices = super::fields::choices(stray, &blocks);
+            let choices = choices(stray, &blocks);
             return Err(Mark::whole(format!("--only {stray}")).error(format!("no block or trial; blocks: {choices}")));
         }
         trials.retain(|trial| selectors.is_empty() || selectors.iter().any(|selector| names(selector, trial)));
@@ -237,23 +237,21 @@ impl Experiment {
             }
         }
         for (base, settings) in self.groups().into_iter().filter(|_| self.settle.is_some()) {
-            found[places[&base]].most_seeds = base_seeds(settings, most_seeds);
+            found[places[&base]].most_seeds = base_seeds(settings.len(), most_seeds);
         }
         found
     }
 
-    /// Each different base with the number of different settings that are compared with it.
-    fn groups(&self) -> Vec<(String, usize)> {
-        let mut groups: Vec<(String, HashSet<String>)> = Vec::new();
+    /// Each different base with the different settings that are compared with it.
+    fn groups(&self) -> HashMap<String, HashSet<String>> {
+        let mut groups: HashMap<String, HashSet<String>> = HashMap::new();
         for block in &self.blocks {
             let mut variants = block.variants.iter().map(|variant| canonical(&variant.config));
-            let Some(base) = variants.next() else { continue };
-            match groups.iter_mut().find(|(known, _)| *known == base) {
-                Some((_, settings)) => settings.extend(variants),
-                None => groups.push((base, variants.collect())),
+            if let Some(base) = variants.next() {
+                groups.entry(base).or_default().extend(variants);
             }
         }
-        groups.into_iter().map(|(base, settings)| (base, settings.len())).collect()
+        groups
     }
 }
 

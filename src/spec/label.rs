@@ -4,9 +4,8 @@ use serde_json::Value as Json;
 
 use super::config::Config;
 use super::error::Mark;
-use super::fields::number_text;
+use super::fields::{default, number_text};
 use super::keys::{self, BASE, BESIDE};
-use super::read::default;
 use super::yaml::{Key, Node, Value};
 use crate::options::{Fallback, Takes};
 use crate::words::list;
@@ -22,17 +21,14 @@ fn part(key: &str, value: &Node) -> String {
         .split_once('.')
         .filter(|(group, _)| keys::find(group).is_some_and(|key| key.is_clear))
         .map_or(key, |(_, field)| field);
+    // Whether a plain value says by itself what it is: `adam`, `tanh`.
+    let is_named = key.ends_with(".name") || keys::find(key).is_some_and(|key| matches!(key.takes, Takes::Named(_)));
     match &value.value {
-        Value::Scalar { text, .. } if is_named(key) && text != "none" => text.clone(),
+        Value::Scalar { text, .. } if is_named && text != "none" => text.clone(),
         Value::Scalar { text, .. } => format!("{short}={text}"),
         Value::List(_) => format!("{short}={value}"),
         Value::Map(fields) => object(key, fields),
     }
-}
-
-/// Whether a plain value of this key is a name that says by itself what it is: `adam`, `tanh`.
-fn is_named(key: &str) -> bool {
-    key.ends_with(".name") || keys::find(key).is_some_and(|key| matches!(key.takes, Takes::Named(_)))
 }
 
 /// `adam, lr 0.001`, `leaky_relu 0.1`, `l2 0.001`, `augment flip, crop 4`.

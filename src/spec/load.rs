@@ -8,9 +8,8 @@ use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
 use super::expand::expand_blocks;
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, MAX_TRIALS, Settle, Variant, canonical};
-use super::fields::Slot;
+use super::fields::{Slot, default, typed};
 use super::keys::{MARGIN, MAX_SEED, SEEDS, SETTLE, TARGETS, setting_names};
-use super::read::{default, typed};
 use super::settings::{admit, apply, settings};
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
@@ -147,20 +146,7 @@ fn refuse_mixed_tuning(experiment: &Experiment, slot: &Slot) -> Result<()> {
         let problem = format!("tuning has seeds of its own from {FIRST_TUNING_SEED} on, but {first} is in `seeds`");
         return Err(slot.error(problem));
     }
-    refuse_equal(experiment, slot)
-}
-
-/// How many trials there can be, whichever candidates are compared, without making them.
-pub fn most_trials(experiment: &Experiment) -> usize {
-    let tries = experiment.tune.as_ref().map_or(0, |tune| tune.seeds);
-    let of = |configuration: &Configuration| {
-        configuration.most_seeds * configuration.candidates.len().max(1) + tries * configuration.candidates.len()
-    };
-    experiment.configurations().iter().map(of).sum()
-}
-
-/// Settings that differ only in what is tuned would be the same one.
-fn refuse_equal(experiment: &Experiment, slot: &Slot) -> Result<()> {
+    // Settings that differ only in what is tuned would be the same one.
     let mut owners: HashMap<String, (String, String)> = HashMap::new();
     for (block, Variant { label, config, candidates, .. }) in experiment.variants() {
         for candidate in candidates {
@@ -173,6 +159,15 @@ fn refuse_equal(experiment: &Experiment, slot: &Slot) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How many trials there can be, whichever candidates are compared, without making them.
+pub fn most_trials(experiment: &Experiment) -> usize {
+    let tries = experiment.tune.as_ref().map_or(0, |tune| tune.seeds);
+    let of = |configuration: &Configuration| {
+        configuration.most_seeds * configuration.candidates.len().max(1) + tries * configuration.candidates.len()
+    };
+    experiment.configurations().iter().map(of).sum()
 }
 
 /// The base configuration as one object: `base`'s keys, `data` and `select`, changed by the command line.

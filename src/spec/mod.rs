@@ -2,7 +2,7 @@
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
 //! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the tables of keys (`keys.rs`,
-//! `optimizers.rs`, `read.rs`), then by what keys must have in common (`check.rs`).
+//! `optimizers.rs`, `fields.rs`), then by what keys must have in common (`check.rs`).
 
 pub mod config;
 
@@ -14,7 +14,6 @@ mod fields;
 mod keys;
 mod label;
 mod load;
-mod read;
 mod settings;
 mod tune;
 mod yaml;
