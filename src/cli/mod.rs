@@ -9,7 +9,6 @@ mod doctor;
 mod evaluate;
 mod models;
 mod parity;
-mod plan;
 mod predict;
 mod report;
 mod show;

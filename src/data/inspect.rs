@@ -32,16 +32,10 @@ pub struct Verification {
     pub differing: Vec<&'static str>,
 }
 
-impl Verification {
-    pub fn is_official(&self) -> bool {
-        self.differing.is_empty()
-    }
-}
-
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "{}\n50000 training and 10000 test images, sha256 {}", self.source, self.sha256)?;
-        if self.is_official() {
+        if self.differing.is_empty() {
             return write!(f, "complete, well formed, and the official CIFAR-10");
         }
         write!(f, "complete and well formed, but not the official pixels (differing: {})", self.differing.join(", "))
@@ -124,7 +118,7 @@ mod tests {
         let text = verification.to_string();
         assert!(text.contains("but not the official pixels") && text.contains(&SAMPLE.sha256()), "{text}");
         let official = Verification { differing: vec![], ..verification };
-        assert!(official.is_official() && official.to_string().ends_with("the official CIFAR-10"));
+        assert!(official.to_string().ends_with("the official CIFAR-10"));
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn heading(evaluations: &[Evaluation]) -> String {
         evaluations.iter().all(|evaluation| part(evaluation) == first).then_some(first)
     };
     let parts = [
-        common(|evaluation| format!("{} split", evaluation.split.as_str())),
+        common(|evaluation| format!("{} split", evaluation.split)),
         common(|evaluation| evaluation.model.to_owned()),
         common(|evaluation| data_label(evaluation.config.data.dataset).to_owned()),
         common(|evaluation| format!("{} images", grouped(evaluation.images as i64))),
@@ -154,8 +154,7 @@ fn percent(share: f64) -> String {
 pub fn plots(evaluations: &[Evaluation]) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = vec![];
     for (evaluation, name) in evaluations.iter().zip(file_names(evaluations)) {
-        let Evaluation { model, class_names, confusion, classes, .. } = evaluation;
-        let split = evaluation.split.as_str();
+        let Evaluation { model, split, class_names, confusion, classes, .. } = evaluation;
         let (images, data) = (grouped(evaluation.images as i64), data_label(evaluation.config.data.dataset));
         let mode = evaluation.config.mode.as_str();
         let common = format!("{split} split, {images} images · {data} · {mode} mode · n = 1 network");

@@ -1,7 +1,6 @@
 //! The networks: a file that describes each, and a line in the list of them.
 
 mod keras_cnn;
-mod layer;
 mod leaky_cnn;
 mod lenet5;
 mod network;
@@ -10,8 +9,7 @@ mod resnet;
 #[cfg(test)]
 mod tests;
 
-pub use layer::{Layer, Table, TableRow, Weights, table};
-pub use network::{Model, Network, Pool};
+pub use network::{Layer, Model, Network, Pool, Table, TableRow, Weights, table};
 
 use crate::options::Variant;
 use serde::de::{Deserialize, Deserializer, Error};

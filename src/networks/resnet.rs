@@ -1,8 +1,7 @@
 //! Five stages, each fed by the stage before and by the pooled input image.
 
-use super::layer::Layer::{self, Act, AvgPool, BatchNorm, Sum};
-use super::layer::{conv_padded, shortcut};
-use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
+use super::network::Layer::{self, Act, AvgPool, BatchNorm, Sum};
+use super::network::{Halve, Model, Network, Pool, channels, conv_padded, hidden, shortcut, with_classifier};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Network = Network {

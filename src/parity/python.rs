@@ -196,7 +196,7 @@ fn read(out: &Path) -> Result<Finished> {
     let when_sound = |name| if diverged { Ok(None) } else { state(name).map(Some) };
     let trace = Trace {
         initial: state("initial.safetensors")?,
-        steps: csv_rows::<StepRow>(&out.join("steps.csv"))?.into_iter().map(StepRow::trace).collect::<Result<_>>()?,
+        steps: csv_rows(&out.join("steps.csv"))?.into_iter().map(step_trace).collect::<Result<_>>()?,
         history: csv_rows::<(usize, EpochNumbers)>(&out.join("history.csv"))?.into_iter().map(|(_, row)| row).collect(),
         diverged,
         last: when_sound("final.safetensors")?,
@@ -212,17 +212,10 @@ fn csv_rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
     reader.deserialize().collect::<Result<_, _>>().with_context(about)
 }
 
-/// A row of `steps.csv`.
-#[derive(Deserialize)]
-struct StepRow {
-    lr: f64,
-    loss_hex: String,
-    weights: Option<String>,
-}
+/// Of `steps.csv`: the step, its rate, its loss as a decimal and by its bits, and the digest of the weights after it.
+type StepRow = (String, f64, String, String, Option<String>);
 
-impl StepRow {
-    fn trace(self) -> Result<StepTrace> {
-        let loss = f32::from_bits(u32::from_str_radix(&self.loss_hex, 16).context("loss_hex")?);
-        Ok(StepTrace { lr: self.lr, loss, weights: self.weights })
-    }
+fn step_trace((_, lr, _, bits, weights): StepRow) -> Result<StepTrace> {
+    let loss = f32::from_bits(u32::from_str_radix(&bits, 16).context("loss_hex")?);
+    Ok(StepTrace { lr, loss, weights })
 }

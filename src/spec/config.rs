@@ -81,10 +81,11 @@ impl Config {
 }
 
 /// Which arithmetic a trial used; part of its id, because the same trial has other results in another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// PyTorch 2.11.0's operations and random streams, bit for bit on the CPU.
+    #[default]
     Exact,
     /// Whatever memory layout and grouping is quickest, within tolerances of `Exact`.
     Fast,

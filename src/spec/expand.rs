@@ -14,17 +14,14 @@ use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
 use super::experiment::{Block, BlockMode, MAX_TRIALS, Variant, canonical};
 use super::fields::Slot;
-use super::keys::setting_names;
+use super::keys::{BLOCK_MODE, setting_names};
 use super::label::{label, resolved, tidy, value_at};
 use super::settings::*;
 use super::tune::Tuning;
 use super::yaml::{Key, Node, shorten};
-use crate::options::{self, Takes, key};
 
 /// Each is held against every combination.
 const MAX_EXCLUDES: usize = 200;
-const MODE: options::Key =
-    key("mode", Takes::Choice(&["ablate", "grid"]), "one change at a time, or every combination").or("ablate");
 
 /// The blocks of an experiment on `dataset` whose base is `root`.
 pub fn expand_blocks(
@@ -80,7 +77,7 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
     let mut fields = slot.object()?;
     let id = fields.need("id")?.file_name()?;
     let title = fields.text("title")?;
-    let mode = fields.read(&MODE)?;
+    let mode = fields.read(&BLOCK_MODE)?;
     let base = fields.get("base").map_or_else(|| Ok(Vec::new()), |slot| settings(&slot, &valid))?;
     let base = changed(root, &base)?;
     let mut factors = Vec::new();

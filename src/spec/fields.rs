@@ -130,7 +130,7 @@ impl<'a> Slot<'a> {
     }
 
     pub fn object(&self) -> Result<Fields<'a>> {
-        Ok(Fields::new(self, self.entries()?, String::new()))
+        Ok(Fields::new(self, self.entries()?))
     }
 
     /// `none` or an object.
@@ -144,15 +144,14 @@ impl<'a> Slot<'a> {
 
     /// A named thing with options: `adam`, or `{name: adam, lr: 0.001}`.
     pub fn named(&self) -> Result<(Slot<'a>, Fields<'a>)> {
-        if self.node.text().is_some() {
-            let name = Slot::new(&self.path, self.node);
-            return Ok((name, Fields::new(self, &[], self.text()?.to_string())));
-        }
-        let Value::Map(entries) = &self.node.value else {
-            return Err(self.expected("a name or an object {name: ...}"));
+        let (name, mut fields) = match &self.node.value {
+            Value::Scalar { .. } => (Slot::new(&self.path, self.node), Fields::new(self, &[])),
+            Value::Map(entries) => {
+                let mut fields = Fields::new(self, entries);
+                (fields.need("name")?, fields)
+            }
+            Value::List(_) => return Err(self.expected("a name or an object {name: ...}")),
         };
-        let mut fields = Fields::new(self, entries, String::new());
-        let name = fields.need("name")?;
         fields.owner = name.text()?.to_string();
         Ok((name, fields))
     }
@@ -171,9 +170,7 @@ impl<'a> Slot<'a> {
             Takes::Named(variants) => self.one_named(variants)?,
             Takes::Object(keys) => self.object()?.values(keys)?,
             Takes::Optional(keys) => self.optional()?.map_or(Ok(Json::Null), |fields| fields.values(keys))?,
-            Takes::Parts(keys) => {
-                self.optional()?.unwrap_or_else(|| Fields::new(self, &[], String::new())).values(keys)?
-            }
+            Takes::Parts(keys) => self.optional()?.unwrap_or_else(|| Fields::new(self, &[])).values(keys)?,
             Takes::OneOf(keys) => self.one_of(keys)?,
         })
     }
@@ -220,8 +217,8 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn new(slot: &Slot<'a>, entries: &'a [(Key, Node)], owner: String) -> Fields<'a> {
-        Fields { path: slot.path.clone(), at: &slot.node.at, entries, owner, asked: Vec::new() }
+    fn new(slot: &Slot<'a>, entries: &'a [(Key, Node)]) -> Fields<'a> {
+        Fields { path: slot.path.clone(), at: &slot.node.at, entries, owner: String::new(), asked: Vec::new() }
     }
 
     pub fn get(&mut self, key: &'static str) -> Option<Slot<'a>> {

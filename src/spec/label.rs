@@ -56,7 +56,10 @@ fn listed(options: &[&(Key, Node)]) -> String {
 /// as `adam`.
 pub fn tidy(node: &Node) -> Node {
     let value = match &node.value {
-        Value::Scalar { text, quoted: false } => scalar(tidy_text(text)),
+        Value::Scalar { text, quoted: false } => {
+            let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            scalar(number.map_or_else(|| text.clone(), number_text))
+        }
         Value::Scalar { .. } => node.value.clone(),
         Value::List(items) => Value::List(items.iter().map(tidy).collect()),
         Value::Map(fields) => match fields.as_slice() {
@@ -65,11 +68,6 @@ pub fn tidy(node: &Node) -> Node {
         },
     };
     Node { at: node.at.clone(), value }
-}
-
-fn tidy_text(text: &str) -> String {
-    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
-    number.map_or_else(|| text.to_string(), number_text)
 }
 
 fn scalar(text: impl Into<String>) -> Value {

@@ -15,7 +15,7 @@ use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
 
 /// What the command line changes in an experiment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `KEY=VALUE`, the value in YAML, applied in order to the base: any key of `base`, plain or dotted, or `data`,
     /// `select`, `seeds`, `targets`. What a block sets itself still wins in that block.
@@ -24,12 +24,6 @@ pub struct Overrides {
     pub mode: Mode,
     /// The only seed.
     pub seed: Option<u64>,
-}
-
-impl Default for Overrides {
-    fn default() -> Overrides {
-        Overrides { set: Vec::new(), dataset: None, mode: Mode::Exact, seed: None }
-    }
 }
 
 impl Experiment {

@@ -56,14 +56,11 @@ impl<R: BufRead> Read for Gzip<R> {
 fn skip_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(false);
-        }
         let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
         let found = zeros < buffer.len();
         reader.consume(zeros);
-        if found {
-            return Ok(true);
+        if found || zeros == 0 {
+            return Ok(found);
         }
     }
 }
