@@ -19,7 +19,7 @@ pub struct Key {
 /// The values of a key.
 #[derive(Clone, Copy, Debug)]
 pub enum Takes {
-    Number(NumberRange),
+    Number((Bound<f64>, Bound<f64>)),
     /// From the first to the second.
     Integer(i64, i64),
     /// An integer, or the word that stands for none.
@@ -97,8 +97,6 @@ impl Key {
         Key { is_clear: true, ..self }
     }
 }
-
-pub type NumberRange = (Bound<f64>, Bound<f64>);
 
 /// What is added to or multiplied with float32 tensors; PyTorch refuses larger numbers in the middle of a trial.
 pub const FLOAT32_MAX: f64 = f32::MAX as f64;

@@ -264,7 +264,7 @@ fn give(config: &Config, sets: &Sets, folder: &Path) -> Result<()> {
 }
 
 fn scaled(pixels: &Tensor) -> Tensor {
-    Scaling::fixed(Scale::Unit, Device::Cpu).apply(pixels)
+    Scaling::fixed(Scale::Unit, Device::Cpu).unwrap().apply(pixels)
 }
 
 /// Compares the logits of all weights in the folder with Python's.

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::folder::DataFolder;
-use super::output::{say, say_json_or};
+use super::common::{DataFolder, say, say_json_or};
 use crate::data::{self, Dataset};
 use crate::spec::config::DatasetName;
 

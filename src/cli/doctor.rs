@@ -7,8 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::folder::DataFolder;
-use super::output::say_json_or;
+use super::common::{DataFolder, say_json_or};
 use crate::engine::device;
 use crate::spec::config::DatasetName;
 use crate::store::Store;
@@ -75,10 +74,8 @@ impl fmt::Display for Findings {
             }
         }
         writeln!(f, "processor   {} cores: a sweep runs so many trials at a time, one thread each", self.cores)?;
-        match &self.cifar10 {
-            Ok(source) => writeln!(f, "CIFAR-10    {source}")?,
-            Err(reason) => writeln!(f, "CIFAR-10    {reason}")?,
-        }
+        let (Ok(found) | Err(found)) = &self.cifar10;
+        writeln!(f, "CIFAR-10    {found}")?;
         match &self.results {
             Ok(bytes) => write!(f, "results/    can be written, {:.1} GB free", *bytes as f64 / 1e9)?,
             Err(reason) => write!(f, "results/    {reason}")?,

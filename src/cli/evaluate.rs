@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use super::folder::DataFolder;
-use super::output::{say_json_or, terminal_width};
+use super::common::{DataFolder, say_json_or, terminal_width};
 use crate::engine::device;
 use crate::host;
 use crate::inference::evaluate::{SplitName, evaluate_all};

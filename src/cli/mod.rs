@@ -3,18 +3,15 @@
 //! A command that can end in more than one way returns its code of [`exit`]; an error means that it could not do what was
 //! asked.
 
+mod common;
 mod data;
 mod doctor;
 mod evaluate;
-mod folder;
 mod models;
-mod output;
 mod parity;
-mod plan;
 mod predict;
 mod report;
 mod show;
-mod stored;
 mod sweep;
 mod worker;
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use super::output::say_json_or;
+use super::common::say_json_or;
 use crate::words::grouped;
 use crate::{networks, spec};
 

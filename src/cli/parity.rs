@@ -1,11 +1,11 @@
 //! `runner parity`: the same trials here and in PyTorch.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::folder::DataFolder;
+use super::common::DataFolder;
 use crate::engine::device;
 use crate::parity::cases::{self, Case};
 use crate::parity::compare_all;
@@ -63,8 +63,16 @@ pub fn run(arguments: &ParityArguments) -> Result<i32> {
 
 fn chosen_cases(arguments: &ParityArguments) -> Result<Vec<Case>> {
     let mut cases = match &arguments.experiment {
-        Some(path) => experiment_cases(path, arguments.dataset)?,
-        None => built_in_cases(arguments.dataset.unwrap_or(DatasetName::Cifar10))?,
+        Some(path) => {
+            let overrides = Overrides { dataset: arguments.dataset, ..Overrides::default() };
+            let mut experiment = Experiment::load(path, &overrides)?;
+            experiment.seeds.truncate(1);
+            cases::of_experiment(&experiment)
+        }
+        None => {
+            let dataset = arguments.dataset.unwrap_or(DatasetName::Cifar10);
+            [cases::short(dataset)?, cases::otherwise(dataset)?, cases::long(dataset)?].concat()
+        }
     };
     let is_chosen = |case: &Case| arguments.cases.iter().any(|prefix| case.name.starts_with(prefix.as_str()));
     cases.retain(|case| arguments.cases.is_empty() || is_chosen(case));
@@ -72,14 +80,4 @@ fn chosen_cases(arguments: &ParityArguments) -> Result<Vec<Case>> {
     let max_steps = arguments.max_steps.map(|steps| steps as usize);
     cases.iter_mut().for_each(|case| case.max_steps = max_steps);
     Ok(cases)
-}
-
-fn experiment_cases(path: &Path, dataset: Option<DatasetName>) -> Result<Vec<Case>> {
-    let mut experiment = Experiment::load(path, &Overrides { dataset, ..Overrides::default() })?;
-    experiment.seeds.truncate(1);
-    Ok(cases::of_experiment(&experiment))
-}
-
-fn built_in_cases(dataset: DatasetName) -> Result<Vec<Case>> {
-    Ok([cases::short(dataset)?, cases::otherwise(dataset)?, cases::long(dataset)?].concat())
 }

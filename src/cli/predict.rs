@@ -6,8 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use tch::Device;
 
-use super::folder::DataFolder;
-use super::output::say;
+use super::common::{DataFolder, say};
 use crate::inference::load::load;
 use crate::inference::predict;
 use crate::{exit, host};

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::folder::DataFolder;
-use super::output::{say, say_json_or};
-use super::stored::{say_unreadable, stored_study};
+use super::common::{DataFolder, say, say_json_or, say_unreadable, stored_study};
 use crate::report::baseline::against;
 use crate::report::caveats::caveats;
 use crate::report::summary::summarize;

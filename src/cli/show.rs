@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use super::output::{say, terminal_width};
-use super::stored::{say_unreadable, stored_study};
+use super::common::{say, say_unreadable, stored_study, terminal_width};
 use crate::report::show::{Choice, Listing, Request, View};
 use crate::store::Store;
 use crate::{host, words};

@@ -1,5 +1,6 @@
 //! `runner sweep` and `runner train`: what is to run, and how it ended.
 
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,12 +9,15 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tch::Device;
 
-use super::folder::DataFolder;
-use super::plan;
+use super::common::{DataFolder, say};
 use crate::engine::device;
+use crate::publish::study::{ask_with, grows, stored_outcomes};
 use crate::spec::config::{DatasetName, Mode};
-use crate::spec::{Experiment, Overrides};
+use crate::spec::{Configuration, Experiment, Overrides, Trial};
+use crate::store::Store;
+use crate::store::files::is_refused;
 use crate::sweep::{self, Options, Report, Rerun};
+use crate::words::count;
 use crate::{exit, host};
 
 /// What `sweep` and `train` have in common.
@@ -86,7 +90,7 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
     let trials = experiment.only(&arguments.only)?;
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
     if arguments.plan {
-        plan::show(&experiment, &trials, &out, run.rerun.unwrap_or_default())?;
+        show_plan(&experiment, &trials, &out, run.rerun.unwrap_or_default())?;
         return Ok(exit::DONE);
     }
     let jobs = arguments.jobs.map(usize::from);
@@ -166,4 +170,72 @@ fn parse_duration(text: &str) -> Result<Duration> {
     let seconds = number.parse::<f64>().ok().map(|number| number * unit);
     let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
     Duration::try_from_secs_f64(seconds.context("not a duration; write 90s, 30m or 2h")?).context("too long")
+}
+
+/// What `--plan` prints: the trials, and which of them would run.
+fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun) -> Result<()> {
+    let may_run: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let stored = match Store::open(out) {
+        Err(_) => HashMap::new(),
+        Ok(store) => stored_outcomes(experiment, &store, |id, error| {
+            let may_be_damaged = rerun != Rerun::None || !may_run.contains(id);
+            if may_be_damaged || is_refused(&error) { Ok(()) } else { Err(error) }
+        })?,
+    };
+    let is_again = |id: &str, status| may_run.contains(id) && sweep::is_rerun(rerun, status);
+    let mut ended = stored.clone();
+    ended.retain(|id, outcome| !is_again(id, outcome.status));
+    let (mut lines, mut new, mut seen) = (vec![], 0, HashSet::new());
+    let asked = ask_with(experiment, &ended);
+    for trial in asked.trials().filter(|trial| may_run.contains(trial.id.as_str()) && seen.insert(trial.id.clone())) {
+        let state = match stored.get(&trial.id) {
+            None => "new",
+            Some(outcome) if is_again(&trial.id, outcome.status) => "again",
+            Some(_) => "stored",
+        };
+        new += usize::from(state != "stored");
+        lines.push(format!("{}  seed {:<4} {state:<6}  {}", trial.id, trial.seed, plan_names(experiment, trial)));
+    }
+    let most = match grows(experiment) {
+        true => format!(", at most {} in the end", at_most(experiment, &may_run)),
+        false => String::new(),
+    };
+    lines.push(format!("{}, {new} to run{most}; results in {}", count(lines.len(), "trial"), out.display()));
+    say(lines.join("\n"))
+}
+
+/// How many of the trials that may run there can be: only one of a configuration's candidates is compared.
+fn at_most(experiment: &Experiment, may_run: &HashSet<&str>) -> usize {
+    let count = |trials: Vec<Trial>| trials.iter().filter(|trial| may_run.contains(trial.id.as_str())).count();
+    let trials_of = |configuration: Configuration| {
+        let tried: usize = experiment.tuning_trials(&configuration).into_iter().map(count).sum();
+        let Configuration { config, candidates, blocks, most_seeds, .. } = &configuration;
+        let configs =
+            candidates.iter().map(|candidate| &candidate.config).chain(candidates.is_empty().then_some(*config));
+        let compared = configs.map(|config| count(experiment.comparison_trials(config, blocks, *most_seeds)));
+        tried + compared.max().unwrap_or_default()
+    };
+    experiment.configurations().into_iter().map(trials_of).sum()
+}
+
+/// `init: orthogonal; start: orthogonal`
+fn plan_names(experiment: &Experiment, trial: &Trial) -> String {
+    let tries = if trial.is_tuning { "tries" } else { "at" };
+    let names: Vec<String> = experiment
+        .variants()
+        .filter_map(|(block, variant)| {
+            let own = format!("{}: {}", block.id, variant.label);
+            if variant.candidates.is_empty() {
+                return (variant.config == trial.config).then_some(own);
+            }
+            let tuned = variant.candidates.iter().find(|candidate| candidate.config == trial.config)?;
+            Some(format!("{own} {tries} {}", tuned.label))
+        })
+        .collect();
+    let tried = experiment.candidates.iter().find(|candidate| candidate.config == trial.config);
+    match (names.is_empty(), tried) {
+        (false, _) => names.join("; "),
+        (true, None) => "base".to_owned(),
+        (true, Some(tried)) => format!("base {tries} {}", tried.label),
+    }
 }

@@ -84,24 +84,21 @@ pub struct Scaling {
 impl Scaling {
     /// `standardize` uses the statistics of the images of `set` at `trained_on` (i64).
     pub fn new(scale: Scale, set: &Resident, trained_on: &Tensor) -> Scaling {
-        if scale != Scale::Standardize {
-            return Scaling::fixed(scale, set.images.device());
-        }
-        let (images, _) = set.select(trained_on);
-        let (mean, deviation) = channel_statistics(&images);
-        Scaling::by(mean, deviation, set.images.device())
+        let device = set.images.device();
+        let by_statistics = || Scaling::by(channel_statistics(&set.select(trained_on).0), device);
+        Scaling::fixed(scale, device).unwrap_or_else(by_statistics)
     }
 
-    /// A scale that needs no statistics.
-    pub fn fixed(scale: Scale, device: Device) -> Scaling {
+    /// None for `standardize`, which needs the training images.
+    pub fn fixed(scale: Scale, device: Device) -> Option<Scaling> {
         match scale {
-            Scale::Unit => Scaling { normalization: None },
-            Scale::Symmetric => Scaling::by([0.5; 3], [0.5; 3], device),
-            Scale::Standardize => unreachable!("standardize needs the training images"),
+            Scale::Unit => Some(Scaling { normalization: None }),
+            Scale::Symmetric => Some(Scaling::by(([0.5; 3], [0.5; 3]), device)),
+            Scale::Standardize => None,
         }
     }
 
-    fn by(mean: [f64; 3], deviation: [f64; 3], device: Device) -> Scaling {
+    fn by((mean, deviation): ([f64; 3], [f64; 3]), device: Device) -> Scaling {
         let column =
             |values: [f64; 3]| Tensor::from_slice(&values).to_kind(Kind::Float).view([1, 3, 1, 1]).to_device(device);
         Scaling { normalization: Some((column(mean), column(deviation))) }

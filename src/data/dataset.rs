@@ -23,12 +23,10 @@ impl Images {
         Images { pixels: vec![0; count * IMAGE_BYTES], labels: vec![0; count] }
     }
 
-    /// How many images there are.
     pub fn count(&self) -> usize {
         self.labels.len()
     }
 
-    /// How many images each class has.
     pub fn class_counts(&self) -> [usize; CLASSES] {
         let mut counts = [0; CLASSES];
         self.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);

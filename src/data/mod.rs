@@ -19,10 +19,8 @@ use crate::spec::config::DatasetName;
 
 pub use dataset::{Dataset, IMAGE_BYTES, Images, sha256};
 
-/// Reads or draws a data set. `dir` is [`directory`]'s answer and matters for CIFAR-10 only.
-///
-/// # Errors
-/// CIFAR-10 is not in `dir`, or something about it is wrong; the message names the file, the record and the way out.
+/// Reads or draws a data set. `dir` is [`directory`]'s answer and matters for CIFAR-10 only: what is wrong there is named with
+/// the file, the record and the way out.
 pub fn load(name: DatasetName, dir: &Path) -> Result<Dataset> {
     match name {
         DatasetName::Cifar10 => cifar::load(dir),

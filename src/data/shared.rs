@@ -10,9 +10,6 @@ use memmap2::Mmap;
 
 use super::{Dataset, IMAGE_BYTES};
 
-/// Bytes of the two counts that come first: training images, test images.
-const HEADER: usize = 2 * size_of::<u64>();
-
 /// The data set in an anonymous file, which lives as long as a process has it open.
 #[derive(Debug)]
 pub struct SharedDataset(File);
@@ -30,26 +27,18 @@ impl SharedDataset {
     /// A copy of `set`, which child processes inherit. None where the system has no such files: each worker then reads for
     /// itself.
     pub fn new(set: &Dataset) -> Option<SharedDataset> {
-        let shared = SharedDataset(anonymous_file().ok()?);
-        shared.write(set).ok()?;
-        Some(shared)
+        let mut file = anonymous_file().ok()?;
+        for images in [&set.train, &set.test] {
+            for part in [&images.count().to_le_bytes()[..], &images.pixels, &images.labels] {
+                file.write_all(part).ok()?;
+            }
+        }
+        Some(SharedDataset(file))
     }
 
     /// Where a child process finds it, for [`map`].
     pub fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
-    }
-
-    fn write(&self, set: &Dataset) -> io::Result<()> {
-        let mut file = &self.0;
-        for images in [&set.train, &set.test] {
-            file.write_all(&(images.count() as u64).to_le_bytes())?;
-        }
-        for images in [&set.train, &set.test] {
-            file.write_all(&images.pixels)?;
-            file.write_all(&images.labels)?;
-        }
-        Ok(())
     }
 }
 
@@ -61,16 +50,17 @@ pub fn map(path: &Path) -> Result<[MappedImages; 2]> {
     split(Box::leak(Box::new(mapped))).context("the shared images are incomplete")
 }
 
-fn split(bytes: &'static [u8]) -> Option<[MappedImages; 2]> {
-    let (header, mut rest) = bytes.split_at_checked(HEADER)?;
-    let count = |index: usize| Some(u64::from_le_bytes(header[index * 8..][..8].try_into().ok()?) as usize);
-    let mut images = |count: usize| {
-        let (pixels, after) = rest.split_at_checked(count.checked_mul(IMAGE_BYTES)?)?;
+/// Of each part the count, the pixels and the labels.
+fn split(mut rest: &'static [u8]) -> Option<[MappedImages; 2]> {
+    let mut images = || {
+        let (count, after) = rest.split_first_chunk()?;
+        let count = usize::from_le_bytes(*count);
+        let (pixels, after) = after.split_at_checked(count.checked_mul(IMAGE_BYTES)?)?;
         let (labels, after) = after.split_at_checked(count)?;
         rest = after;
         Some(MappedImages { pixels, labels })
     };
-    Some([images(count(0)?)?, images(count(1)?)?])
+    Some([images()?, images()?])
 }
 
 #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ use super::batch_norm::Running;
 use super::penalties::covers;
 use super::state;
 use super::walk::{Layers, activate, walk};
-use crate::networks::{INPUT_SHAPE, Layer, Weights, table};
+use crate::networks::{Layer, Weights, table};
 use crate::spec::config::{Activation, Config, Kernels};
 
 /// A network with its weights. `forward` maps float32 [N, 3, 32, 32] to logits [N, 10].
@@ -32,7 +32,7 @@ impl Network {
     /// The network of `config` with unset kernels and biases, on the CPU, so that a seed means the same weights on every device.
     pub fn new(config: &Config) -> Network {
         let (layers, activation) = (config.layers(), config.activation);
-        let table = table(&layers, INPUT_SHAPE);
+        let table = table(&layers);
         let modules = table.rows.iter().filter_map(|row| Module::new(&row.name, row.weights)).collect();
         Network { layers, activation, modules }
     }

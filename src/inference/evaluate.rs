@@ -1,5 +1,6 @@
 //! `runner evaluate`: stored networks' scores on one split.
 
+use std::fmt;
 use std::path::Path;
 
 use anyhow::Result;
@@ -23,13 +24,9 @@ pub enum SplitName {
     Train,
 }
 
-impl SplitName {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SplitName::Test => "test",
-            SplitName::Val => "val",
-            SplitName::Train => "train",
-        }
+impl fmt::Display for SplitName {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.serialize(f)
     }
 }
 

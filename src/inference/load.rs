@@ -10,7 +10,7 @@ use crate::data::batches::{Resident, Scaling, Split};
 use crate::engine::{Network, State};
 use crate::record::{Outcome, Status};
 use crate::report::status_word;
-use crate::spec::config::{Config, Scale};
+use crate::spec::config::Config;
 use crate::spec::{Experiment, Overrides, check_stored};
 use crate::store::files::read_limited;
 use crate::store::{BEST, Identity, RESULT};
@@ -119,8 +119,8 @@ impl Loaded {
     /// How images are scaled. Only `standardize` needs the data set, for its statistics.
     pub fn scaling(&self, folder: &Path, device: Device) -> Result<Scaling> {
         let settings = &self.config.data;
-        if settings.scale != Scale::Standardize {
-            return Ok(Scaling::fixed(settings.scale, device));
+        if let Some(scaling) = Scaling::fixed(settings.scale, device) {
+            return Ok(scaling);
         }
         let set = Resident::new(&data::load(settings.dataset, folder)?.train, device);
         let split = Split::new(settings, set.labels.size()[0] as usize);

@@ -5,7 +5,9 @@ use std::io::{Cursor, ErrorKind};
 use anyhow::{Context, Result, anyhow, ensure};
 use image::imageops::{FilterType, resize};
 use image::metadata::Orientation;
-use image::{DynamicImage, GenericImageView, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, Rgba};
+use image::{
+    DynamicImage, GenericImageView, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, Rgba, SubImage,
+};
 
 use super::jpeg::whole_picture;
 use super::tiff;
@@ -16,14 +18,14 @@ const MAX_PIXEL_BYTES: u64 = 512 << 20;
 const MEGABYTE: u64 = 1_000_000;
 
 /// [side, side, 3] bytes, red, green and blue for each pixel: the middle square of the picture as it is meant to be seen,
-/// turned as its EXIF data say and on white where it is transparent. Of an animation the first frame.
-///
-/// # Errors
-/// Not a whole picture of a kind that is read here, or one with too many pixels.
+/// turned as its EXIF data say and on white where it is transparent. Of an animation the first frame. Refuses what is no whole
+/// picture of a kind that is read here, or has too many pixels.
 pub fn small_square(bytes: &[u8], side: u32) -> Result<Vec<u8>> {
     ensure!(!bytes.is_empty(), "the file is empty");
     let (picture, orientation) = if tiff::begins(bytes) { tiff::middle_square(bytes)? } else { decode(bytes)? };
-    let mut small = DynamicImage::from(resize(&Square::of(&picture), side, side, FilterType::Triangle));
+    let (left, top, whole_side) = middle(picture.dimensions());
+    let square = OnWhite(picture.view(left, top, whole_side, whole_side));
+    let mut small = DynamicImage::from(resize(&square, side, side, FilterType::Triangle));
     small.apply_orientation(orientation);
     Ok(small.into_rgb8().into_raw())
 }
@@ -69,30 +71,18 @@ fn in_words(error: ImageError) -> anyhow::Error {
     }
 }
 
-/// The middle square of a picture on white, without a copy of the picture.
-struct Square<'a> {
-    picture: &'a DynamicImage,
-    left: u32,
-    top: u32,
-    side: u32,
-}
+/// A part of a picture on white, without a copy of it.
+struct OnWhite<'a>(SubImage<&'a DynamicImage>);
 
-impl Square<'_> {
-    fn of(picture: &DynamicImage) -> Square<'_> {
-        let (left, top, side) = middle(picture.dimensions());
-        Square { picture, left, top, side }
-    }
-}
-
-impl GenericImageView for Square<'_> {
+impl GenericImageView for OnWhite<'_> {
     type Pixel = Rgb<u8>;
 
     fn dimensions(&self) -> (u32, u32) {
-        (self.side, self.side)
+        self.0.dimensions()
     }
 
     fn get_pixel(&self, x: u32, y: u32) -> Rgb<u8> {
-        let Rgba([colours @ .., opacity]) = self.picture.get_pixel(self.left + x, self.top + y);
+        let Rgba([colours @ .., opacity]) = self.0.get_pixel(x, y);
         let opacity = u32::from(opacity);
         Rgb(colours.map(|colour| ((u32::from(colour) * opacity + 255 * (255 - opacity) + 127) / 255) as u8))
     }

@@ -13,6 +13,7 @@ use crate::data::batches::Scaling;
 use crate::data::class_names;
 use crate::native::no_grad;
 use crate::store::files::read_limited;
+use crate::words::list;
 
 const SIDE: u32 = 32;
 const TOP: usize = 3;
@@ -49,9 +50,8 @@ impl Prediction {
 
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let guesses: Vec<String> =
-            self.top.iter().map(|guess| format!("{} {:.1} %", guess.class, 100.0 * guess.probability)).collect();
-        write!(f, "{}: {}", self.image, guesses.join(", "))
+        let guesses = self.top.iter().map(|guess| format!("{} {:.1} %", guess.class, 100.0 * guess.probability));
+        write!(f, "{}: {}", self.image, list(guesses))
     }
 }
 

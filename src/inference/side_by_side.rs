@@ -54,7 +54,7 @@ fn heading(evaluations: &[Evaluation]) -> String {
         evaluations.iter().all(|evaluation| part(evaluation) == first).then_some(first)
     };
     let parts = [
-        common(|evaluation| format!("{} split", evaluation.split.as_str())),
+        common(|evaluation| format!("{} split", evaluation.split)),
         common(|evaluation| evaluation.model.to_owned()),
         common(|evaluation| data_label(evaluation.config.data.dataset).to_owned()),
         common(|evaluation| format!("{} images", grouped(evaluation.images as i64))),
@@ -94,12 +94,9 @@ fn settings(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
         first.map(|(key, value)| (key.to_owned(), value)).into_iter().chain(flatten(&evaluation.config)).collect()
     };
     let rows: Vec<Vec<(String, Cell)>> = evaluations.iter().zip(labels).map(row).collect();
-    let mut names: Vec<String> = vec![];
-    for (key, _) in rows.iter().flatten() {
-        if !names.contains(key) {
-            names.push(key.clone());
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let keys = rows.iter().flatten().map(|(key, _)| key);
+    let names: Vec<String> = keys.filter(|key| seen.insert(*key)).cloned().collect();
     let value = |row: &[(String, Cell)], name: &String| {
         row.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
     };
@@ -158,8 +155,7 @@ fn percent(share: f64) -> String {
 pub fn plots(evaluations: &[Evaluation]) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = vec![];
     for (evaluation, name) in evaluations.iter().zip(file_names(evaluations)) {
-        let Evaluation { model, class_names, confusion, classes, .. } = evaluation;
-        let split = evaluation.split.as_str();
+        let Evaluation { model, split, class_names, confusion, classes, .. } = evaluation;
         let (images, data) = (grouped(evaluation.images as i64), data_label(evaluation.config.data.dataset));
         let mode = evaluation.config.mode.as_str();
         let common = format!("{split} split, {images} images · {data} · {mode} mode · n = 1 network");

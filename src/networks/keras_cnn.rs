@@ -1,8 +1,7 @@
 //! The convolutional network of the Keras tutorials, with one more convolution.
 
-use super::layer::Layer::{self, Act};
-use super::layer::conv;
-use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
+use super::network::Layer::{self, Act};
+use super::network::{Halve, Model, Network, Pool, channels, conv, hidden, with_classifier};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Network = Network {

@@ -1,8 +1,7 @@
 //! Blocks of padded 3×3 convolutions.
 
-use super::layer::Layer::{self, Act};
-use super::layer::conv_padded;
-use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
+use super::network::Layer::{self, Act};
+use super::network::{Halve, Model, Network, Pool, channels, conv_padded, hidden, with_classifier};
 use crate::options::{Key, Takes, key, variant};
 
 pub const NETWORK: Network = Network {

@@ -1,8 +1,7 @@
-//! LeCun et al. 1998, on three colour planes.
+//! LeCun et al. 1998, on three colour planes; plain, and with what came later.
 
-use super::layer::Layer::{self, Act};
-use super::layer::conv;
-use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
+use super::network::Layer::{self, Act};
+use super::network::{Halve, Model, Network, Pool, channels, conv, hidden, with_classifier};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Network = Network {
@@ -13,9 +12,17 @@ pub const NETWORK: Network = Network {
     layers,
 };
 
-pub const SIZES: &[Key] = &[channels(1, 2, "[6, 16]"), hidden("[120, 84]")];
+pub const WITH_DROPOUT: Network = Network {
+    variant: variant("lenet5_dropout", SIZES, "LeNet5Dropout", "with ReLU, max pooling and dropout 0.2"),
+    activation: "relu",
+    pool: Pool::Max,
+    dropout: 0.2,
+    layers,
+};
 
-pub fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
+const SIZES: &[Key] = &[channels(1, 2, "[6, 16]"), hidden("[120, 84]")];
+
+fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
     let mut layers = vec![];
     for &out in &model.channels {
         layers.extend([conv(out, 5), Act, pool(2)]);

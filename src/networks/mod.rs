@@ -1,18 +1,15 @@
 //! The networks: a file that describes each, and a line in the list of them.
 
 mod keras_cnn;
-mod layer;
 mod leaky_cnn;
 mod lenet5;
-mod lenet5_dropout;
 mod network;
 mod resnet;
 
 #[cfg(test)]
 mod tests;
 
-pub use layer::{INPUT_SHAPE, Layer, Table, TableRow, Weights, table};
-pub use network::{Model, Network, Pool};
+pub use network::{Layer, Model, Network, Pool, Table, TableRow, Weights, table};
 
 use crate::options::Variant;
 use serde::de::{Deserialize, Deserializer, Error};
@@ -20,7 +17,7 @@ use serde::ser::{Serialize, Serializer};
 
 /// Every network there is.
 const NETWORKS: &[Network] =
-    &[lenet5::NETWORK, lenet5_dropout::NETWORK, keras_cnn::NETWORK, leaky_cnn::NETWORK, resnet::NETWORK];
+    &[lenet5::NETWORK, lenet5::WITH_DROPOUT, keras_cnn::NETWORK, leaky_cnn::NETWORK, resnet::NETWORK];
 
 /// As the table of keys has them.
 pub const VARIANTS: [Variant; NETWORKS.len()] = {

@@ -1,8 +1,7 @@
 //! Five stages, each fed by the stage before and by the pooled input image.
 
-use super::layer::Layer::{self, Act, AvgPool, BatchNorm};
-use super::layer::{conv_padded, shortcut, sum};
-use super::network::{Halve, Model, Network, Pool, channels, hidden, with_classifier};
+use super::network::Layer::{self, Act, AvgPool, BatchNorm, Sum};
+use super::network::{Halve, Model, Network, Pool, channels, conv_padded, hidden, shortcut, with_classifier};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Network = Network {
@@ -25,7 +24,7 @@ fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
             0 => (vec![shortcut(out)], vec![]),
             _ => (vec![AvgPool(1 << stage), shortcut(out)], vec![shortcut(out)]),
         };
-        layers.extend([sum(main, from_input, from_previous), BatchNorm, pool(2)]);
+        layers.extend([Sum { main, from_input, from_previous }, BatchNorm, pool(2)]);
     }
     with_classifier(layers, model, dropout)
 }

@@ -1,7 +1,5 @@
 //! Two traces of one trial, compared to the last bit. Nothing here knows which side is which.
 
-use std::fmt;
-
 use tch::{Kind, Tensor};
 
 use super::trace::{EPOCH_COLUMNS, EpochNumbers, Trace};
@@ -9,12 +7,13 @@ use crate::engine::State;
 use crate::record::Scores;
 
 /// How far two traces agree.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Comparison {
     /// Steps that both sides took.
     pub steps: usize,
-    /// The first thing that differs, in the order in which a trial computes; None where every bit is the same.
-    pub first: Option<Place>,
+    /// The first thing that differs, in the order in which a trial computes; None where every bit is the same. Steps and epochs
+    /// are counted from 1; a step's `lr` and `loss` are of before it, its `weights` of after it.
+    pub first: Option<String>,
     /// Largest absolute difference of a step's loss, and of a weight or buffer at the end.
     pub loss_gap: f64,
     pub weight_gap: f64,
@@ -22,47 +21,15 @@ pub struct Comparison {
     pub as_far: bool,
 }
 
-/// Where two traces differ.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Place {
-    InitialWeights(String),
-    /// Counted from 1; `lr` and `loss` are of before the step, `weights` of after it.
-    Step(usize, &'static str),
-    StepCount(usize, usize),
-    Epoch(usize, &'static str),
-    EpochCount(usize, usize),
-    /// Only one side diverged.
-    Divergence,
-    LastWeights(String),
-    SelectedWeights(String),
-    Score(&'static str),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Place::InitialWeights(name) => write!(f, "initial weights: {name}"),
-            Place::Step(step, what) => write!(f, "step {step}: {what}"),
-            Place::StepCount(ours, theirs) => write!(f, "{ours} steps against {theirs}"),
-            Place::Epoch(epoch, what) => write!(f, "epoch {epoch}: {what}"),
-            Place::EpochCount(ours, theirs) => write!(f, "{ours} epochs against {theirs}"),
-            Place::Divergence => write!(f, "only one diverged"),
-            Place::LastWeights(name) => write!(f, "last weights: {name}"),
-            Place::SelectedWeights(name) => write!(f, "selected weights: {name}"),
-            Place::Score(what) => write!(f, "selected epoch: {what}"),
-        }
-    }
-}
-
 pub fn compare(ours: &Trace, theirs: &Trace) -> Comparison {
     let first = first_difference(&ours.initial, &theirs.initial)
-        .map(Place::InitialWeights)
+        .map(|name| format!("initial weights: {name}"))
         .or_else(|| steps(ours, theirs))
         .or_else(|| epochs(&ours.history, &theirs.history))
-        .or_else(|| (ours.diverged != theirs.diverged).then_some(Place::Divergence))
-        .or_else(|| optional_states(&ours.last, &theirs.last).map(Place::LastWeights))
-        .or_else(|| optional_states(&ours.best, &theirs.best).map(Place::SelectedWeights))
-        .or_else(|| scores(ours.scores.as_ref(), theirs.scores.as_ref()).map(Place::Score));
+        .or_else(|| (ours.diverged != theirs.diverged).then(|| "only one diverged".to_owned()))
+        .or_else(|| optional_states(&ours.last, &theirs.last).map(|name| format!("last weights: {name}")))
+        .or_else(|| optional_states(&ours.best, &theirs.best).map(|name| format!("selected weights: {name}")))
+        .or_else(|| scores(ours.scores.as_ref(), theirs.scores.as_ref()).map(|what| format!("selected epoch: {what}")));
     Comparison {
         steps: ours.steps.len().min(theirs.steps.len()),
         first,
@@ -76,7 +43,7 @@ fn as_far(trace: &Trace) -> (usize, usize, bool, bool, bool) {
     (trace.steps.len(), trace.history.len(), trace.diverged, trace.last.is_some(), trace.best.is_some())
 }
 
-fn steps(ours: &Trace, theirs: &Trace) -> Option<Place> {
+fn steps(ours: &Trace, theirs: &Trace) -> Option<String> {
     for (step, (ours, theirs)) in (1..).zip(ours.steps.iter().zip(&theirs.steps)) {
         let what = match () {
             _ if !same(ours.lr, theirs.lr) => "lr",
@@ -84,20 +51,20 @@ fn steps(ours: &Trace, theirs: &Trace) -> Option<Place> {
             _ if ours.weights.as_ref().zip(theirs.weights.as_ref()).is_some_and(|(a, b)| a != b) => "weights",
             _ => continue,
         };
-        return Some(Place::Step(step, what));
+        return Some(format!("step {step}: {what}"));
     }
     let (ours, theirs) = (ours.steps.len(), theirs.steps.len());
-    (ours != theirs).then_some(Place::StepCount(ours, theirs))
+    (ours != theirs).then(|| format!("{ours} steps against {theirs}"))
 }
 
-fn epochs(ours: &[EpochNumbers], theirs: &[EpochNumbers]) -> Option<Place> {
+fn epochs(ours: &[EpochNumbers], theirs: &[EpochNumbers]) -> Option<String> {
     for (epoch, (ours, theirs)) in (1..).zip(ours.iter().zip(theirs)) {
         let mut numbers = EPOCH_COLUMNS.into_iter().zip(ours.iter().zip(theirs));
         if let Some((what, _)) = numbers.find(|(_, (ours, theirs))| !same(**ours, **theirs)) {
-            return Some(Place::Epoch(epoch, what));
+            return Some(format!("epoch {epoch}: {what}"));
         }
     }
-    (ours.len() != theirs.len()).then_some(Place::EpochCount(ours.len(), theirs.len()))
+    (ours.len() != theirs.len()).then(|| format!("{} epochs against {}", ours.len(), theirs.len()))
 }
 
 /// A trial that was cut short may have scores on one side only: Python gives those of the epochs so far.
@@ -207,7 +174,7 @@ mod tests {
     #[test]
     fn one_bit_of_a_loss_is_found() {
         let comparison = compare(&trace(&[2.0, 1.0]), &trace(&[2.0, f32::from_bits(1.0f32.to_bits() + 1)]));
-        assert_eq!(comparison.first, Some(Place::Step(2, "loss")));
+        assert_eq!(comparison.first.as_deref(), Some("step 2: loss"));
         assert_eq!(comparison.loss_gap, f64::from(f32::EPSILON));
     }
 
@@ -216,7 +183,7 @@ mod tests {
         let mut theirs = trace(&[2.0]);
         theirs.last = Some(vec![("fc1.bias".to_owned(), Tensor::from_slice(&[1.0f32, -0.0]))]);
         let comparison = compare(&trace(&[2.0]), &theirs);
-        assert_eq!(comparison.first, Some(Place::LastWeights("fc1.bias".to_owned())));
+        assert_eq!(comparison.first.as_deref(), Some("last weights: fc1.bias"));
         assert_eq!(comparison.weight_gap, 0.0);
     }
 
@@ -233,9 +200,9 @@ mod tests {
 
     #[test]
     fn missing_and_further_things_are_found() {
-        assert_eq!(compare(&trace(&[2.0]), &trace(&[2.0, 1.0])).first, Some(Place::StepCount(1, 2)));
+        assert_eq!(compare(&trace(&[2.0]), &trace(&[2.0, 1.0])).first.as_deref(), Some("1 steps against 2"));
         let mut theirs = trace(&[2.0]);
         theirs.initial.push(("fc2.bias".to_owned(), Tensor::from_slice(&[1.0f32])));
-        assert_eq!(compare(&trace(&[2.0]), &theirs).first, Some(Place::InitialWeights("fc2.bias".to_owned())));
+        assert_eq!(compare(&trace(&[2.0]), &theirs).first.as_deref(), Some("initial weights: fc2.bias"));
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::spec::config::{Config, DatasetName};
-use crate::spec::{Experiment, Overrides};
+use crate::spec::{Configuration, Experiment, Overrides};
 
 /// Short cases are about arithmetic, not scores: so many test images tell whether both sides score alike.
 const SHORT_TEST_IMAGES: usize = 1_000;
@@ -37,10 +37,7 @@ pub enum Otherwise {
 /// Every option of every part, some steps each: what the tests run.
 pub fn short(dataset: DatasetName) -> Result<Vec<Case>> {
     let files = [include_str!("cases/options.yaml"), include_str!("cases/ends.yaml"), include_str!("cases/seeds.yaml")];
-    let mut cases = vec![];
-    for text in files {
-        cases.extend(built_in(text, dataset)?);
-    }
+    let mut cases = files.map(|text| built_in(text, dataset)).into_iter().collect::<Result<Vec<_>>>()?.concat();
     cases.iter_mut().for_each(|case| case.test_images = Some(SHORT_TEST_IMAGES));
     Ok(cases)
 }
@@ -66,25 +63,17 @@ pub fn otherwise(dataset: DatasetName) -> Result<Vec<Case>> {
 
 /// Each configuration of `experiment` once with each of its seeds, named by the first block that has it.
 pub fn of_experiment(experiment: &Experiment) -> Vec<Case> {
-    let base = ("base", "base", &experiment.base);
-    let in_blocks = experiment.blocks.iter().flat_map(|block| {
-        block.variants.iter().map(|variant| (block.id.as_str(), variant.label.as_str(), &variant.config))
-    });
-    let mut found: Vec<(&str, &str, &Config)> = vec![];
-    for place in std::iter::once(base).filter(|_| experiment.blocks.is_empty()).chain(in_blocks) {
-        if !found.iter().any(|(_, _, config)| *config == place.2) {
-            found.push(place);
-        }
-    }
-    let with_seeds = |(block, label, config): (&str, &str, &Config)| {
+    let with_seeds = |Configuration { config, .. }: &Configuration| {
+        let variant = experiment.variants().find(|(_, variant)| variant.config == **config);
+        let (block, label) = variant.map_or(("base", "base"), |(block, variant)| (&block.id, &variant.label));
         let case = |&seed: &u64| {
             let seed_name = if experiment.seeds.len() > 1 { format!(", seed {seed}") } else { String::new() };
-            let (name, config) = (format!("{block}: {label}{seed_name}"), config.clone());
+            let (name, config) = (format!("{block}: {label}{seed_name}"), Config::clone(config));
             Case { name, config, seed, max_steps: None, test_images: None, otherwise: None }
         };
         experiment.seeds.iter().map(case).collect::<Vec<_>>()
     };
-    found.into_iter().flat_map(with_seeds).collect()
+    experiment.configurations().iter().flat_map(with_seeds).collect()
 }
 
 fn built_in(text: &str, dataset: DatasetName) -> Result<Vec<Case>> {

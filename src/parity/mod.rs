@@ -13,7 +13,6 @@ use anyhow::Result;
 
 use crate::data::batches::Resident;
 use crate::train::Sets;
-use bits::Comparison;
 use cases::Case;
 use output::Row;
 use python::{Job, Theirs};
@@ -27,29 +26,24 @@ pub fn compare_all(job: &Job, cases: &[Case], mut each: impl FnMut(Row) -> Resul
     let mut theirs = Theirs::start(job, cases)?;
     let mut torch = String::new();
     for case in cases {
-        let compared = compare_one(case, &all, &mut theirs, &mut torch)?;
+        let ours = trace::ours(case, &first_test_images(&all, case.test_images));
+        // The inner error is one side's failure in this case.
+        let theirs = theirs.next(case)?;
+        let compared = ours.and_then(|ours| {
+            let theirs = theirs?;
+            torch = theirs.torch;
+            Ok(bits::compare(&ours, &theirs.trace))
+        });
         each(Row::new(case, compared, job.device))?;
     }
     Ok(torch)
 }
 
-/// The inner error is one side's failure in this case.
-fn compare_one(case: &Case, all: &Sets, theirs: &mut Theirs, torch: &mut String) -> Result<Result<Comparison>> {
-    let ours = trace::ours(case, &first_test_images(all, case.test_images));
-    let theirs = theirs.next(case)?;
-    Ok(ours.and_then(|ours| {
-        let theirs = theirs?;
-        *torch = theirs.torch;
-        Ok(bits::compare(&ours, &theirs.trace))
-    }))
-}
-
 /// The same images with a shorter test set; nothing is copied.
 fn first_test_images(sets: &Sets, count: Option<usize>) -> Sets {
-    let first = |set: &Resident, count: i64| Resident {
-        images: set.images.narrow(0, 0, count),
-        labels: set.labels.narrow(0, 0, count),
+    let first = |set: &Resident, count: Option<usize>| {
+        let count = count.map_or(set.labels.size()[0], |count| count as i64);
+        Resident { images: set.images.narrow(0, 0, count), labels: set.labels.narrow(0, 0, count) }
     };
-    let (train, test) = (sets.train.labels.size()[0], sets.test.labels.size()[0]);
-    Sets { train: first(&sets.train, train), test: first(&sets.test, count.map_or(test, |count| count as i64)) }
+    Sets { train: first(&sets.train, None), test: first(&sets.test, count) }
 }

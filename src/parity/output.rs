@@ -11,6 +11,7 @@ use super::bits::Comparison;
 use super::cases::{Case, Otherwise};
 use super::python::Job;
 use crate::engine::device;
+use crate::words;
 
 /// On a GPU a case passes if no step's loss and no weight at the end differs by more.
 const GPU_LOSS_TOLERANCE: f64 = 1e-3;
@@ -50,29 +51,25 @@ pub enum Verdict {
 
 impl Row {
     pub fn new(case: &Case, compared: Result<Comparison>, device: Device) -> Row {
-        let (verdict, steps, first, gaps) = match compared {
-            Ok(found) => {
-                let near = found.loss_gap <= GPU_LOSS_TOLERANCE && found.weight_gap <= GPU_WEIGHT_TOLERANCE;
-                let close = near && found.as_far;
-                let verdict = match found.first {
-                    None => Verdict::Identical,
-                    Some(_) if device != Device::Cpu && close => Verdict::Close,
-                    Some(_) => Verdict::Differs,
-                };
-                let first = found.first.map_or(String::new(), |place| place.to_string());
-                (verdict, found.steps, first, (found.loss_gap, found.weight_gap))
-            }
-            Err(error) => (Verdict::Failed, 0, format!("{error:#}"), (0.0, 0.0)),
+        let failed = compared.is_err();
+        let found =
+            compared.unwrap_or_else(|error| Comparison { first: Some(format!("{error:#}")), ..Comparison::default() });
+        let near = found.loss_gap <= GPU_LOSS_TOLERANCE && found.weight_gap <= GPU_WEIGHT_TOLERANCE;
+        let verdict = match found.first {
+            _ if failed => Verdict::Failed,
+            None => Verdict::Identical,
+            Some(_) if device != Device::Cpu && near && found.as_far => Verdict::Close,
+            Some(_) => Verdict::Differs,
         };
         Row {
             case: case.name.clone(),
             seed: case.seed,
             otherwise: case.otherwise,
-            steps,
+            steps: found.steps,
             verdict,
-            first,
-            largest_loss_difference: gaps.0,
-            largest_weight_difference: gaps.1,
+            first: found.first.unwrap_or_default(),
+            largest_loss_difference: found.loss_gap,
+            largest_weight_difference: found.weight_gap,
         }
     }
 
@@ -146,11 +143,11 @@ impl Summary {
             Some(version) if version == *libtorch => format!("torch {version}"),
             _ => format!("libtorch {libtorch} here, torch {} in Python", self.torch),
         };
-        let plural = if *threads == 1 { "" } else { "s" };
+        let threads = words::count(*threads, "thread");
         let digits = &self.sha256[..SHOWN_DIGITS];
         format!(
-            "{cases} cases, {identical} identical, {close}{differ} differ; {torch}, {device}, {threads} thread{plural}, \
-             {dataset} (sha256 {digits}…)"
+            "{cases} cases, {identical} identical, {close}{differ} differ; {torch}, {device}, {threads}, {dataset} \
+              (sha256 {digits}…)"
         )
     }
 }
@@ -205,9 +202,6 @@ impl Output {
     }
 
     fn say(&self, text: &str) -> Result<()> {
-        if self.json {
-            return Ok(());
-        }
-        Ok(writeln!(std::io::stdout(), "{text}")?)
+        if self.json { Ok(()) } else { Ok(writeln!(std::io::stdout(), "{text}")?) }
     }
 }

@@ -1,6 +1,7 @@
 //! The other side: `scripts/parity.py` in a Python process of its own, one for all cases.
 #![allow(clippy::disallowed_methods, reason = "files for Python in a temporary folder")]
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tch::Device;
 
 use super::cases::{Case, Otherwise};
@@ -165,19 +166,23 @@ struct Outcome {
     #[serde(default)]
     torch: String,
     best_epoch: Option<usize>,
+    confusion: Option<Confusion>,
+    /// `train_loss`, `test_accuracy`, ...
     #[serde(flatten)]
-    scores: Option<PythonScores>,
+    scores: HashMap<String, Json>,
 }
 
-#[derive(Deserialize)]
-struct PythonScores {
-    train_loss: f64,
-    train_accuracy: f64,
-    val_loss: f64,
-    val_accuracy: f64,
-    test_loss: f64,
-    test_accuracy: f64,
-    confusion: Confusion,
+impl Outcome {
+    fn scores(&self) -> Option<Scores> {
+        let number = |name: String| self.scores.get(&name)?.as_f64();
+        let score = |split: &str| {
+            let (loss, accuracy) = (number(format!("{split}_loss"))?, number(format!("{split}_accuracy"))?);
+            Some(SplitScore { loss, accuracy })
+        };
+        let (best_epoch, confusion) = (self.best_epoch?, self.confusion?);
+        let (train, val, test) = (score("train")?, score("val")?, score("test")?);
+        Some(Scores { best_epoch, train, val, test, confusion, last_test: None, evidence: None })
+    }
 }
 
 fn read(out: &Path) -> Result<Finished> {
@@ -191,26 +196,14 @@ fn read(out: &Path) -> Result<Finished> {
     let when_sound = |name| if diverged { Ok(None) } else { state(name).map(Some) };
     let trace = Trace {
         initial: state("initial.safetensors")?,
-        steps: csv_rows::<StepRow>(&out.join("steps.csv"))?.into_iter().map(StepRow::trace).collect::<Result<_>>()?,
+        steps: csv_rows(&out.join("steps.csv"))?.into_iter().map(step_trace).collect::<Result<_>>()?,
         history: csv_rows::<(usize, EpochNumbers)>(&out.join("history.csv"))?.into_iter().map(|(_, row)| row).collect(),
         diverged,
         last: when_sound("final.safetensors")?,
         best: if outcome.best_epoch.is_some() { when_sound("best.safetensors")? } else { None },
-        scores: outcome.best_epoch.zip(outcome.scores).filter(|_| !diverged).map(scores),
+        scores: outcome.scores().filter(|_| !diverged),
     };
     Ok(Finished { trace, torch: outcome.torch })
-}
-
-fn scores((best_epoch, scores): (usize, PythonScores)) -> Scores {
-    Scores {
-        best_epoch,
-        train: SplitScore { loss: scores.train_loss, accuracy: scores.train_accuracy },
-        val: SplitScore { loss: scores.val_loss, accuracy: scores.val_accuracy },
-        test: SplitScore { loss: scores.test_loss, accuracy: scores.test_accuracy },
-        confusion: scores.confusion,
-        last_test: None,
-        evidence: None,
-    }
 }
 
 fn csv_rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
@@ -219,17 +212,10 @@ fn csv_rows<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Vec<T>> {
     reader.deserialize().collect::<Result<_, _>>().with_context(about)
 }
 
-/// A row of `steps.csv`.
-#[derive(Deserialize)]
-struct StepRow {
-    lr: f64,
-    loss_hex: String,
-    weights: Option<String>,
-}
+/// Of `steps.csv`: the step, its rate, its loss as a decimal and by its bits, and the digest of the weights after it.
+type StepRow = (String, f64, String, String, Option<String>);
 
-impl StepRow {
-    fn trace(self) -> Result<StepTrace> {
-        let loss = f32::from_bits(u32::from_str_radix(&self.loss_hex, 16).context("loss_hex")?);
-        Ok(StepTrace { lr: self.lr, loss, weights: self.weights })
-    }
+fn step_trace((_, lr, _, bits, weights): StepRow) -> Result<StepTrace> {
+    let loss = f32::from_bits(u32::from_str_radix(&bits, 16).context("loss_hex")?);
+    Ok(StepTrace { lr, loss, weights })
 }

@@ -119,13 +119,12 @@ pub fn stored_trial(trial: &Trial, label: &str, store: &Store) -> StoredTrial {
 /// Each possible trial's configuration in words, by trial id: `base` for the experiment's own, else `block: label` from the
 /// first block that names it.
 pub fn labels(experiment: &Experiment) -> HashMap<String, String> {
-    let name = |configuration: &Configuration| {
-        let blocks = experiment.blocks.iter();
-        let mut named = blocks.flat_map(|block| block.variants.iter().map(move |variant| (block, variant)));
-        match named.find(|(_, variant)| variant.config == *configuration.config) {
-            Some((block, variant)) if variant.config != experiment.base => format!("{}: {}", block.id, variant.label),
-            _ => "base".to_owned(),
-        }
+    let name = |configuration: &Configuration| match experiment
+        .variants()
+        .find(|(_, variant)| variant.config == *configuration.config)
+    {
+        Some((block, variant)) if variant.config != experiment.base => format!("{}: {}", block.id, variant.label),
+        _ => "base".to_owned(),
     };
     let mut labels = HashMap::new();
     for configuration in experiment.configurations() {

@@ -2,13 +2,12 @@
 
 use serde_json::Value as Json;
 
-use super::agree::agree;
 use super::config::*;
 use super::error::Result;
-use super::fields::Slot;
-use super::keys::{ACTIVATION, BASE, BESIDE};
-use super::read::{typed, written};
+use super::fields::{Slot, typed, written};
+use super::keys::{ACTIVATION, BASE, BESIDE, MODEL};
 use super::yaml::Node;
+use crate::networks::{self, Weights};
 
 /// The configuration that `root`, the keys of `base` with `data` and `select` beside them, describes.
 pub fn config(root: &Node, mode: Mode) -> Result<Config> {
@@ -26,17 +25,14 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
     };
     fill_in("/data/val", &|| (dataset.training_part() / 10).into());
     fill_in("/activation", &|| written(&ACTIVATION, model.network.activation));
-    fill_in("/regularization/dropout", &|| own_dropout(&model).into());
+    // None where there is no hidden dense layer to follow.
+    let own_dropout = || if model.has_hidden_dense() { model.network.dropout } else { 0.0 };
+    fill_in("/regularization/dropout", &|| own_dropout().into());
     let config: Config = typed(json);
     let pool = config.pool.filter(|pool| *pool != model.network.pool);
     let config = Config { pool, ..config };
-    agree(&config, &slot)?;
+    RULES.iter().try_for_each(|rule| rule(&config, &slot))?;
     Ok(config)
-}
-
-/// A network's own dropout; none where there is no hidden dense layer to follow.
-fn own_dropout(model: &Model) -> f64 {
-    if model.has_hidden_dense() { model.network.dropout } else { 0.0 }
 }
 
 /// The metric of `select`, whose goal says nothing else.
@@ -46,4 +42,100 @@ fn metric(select: &Json, root: &Slot) -> Result<Json> {
         return Err(root.blame("select.goal", "val_loss is to be min, val_accuracy is to be max"));
     }
     Ok(select["metric"].clone())
+}
+
+/// Each refuses keys that are right by themselves and wrong together.
+const RULES: [fn(&Config, &Slot) -> Result<()>; 8] = [
+    images_for_both_parts,
+    what_the_optimizer_can_compute,
+    dense_layers_for_dropout,
+    kernels_to_penalize,
+    images_for_a_batch,
+    stages_for_every_epoch,
+    steps_for_a_peak,
+    epochs_after_the_warmup,
+];
+
+/// Training and validation images must come from one training part, which `--dataset` may have made smaller.
+fn images_for_both_parts(config: &Config, root: &Slot) -> Result<()> {
+    let data = &config.data;
+    let (there, val) = (data.dataset.training_part(), data.val);
+    if data.train.unwrap_or(1) + val <= there {
+        return Ok(());
+    }
+    let written = |key| root.node.field("data").and_then(|data| data.field(key));
+    let chosen = written("dataset").filter(|node| node.at.is_whole());
+    let chosen = chosen.map_or(String::new(), |node| format!("; {} chose it", node.at.source));
+    let wanted = match data.train {
+        Some(train) => format!("{train} to train on and {val} for validation"),
+        None => format!("{val} for validation and at least one to train on"),
+    };
+    let problem = format!("{wanted} are more than the {there} training images of {}{chosen}", data.dataset.as_str());
+    let key = if data.train.is_some() && written("val").is_none() { "data.train" } else { "data.val" };
+    Err(root.blame(key, problem))
+}
+
+fn dense_layers_for_dropout(config: &Config, root: &Slot) -> Result<()> {
+    let holds = config.regularization.dropout == 0.0 || config.model.has_hidden_dense();
+    root.ensure(holds, "regularization.dropout", "follows hidden dense layers, and model.dense has none")
+}
+
+fn kernels_to_penalize(config: &Config, root: &Slot) -> Result<()> {
+    if config.regularization.on != Kernels::Conv3x3 || has_3x3(&config.model) {
+        return Ok(());
+    }
+    let mut have: Vec<&str> = networks::names();
+    have.retain(|name| has_3x3(&typed(written(&MODEL, name))));
+    let last = have.pop().unwrap_or_default();
+    let problem = format!("this model has no 3x3 kernel; {} and {last} have", have.join(", "));
+    Err(root.blame("regularization.on", problem))
+}
+
+fn has_3x3(model: &Model) -> bool {
+    model.weights().iter().any(|weights| matches!(weights, Weights::Conv { kernel: 3, .. }))
+}
+
+fn images_for_a_batch(config: &Config, root: &Slot) -> Result<()> {
+    let (images, batch) = (config.data.training_images(), config.batch_size);
+    let problem = format!("{batch} is more than the {images} images there are to train on");
+    root.ensure(batch <= images, "batch_size", problem)
+}
+
+fn stages_for_every_epoch(config: &Config, root: &Slot) -> Result<()> {
+    let Schedule::Staged { stages } = &config.schedule else { return Ok(()) };
+    let covered: usize = stages.iter().map(|stage| stage.epochs).sum();
+    let problem = format!("its stages cover {covered} of {} epochs", config.epochs);
+    root.ensure(covered >= config.epochs, "schedule", problem)
+}
+
+fn what_the_optimizer_can_compute(config: &Config, root: &Slot) -> Result<()> {
+    let objection = config.optimizer.rule().objection(highest_rate(config));
+    objection.map_or(Ok(()), |(key, problem)| Err(root.blame(&format!("optimizer{key}"), problem)))
+}
+
+/// The highest rate that an epoch has.
+fn highest_rate(config: &Config) -> f64 {
+    let own = config.optimizer.rule().common().lr;
+    match &config.schedule {
+        Schedule::Staged { stages } => stages.iter().map(|stage| stage.lr).fold(0.0, f64::max),
+        Schedule::Cosine { min_lr } => own.max(*min_lr),
+        _ => own,
+    }
+}
+
+fn steps_for_a_peak(config: &Config, root: &Slot) -> Result<()> {
+    let Schedule::OneCycle { pct_start, .. } = config.schedule else { return Ok(()) };
+    let steps = config.epochs * config.data.training_images().div_ceil(config.batch_size);
+    let rising = pct_start * steps as f64;
+    let needs = "one_cycle needs more than one step before its peak";
+    root.ensure(rising > 1.0, "schedule", format!("{needs}, but {pct_start} of {steps} steps is {rising}"))
+}
+
+fn epochs_after_the_warmup(config: &Config, root: &Slot) -> Result<()> {
+    let Some(warmup) = config.warmup else { return Ok(()) };
+    let problem = format!("{} warm-up epochs leave none of {} epochs", warmup.epochs, config.epochs);
+    root.ensure(warmup.epochs < config.epochs, "warmup", problem)?;
+    use Schedule::*;
+    let goes = matches!(config.schedule, Constant | Step { .. } | Exponential { .. } | Cosine { .. });
+    root.ensure(goes, "warmup", "only goes with the schedules constant, step, exponential and cosine")
 }

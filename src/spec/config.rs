@@ -10,9 +10,32 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::networks::{INPUT_SHAPE, Layer, Table, table};
+use crate::networks::{Layer, Table, table};
 pub use crate::networks::{Model, Pool};
 pub use crate::optimizers::Optimizer;
+
+/// The words by which users call the members of an enum.
+macro_rules! words {
+    ($name:ident { $($member:ident: $word:literal),* }) => {
+        impl $name {
+            /// As users write it.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$member => $word),* }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$name, String> {
+                match text {
+                    $($word => Ok($name::$member),)*
+                    _ => Err(format!("valid: {}", [$($word),*].join(", "))),
+                }
+            }
+        }
+    };
+}
 
 /// Everything that decides a trial's numbers but its seed, the device and the thread count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,15 +76,16 @@ impl Config {
 
     /// The layer table of its network.
     pub fn table(&self) -> Table {
-        table(&self.layers(), INPUT_SHAPE)
+        table(&self.layers())
     }
 }
 
 /// Which arithmetic a trial used; part of its id, because the same trial has other results in another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// PyTorch 2.11.0's operations and random streams, bit for bit on the CPU.
+    #[default]
     Exact,
     /// Whatever memory layout and grouping is quickest, within tolerances of `Exact`.
     Fast,
@@ -73,27 +97,7 @@ pub enum Mode {
     FastBf16,
 }
 
-impl Mode {
-    /// As users write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::Exact => "exact",
-            Mode::Fast => "fast",
-            Mode::FastTf32 => "fast-tf32",
-            Mode::FastBf16 => "fast-bf16",
-        }
-    }
-}
-
-impl std::str::FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Mode, String> {
-        let all = [Mode::Exact, Mode::Fast, Mode::FastTf32, Mode::FastBf16];
-        let found = all.into_iter().find(|mode| mode.as_str() == text);
-        found.ok_or_else(|| format!("valid: {}", all.map(Mode::as_str).join(", ")))
-    }
-}
+words!(Mode { Exact: "exact", Fast: "fast", FastTf32: "fast-tf32", FastBf16: "fast-bf16" });
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Data {
@@ -123,27 +127,9 @@ pub enum DatasetName {
     Synthetic,
 }
 
-impl std::str::FromStr for DatasetName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<DatasetName, String> {
-        match text {
-            "cifar10" => Ok(DatasetName::Cifar10),
-            "synthetic" => Ok(DatasetName::Synthetic),
-            _ => Err("valid: cifar10, synthetic".to_owned()),
-        }
-    }
-}
+words!(DatasetName { Cifar10: "cifar10", Synthetic: "synthetic" });
 
 impl DatasetName {
-    /// As users write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DatasetName::Cifar10 => "cifar10",
-            DatasetName::Synthetic => "synthetic",
-        }
-    }
-
     /// Images in the training part, before validation is split off.
     pub fn training_part(self) -> usize {
         match self {

@@ -9,23 +9,19 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value as Json;
 
-use super::axes::{Factor, combination, combinations, factor};
 use super::check;
 use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
 use super::experiment::{Block, BlockMode, MAX_TRIALS, Variant, canonical};
 use super::fields::Slot;
-use super::keys::setting_names;
+use super::keys::{BLOCK_MODE, setting_names};
 use super::label::{label, resolved, tidy, value_at};
-use super::settings::{MAX_KEYS, Setting, alternatives, changed, look_up, matches, refuse_shared, settings};
+use super::settings::*;
 use super::tune::Tuning;
 use super::yaml::{Key, Node, shorten};
-use crate::options::{self, Takes, key};
 
 /// Each is held against every combination.
 const MAX_EXCLUDES: usize = 200;
-const MODE: options::Key =
-    key("mode", Takes::Choice(&["ablate", "grid"]), "one change at a time, or every combination").or("ablate");
 
 /// The blocks of an experiment on `dataset` whose base is `root`.
 pub fn expand_blocks(
@@ -36,15 +32,15 @@ pub fn expand_blocks(
     tuning: Option<&Tuning>,
 ) -> Result<Vec<Block>> {
     let mut ids = HashSet::new();
-    let mut combinations = 0usize;
+    let mut count = 0usize;
     let mut plans = Vec::new();
     for slot in &slots {
         let plan = read_block(slot, root)?;
         if !ids.insert(plan.id.clone()) {
             return Err(slot.error(format!("the id `{}` is there twice", plan.id)));
         }
-        combinations = combinations.saturating_add(plan.combinations()).saturating_add(1 + plan.include.len());
-        if combinations > MAX_TRIALS {
+        count = count.saturating_add(combinations(&plan.factors)).saturating_add(1 + plan.include.len());
+        if count > MAX_TRIALS {
             let problem = format!("with block `{}` the plan has more than {MAX_TRIALS} combinations", plan.id);
             return Err(slot.error(problem));
         }
@@ -81,7 +77,7 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
     let mut fields = slot.object()?;
     let id = fields.need("id")?.file_name()?;
     let title = fields.text("title")?;
-    let mode = fields.read(&MODE)?;
+    let mode = fields.read(&BLOCK_MODE)?;
     let base = fields.get("base").map_or_else(|| Ok(Vec::new()), |slot| settings(&slot, &valid))?;
     let base = changed(root, &base)?;
     let mut factors = Vec::new();
@@ -98,36 +94,26 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
     fields.finish()?;
 
     refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied()), mode == BlockMode::Grid)?;
+    if mode == BlockMode::Ablate || factors.is_empty() {
+        factors = vec![one_at_a_time(factors)];
+    }
     Ok(Plan { id, title, mode, base, factors, exclude, include })
 }
 
+/// The rows of all factors one after another.
+fn one_at_a_time(factors: Vec<Factor>) -> Factor {
+    let (keys, rows): (Vec<_>, Vec<_>) = factors.into_iter().map(|factor| (factor.keys, factor.rows)).unzip();
+    Factor { keys: keys.concat(), rows: rows.concat() }
+}
+
 impl<'a> Plan<'a> {
-    /// How many combinations the axes and zips make.
-    fn combinations(&self) -> usize {
-        match self.mode {
-            BlockMode::Ablate => self.factors.iter().map(|factor| factor.rows.len()).sum(),
-            BlockMode::Grid if self.factors.is_empty() => 0,
-            BlockMode::Grid => combinations(&self.factors),
-        }
-    }
-
-    /// One of them, by number.
-    fn combination(&self, number: usize) -> Vec<Setting<'a>> {
-        match self.mode {
-            BlockMode::Ablate => {
-                self.factors.iter().flat_map(|factor| &factor.rows).nth(number).cloned().unwrap_or_default()
-            }
-            BlockMode::Grid => combination(&self.factors, number),
-        }
-    }
-
     fn expand(&self, mode: Mode, tuning: Option<&Tuning>) -> Result<Block> {
         let mut variants =
             Variants { plan: self, keys: self.keys(), mode, tuning, found: Vec::new(), places: HashMap::new() };
         variants.add(&[], &self.base)?;
         let mut used = vec![false; self.exclude.len()];
-        for number in 0..self.combinations() {
-            let settings = self.combination(number);
+        for number in 0..combinations(&self.factors) {
+            let settings = combination(&self.factors, number);
             let node = changed(&self.base, &settings)?;
             // An excluded combination may be one that would be refused.
             let config = LazyCell::new(|| check::config(&node, mode).map_or(Json::Null, |config| resolved(&config)));

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::config::Config;
-use super::error::{InputError, Result};
+use super::error::{Mark, Result};
+use super::fields::{choices, default, typed};
 use super::keys::MARGIN;
-use super::read::{default, typed};
 
 /// A selector shorter than this is a block's name, not the beginning of a trial's id.
 const MIN_ID_PREFIX: usize = 4;
@@ -166,6 +166,11 @@ impl Experiment {
         trials
     }
 
+    /// Each block's variants, with their block.
+    pub fn variants(&self) -> impl Iterator<Item = (&Block, &Variant)> {
+        self.blocks.iter().flat_map(|block| block.variants.iter().map(move |variant| (block, variant)))
+    }
+
     /// One trial of the base, as it is written.
     pub fn base_alone(mut self) -> Experiment {
         self.seeds.truncate(1);
@@ -207,11 +212,8 @@ impl Experiment {
         };
         if let Some(stray) = selectors.iter().find(|selector| !trials.iter().any(|trial| names(selector, trial))) {
             let blocks: Vec<&str> = self.blocks.iter().map(|block| block.id.as_str()).collect();
-            let choices = super::fields::choices(stray, &blocks);
-            return Err(InputError::in_whole(
-                format!("--only {stray}"),
-                format!("no block or trial; blocks: {choices}"),
-            ));
+            let choices = choices(stray, &blocks);
+            return Err(Mark::whole(format!("--only {stray}")).error(format!("no block or trial; blocks: {choices}")));
         }
         trials.retain(|trial| selectors.is_empty() || selectors.iter().any(|selector| names(selector, trial)));
         Ok(trials)
@@ -227,35 +229,29 @@ impl Experiment {
         let most_seeds = self.settle.map_or(all, |settle| settle.max_seeds);
         let mut found: Vec<Configuration> = Vec::new();
         let mut places = HashMap::new();
-        for block in &self.blocks {
-            for Variant { config, candidates, .. } in &block.variants {
-                let place = *places.entry(canonical(config)).or_insert(found.len());
-                match found.get_mut(place) {
-                    Some(configuration) => configuration.blocks.push(block.id.clone()),
-                    None => {
-                        found.push(Configuration { config, candidates, blocks: vec![block.id.clone()], most_seeds })
-                    }
-                }
+        for (block, Variant { config, candidates, .. }) in self.variants() {
+            let place = *places.entry(canonical(config)).or_insert(found.len());
+            match found.get_mut(place) {
+                Some(configuration) => configuration.blocks.push(block.id.clone()),
+                None => found.push(Configuration { config, candidates, blocks: vec![block.id.clone()], most_seeds }),
             }
         }
         for (base, settings) in self.groups().into_iter().filter(|_| self.settle.is_some()) {
-            found[places[&base]].most_seeds = base_seeds(settings, most_seeds);
+            found[places[&base]].most_seeds = base_seeds(settings.len(), most_seeds);
         }
         found
     }
 
-    /// Each different base with the number of different settings that are compared with it.
-    fn groups(&self) -> Vec<(String, usize)> {
-        let mut groups: Vec<(String, HashSet<String>)> = Vec::new();
+    /// Each different base with the different settings that are compared with it.
+    fn groups(&self) -> HashMap<String, HashSet<String>> {
+        let mut groups: HashMap<String, HashSet<String>> = HashMap::new();
         for block in &self.blocks {
             let mut variants = block.variants.iter().map(|variant| canonical(&variant.config));
-            let Some(base) = variants.next() else { continue };
-            match groups.iter_mut().find(|(known, _)| *known == base) {
-                Some((_, settings)) => settings.extend(variants),
-                None => groups.push((base, variants.collect())),
+            if let Some(base) = variants.next() {
+                groups.entry(base).or_default().extend(variants);
             }
         }
-        groups.into_iter().map(|(base, settings)| (base, settings.len())).collect()
+        groups
     }
 }
 

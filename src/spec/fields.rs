@@ -1,10 +1,18 @@
-//! Typed reading of nodes: every reader says what it expected, where, and what would have been valid.
+//! Typed reading of nodes, by the tables of keys: every reader says what it expected, where, and what would have been valid.
+//! What is read is JSON in which every default is filled in.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
+use std::ptr;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
 
 use super::error::{InputError, Mark, Result};
-use super::yaml::{Key, Node, Value, shorten};
+use super::yaml::{self, Key, Node, Value, shorten};
+use crate::options::{self, Fallback, Takes, Variant};
 
 /// Twice what any number of 64 bits needs.
 const MAX_DIGITS: usize = 64;
@@ -63,11 +71,7 @@ impl<'a> Slot<'a> {
     }
 
     pub fn flag(&self) -> Result<bool> {
-        match self.node.plain() {
-            Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            _ => Err(self.expected("true or false")),
-        }
+        self.node.plain().and_then(|text| text.parse().ok()).ok_or_else(|| self.expected("true or false"))
     }
 
     /// A scalar that is not left empty.
@@ -126,7 +130,7 @@ impl<'a> Slot<'a> {
     }
 
     pub fn object(&self) -> Result<Fields<'a>> {
-        Ok(Fields::new(self, self.entries()?, String::new()))
+        Ok(Fields::new(self, self.entries()?))
     }
 
     /// `none` or an object.
@@ -140,17 +144,65 @@ impl<'a> Slot<'a> {
 
     /// A named thing with options: `adam`, or `{name: adam, lr: 0.001}`.
     pub fn named(&self) -> Result<(Slot<'a>, Fields<'a>)> {
-        if self.node.text().is_some() {
-            let name = Slot::new(&self.path, self.node);
-            return Ok((name, Fields::new(self, &[], self.text()?.to_string())));
-        }
-        let Value::Map(entries) = &self.node.value else {
-            return Err(self.expected("a name or an object {name: ...}"));
+        let (name, mut fields) = match &self.node.value {
+            Value::Scalar { .. } => (Slot::new(&self.path, self.node), Fields::new(self, &[])),
+            Value::Map(entries) => {
+                let mut fields = Fields::new(self, entries);
+                (fields.need("name")?, fields)
+            }
+            Value::List(_) => return Err(self.expected("a name or an object {name: ...}")),
         };
-        let mut fields = Fields::new(self, entries, String::new());
-        let name = fields.need("name")?;
         fields.owner = name.text()?.to_string();
         Ok((name, fields))
+    }
+
+    /// What is written here, as JSON.
+    pub fn value(&self, takes: Takes) -> Result<Json> {
+        Ok(match takes {
+            Takes::Number(range) => self.number(range)?.into(),
+            Takes::IntegerOr(word, ..) if self.node.text() == Some(word) => Json::Null,
+            Takes::Integer(low, high) | Takes::IntegerOr(_, low, high) => self.integer(low..=high)?.into(),
+            Takes::Flag => self.flag()?.into(),
+            Takes::Choice(names) => self.choice(names)?.into(),
+            Takes::List(of, shortest, longest) => {
+                self.list_of(shortest..=longest)?.iter().map(|item| item.value(*of)).collect::<Result<_>>()?
+            }
+            Takes::Named(variants) => self.one_named(variants)?,
+            Takes::Object(keys) => self.object()?.values(keys)?,
+            Takes::Optional(keys) => self.optional()?.map_or(Ok(Json::Null), |fields| fields.values(keys))?,
+            Takes::Parts(keys) => self.optional()?.unwrap_or_else(|| Fields::new(self, &[])).values(keys)?,
+            Takes::OneOf(keys) => self.one_of(keys)?,
+        })
+    }
+
+    fn one_named(&self, variants: &'static [Variant]) -> Result<Json> {
+        let (name, fields) = self.named()?;
+        let text = name.text()?;
+        let Some(variant) = variants.iter().find(|variant| variant.name == text) else {
+            return Err(name.no_such(text, &variants.iter().map(|variant| variant.name).collect::<Vec<_>>()));
+        };
+        let mut json = fields.values(variant.keys)?;
+        json["name"] = text.into();
+        Ok(json)
+    }
+
+    fn one_of(&self, keys: &'static [options::Key]) -> Result<Json> {
+        let Some(mut fields) = self.optional()? else { return Ok("none".into()) };
+        let written: Vec<_> = keys.iter().filter_map(|key| Some((key, fields.get(key.name)?))).collect();
+        let names = || keys.iter().map(|key| key.name);
+        match written.as_slice() {
+            [(key, slot)] => {
+                let value = slot.value(key.takes)?;
+                fields.finish()?;
+                Ok(Map::from_iter([(key.name.to_owned(), value)]).into())
+            }
+            [] => {
+                fields.finish()?;
+                let forms: Vec<String> = names().map(|name| format!("{{{name}: x}}")).collect();
+                Err(self.error(format!("expected none, {}", forms.join(" or "))))
+            }
+            _ => Err(self.error(format!("{} exclude each other", names().collect::<Vec<_>>().join(" and ")))),
+        }
     }
 }
 
@@ -165,13 +217,8 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Those of an object that has none.
-    pub fn empty(slot: &Slot<'a>) -> Fields<'a> {
-        Fields::new(slot, &[], String::new())
-    }
-
-    fn new(slot: &Slot<'a>, entries: &'a [(Key, Node)], owner: String) -> Fields<'a> {
-        Fields { path: slot.path.clone(), at: &slot.node.at, entries, owner, asked: Vec::new() }
+    fn new(slot: &Slot<'a>, entries: &'a [(Key, Node)]) -> Fields<'a> {
+        Fields { path: slot.path.clone(), at: &slot.node.at, entries, owner: String::new(), asked: Vec::new() }
     }
 
     pub fn get(&mut self, key: &'static str) -> Option<Slot<'a>> {
@@ -208,13 +255,8 @@ impl<'a> Fields<'a> {
 
     /// Reports the first key that nobody asked for.
     pub fn finish(self) -> Result<()> {
-        match self.entries.iter().find(|(entry, _)| !self.asked.contains(&entry.name.as_str())) {
-            Some((entry, _)) => Err(self.unknown(entry)),
-            None => Ok(()),
-        }
-    }
-
-    fn unknown(&self, key: &Key) -> InputError {
+        let stray = self.entries.iter().find(|(key, _)| !self.asked.contains(&key.name.as_str()));
+        let Some((key, _)) = stray else { return Ok(()) };
         let valid: Vec<&str> =
             self.asked.iter().copied().filter(|&key| key != "name" || self.owner.is_empty()).collect();
         let problem = match self.owner.as_str() {
@@ -222,12 +264,59 @@ impl<'a> Fields<'a> {
             owner => format!("{owner} has no such option"),
         };
         let path = self.join(&shorten(&key.name));
-        key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid))))
+        Err(key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid)))))
+    }
+
+    /// All `keys`, and no other.
+    pub fn values(mut self, keys: impl IntoIterator<Item = &'static options::Key>) -> Result<Json> {
+        let values =
+            keys.into_iter().map(|key| Ok((key.name.to_owned(), self.value(key)?))).collect::<Result<Map<_, _>>>()?;
+        self.finish()?;
+        Ok(values.into())
+    }
+
+    /// The value of a key or its default; null where that follows from other keys.
+    fn value(&mut self, key: &'static options::Key) -> Result<Json> {
+        match (self.get(key.name), key.default) {
+            (Some(slot), _) => slot.value(key.takes),
+            (None, Fallback::Required) => self.need(key.name)?.value(key.takes),
+            (None, _) => Ok(default(key)),
+        }
+    }
+
+    pub fn read<T: DeserializeOwned>(&mut self, key: &'static options::Key) -> Result<T> {
+        self.value(key).map(typed)
     }
 
     fn join(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
+}
+
+/// What `key` is where it is not written; null where that follows from other keys.
+pub fn default(key: &'static options::Key) -> Json {
+    thread_local! {
+        /// A plan asks for each of them ten thousand times.
+        static KNOWN: RefCell<HashMap<*const options::Key, Json>> = RefCell::default();
+    }
+    let Fallback::Is(text) = key.default else { return Json::Null };
+    if let Some(json) = KNOWN.with_borrow(|known| known.get(&ptr::from_ref(key)).cloned()) {
+        return json;
+    }
+    let json = written(key, text);
+    KNOWN.with_borrow_mut(|known| known.insert(key, json.clone()));
+    json
+}
+
+/// What `key` is where `text` is written, which must be right.
+pub fn written(key: &options::Key, text: &str) -> Json {
+    let node = yaml::parse_option(key.name, text);
+    node.and_then(|node| Slot::new("", &node).value(key.takes)).expect("the tables of keys hold valid values")
+}
+
+/// A checked value as what it is in the program.
+pub fn typed<T: DeserializeOwned>(value: Json) -> T {
+    serde_json::from_value(value).expect("the tables of keys hold what the program knows")
 }
 
 fn prefixed(path: &str, problem: impl Display) -> String {
@@ -237,20 +326,17 @@ fn prefixed(path: &str, problem: impl Display) -> String {
 /// ` above 0 and at most 1`, or nothing where every number will do.
 pub fn describe(range: &impl RangeBounds<f64>) -> String {
     let low = match range.start_bound() {
-        Bound::Included(low) => format!("at least {}", number_text(*low)),
-        Bound::Excluded(low) => format!("above {low}"),
-        Bound::Unbounded => String::new(),
+        Bound::Included(low) => Some(format!("at least {}", number_text(*low))),
+        Bound::Excluded(low) => Some(format!("above {low}")),
+        Bound::Unbounded => None,
     };
     let high = match range.end_bound() {
-        Bound::Included(high) => format!("at most {}", number_text(*high)),
-        Bound::Excluded(high) => format!("below {high}"),
-        Bound::Unbounded => String::new(),
+        Bound::Included(high) => Some(format!("at most {}", number_text(*high))),
+        Bound::Excluded(high) => Some(format!("below {high}")),
+        Bound::Unbounded => None,
     };
-    match (low.as_str(), high.as_str()) {
-        ("", "") => String::new(),
-        (one, "") | ("", one) => format!(" {one}"),
-        (low, high) => format!(" {low} and {high}"),
-    }
+    let ends: Vec<String> = low.into_iter().chain(high).collect();
+    if ends.is_empty() { String::new() } else { format!(" {}", ends.join(" and ")) }
 }
 
 /// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`

@@ -19,7 +19,6 @@ pub const MAX_SEED: i64 = u32::MAX as i64;
 /// `LinearLR` divides by it: from smaller ones the rate could become infinite, or 0 times infinity.
 const START_FACTOR: Takes = Takes::Number((Included(f32::MIN_POSITIVE as f64), Excluded(1.0)));
 const EPOCHS: Takes = Takes::Integer(1, MAX_EPOCHS);
-const SHARE: Takes = BETWEEN_ZERO_AND_ONE;
 
 const NETWORKS: &str = "the network's own";
 
@@ -101,12 +100,12 @@ const STAGE: &[Key] = &[key("epochs", EPOCHS, "so many at this rate"), key("lr",
 const EXPONENTIAL: &[Key] = &[key("factor", FACTOR, "multiplies the rate").or("0.95").torch("gamma")];
 const COSINE: &[Key] = &[key("min_lr", AMOUNT, "the last rate").or("0").torch("eta_min")];
 const ONE_CYCLE: &[Key] = &[
-    key("pct_start", SHARE, "share of the steps that rises").or("0.3"),
+    key("pct_start", BETWEEN_ZERO_AND_ONE, "share of the steps that rises").or("0.3"),
     key("div_factor", AT_LEAST_ONE, "highest by first rate").or("25"),
     key("final_div_factor", AT_LEAST_ONE, "first by last rate").or("10000"),
 ];
 const PLATEAU: &[Key] = &[
-    key("factor", SHARE, "multiplies the rate").or("0.1"),
+    key("factor", BETWEEN_ZERO_AND_ONE, "multiplies the rate").or("0.1"),
     key("patience", Takes::Integer(0, MAX_EPOCHS), "epochs without improvement").or("10"),
     key("threshold", AT_LEAST_ZERO, "what counts as improvement").or("1e-4"),
     key("min_lr", AMOUNT, "the lowest rate").or("0"),
@@ -152,17 +151,27 @@ pub const SETTLE: Key =
 const MAX: &[Key] = &[key("max_seeds", Takes::Integer(3, MAX_SEEDS), "of a setting; twice as many of a base").or("20")];
 pub const MARGIN: Key =
     key("margin", Takes::Number((Excluded(0.0), Excluded(100.0))), "points of test accuracy that matter").or("1.0");
-pub const TARGETS: Key =
-    key("targets", Takes::List(&SHARE, 0, MAX_TARGETS), "ascending; the first epoch of each is reported")
-        .or("[0.4, 0.5, 0.6]");
+pub const TARGETS: Key = key(
+    "targets",
+    Takes::List(&BETWEEN_ZERO_AND_ONE, 0, MAX_TARGETS),
+    "ascending; the first epoch of each is reported",
+)
+.or("[0.4, 0.5, 0.6]");
+pub const BLOCK_MODE: Key =
+    key("mode", Takes::Choice(&["ablate", "grid"]), "one change at a time, or every combination").or("ablate");
 pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), "trials of each value").or("2");
 
 /// The key of a configuration at a dotted path, unless that leads into a named thing.
 pub fn find(path: &str) -> Option<&'static Key> {
     let named = |keys: &'static [Key], name: &str| keys.iter().find(|key| key.name == name);
-    let (group, field) = path.split_once('.').map_or((path, None), |(group, field)| (group, Some(field)));
+    let (group, field) = split(path);
     let key = named(BESIDE, group).or_else(|| named(BASE, group))?;
     field.map_or(Some(key), |field| named(key.takes.fields(), field))
+}
+
+/// A dotted path's first name, and what follows.
+pub fn split(path: &str) -> (&str, Option<&str>) {
+    path.split_once('.').map_or((path, None), |(group, field)| (group, Some(field)))
 }
 
 /// `base`'s own keys and the `others`, as a setting may name them.

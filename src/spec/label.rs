@@ -4,11 +4,11 @@ use serde_json::Value as Json;
 
 use super::config::Config;
 use super::error::Mark;
-use super::fields::number_text;
+use super::fields::{default, number_text};
 use super::keys::{self, BASE, BESIDE};
-use super::read::default;
 use super::yaml::{Key, Node, Value};
 use crate::options::{Fallback, Takes};
+use crate::words::list;
 
 /// A short name for what a variant sets: `adam, lr 0.001 · batch_size=4`.
 pub fn label(settings: &[(&Key, &Node)]) -> String {
@@ -21,17 +21,14 @@ fn part(key: &str, value: &Node) -> String {
         .split_once('.')
         .filter(|(group, _)| keys::find(group).is_some_and(|key| key.is_clear))
         .map_or(key, |(_, field)| field);
+    // Whether a plain value says by itself what it is: `adam`, `tanh`.
+    let is_named = key.ends_with(".name") || keys::find(key).is_some_and(|key| matches!(key.takes, Takes::Named(_)));
     match &value.value {
-        Value::Scalar { text, .. } if is_named(key) && text != "none" => text.clone(),
+        Value::Scalar { text, .. } if is_named && text != "none" => text.clone(),
         Value::Scalar { text, .. } => format!("{short}={text}"),
         Value::List(_) => format!("{short}={value}"),
         Value::Map(fields) => object(key, fields),
     }
-}
-
-/// Whether a plain value of this key is a name that says by itself what it is: `adam`, `tanh`.
-fn is_named(key: &str) -> bool {
-    key.ends_with(".name") || keys::find(key).is_some_and(|key| matches!(key.takes, Takes::Named(_)))
 }
 
 /// `adam, lr 0.001`, `leaky_relu 0.1`, `l2 0.001`, `augment flip, crop 4`.
@@ -48,19 +45,21 @@ fn object(key: &str, fields: &[(Key, Node)]) -> String {
 }
 
 fn listed(options: &[&(Key, Node)]) -> String {
-    let words = options.iter().map(|(key, value)| match value.plain() {
+    list(options.iter().map(|(key, value)| match value.plain() {
         Some("true") => key.name.clone(),
         Some("false") => format!("no {}", key.name),
         _ => format!("{} {value}", key.name),
-    });
-    words.collect::<Vec<_>>().join(", ")
+    }))
 }
 
 /// The value as every label, table and plot has it: its numbers in one form, however they were written, and `{name: adam}`
 /// as `adam`.
 pub fn tidy(node: &Node) -> Node {
     let value = match &node.value {
-        Value::Scalar { text, quoted: false } => scalar(tidy_text(text)),
+        Value::Scalar { text, quoted: false } => {
+            let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+            scalar(number.map_or_else(|| text.clone(), number_text))
+        }
         Value::Scalar { .. } => node.value.clone(),
         Value::List(items) => Value::List(items.iter().map(tidy).collect()),
         Value::Map(fields) => match fields.as_slice() {
@@ -69,11 +68,6 @@ pub fn tidy(node: &Node) -> Node {
         },
     };
     Node { at: node.at.clone(), value }
-}
-
-fn tidy_text(text: &str) -> String {
-    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
-    number.map_or_else(|| text.to_string(), number_text)
 }
 
 fn scalar(text: impl Into<String>) -> Value {
@@ -190,7 +184,7 @@ pub fn value_at(config: &Json, key: &str) -> Node {
 }
 
 fn as_written(path: &str, json: &Json) -> Node {
-    let at = Mark::option("");
+    let at = Mark::whole("");
     let value = match json {
         Json::Null => scalar(nothing(path)),
         Json::String(text) => scalar(text),

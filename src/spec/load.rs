@@ -5,18 +5,17 @@ use std::path::Path;
 
 use super::check;
 use super::config::{DatasetName, Mode};
-use super::error::{InputError, Mark, Result};
+use super::error::{Mark, Result};
 use super::expand::expand_blocks;
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, MAX_TRIALS, Settle, Variant, canonical};
-use super::fields::Slot;
+use super::fields::{Slot, default, typed};
 use super::keys::{MARGIN, MAX_SEED, SEEDS, SETTLE, TARGETS, setting_names};
-use super::read::{default, typed};
 use super::settings::{admit, apply, settings};
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
 
 /// What the command line changes in an experiment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `KEY=VALUE`, the value in YAML, applied in order to the base: any key of `base`, plain or dotted, or `data`,
     /// `select`, `seeds`, `targets`. What a block sets itself still wins in that block.
@@ -25,12 +24,6 @@ pub struct Overrides {
     pub mode: Mode,
     /// The only seed.
     pub seed: Option<u64>,
-}
-
-impl Default for Overrides {
-    fn default() -> Overrides {
-        Overrides { set: Vec::new(), dataset: None, mode: Mode::Exact, seed: None }
-    }
 }
 
 impl Experiment {
@@ -58,15 +51,16 @@ fn options(overrides: &Overrides) -> Result<Vec<(Key, Node)>> {
     let mut options = Vec::new();
     for option in &overrides.set {
         let source = format!("--set {option}");
+        let at = Mark::whole(source.as_str());
         let Some((name, text)) = option.split_once('=') else {
-            return Err(InputError::in_whole(source, "expected KEY=VALUE"));
+            return Err(at.error("expected KEY=VALUE"));
         };
-        let key = Key { at: Mark::option(source.as_str()), name: name.trim().to_string() };
+        let key = Key { at, name: name.trim().to_string() };
         admit(&key, &valid)?;
         options.push((key, yaml::parse_option(&source, text)?));
     }
     if let Some(dataset) = overrides.dataset {
-        let at = Mark::option(format!("--dataset {}", dataset.as_str()));
+        let at = Mark::whole(format!("--dataset {}", dataset.as_str()));
         let value = Value::Scalar { text: dataset.as_str().to_owned(), quoted: false };
         options.push((Key { at: at.clone(), name: "data.dataset".to_string() }, Node { at, value }));
     }
@@ -121,9 +115,11 @@ fn replicates(
     overrides: &Overrides,
 ) -> Result<(Vec<u64>, Option<Settle>)> {
     if let Some(seed) = overrides.seed {
-        return Ok((vec![only_seed(seed)?], None));
+        let problem = format!("expected a whole number from 0 to {MAX_SEED}");
+        let error = || Mark::whole(format!("--seed {seed}")).error(problem);
+        return (seed <= MAX_SEED as u64).then(|| (vec![seed], None)).ok_or_else(error);
     }
-    let is_option = seeds_slot.as_ref().is_some_and(|slot| slot.node.at.is_option());
+    let is_option = seeds_slot.as_ref().is_some_and(|slot| slot.node.at.is_whole());
     match (seeds_slot, settle_slot.as_ref().filter(|_| !is_option)) {
         (None, None) => Ok((typed(default(&SEEDS)), None)),
         (Some(slot), None) => Ok((seeds(slot)?, None)),
@@ -144,7 +140,19 @@ fn refuse_mixed_tuning(experiment: &Experiment, slot: &Slot) -> Result<()> {
         let problem = format!("tuning has seeds of its own from {FIRST_TUNING_SEED} on, but {first} is in `seeds`");
         return Err(slot.error(problem));
     }
-    refuse_equal(experiment, slot)
+    // Settings that differ only in what is tuned would be the same one.
+    let mut owners: HashMap<String, (String, String)> = HashMap::new();
+    for (block, Variant { label, config, candidates, .. }) in experiment.variants() {
+        for candidate in candidates {
+            let own = (canonical(config), format!("{}: {label}", block.id));
+            let (owner, name) = owners.entry(canonical(&candidate.config)).or_insert_with(|| own.clone());
+            if *owner != own.0 {
+                let problem = format!("{name} and {} become the same setting by it, at {}", own.1, candidate.label);
+                return Err(slot.error(problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// How many trials there can be, whichever candidates are compared, without making them.
@@ -154,24 +162,6 @@ pub fn most_trials(experiment: &Experiment) -> usize {
         configuration.most_seeds * configuration.candidates.len().max(1) + tries * configuration.candidates.len()
     };
     experiment.configurations().iter().map(of).sum()
-}
-
-/// Settings that differ only in what is tuned would be the same one.
-fn refuse_equal(experiment: &Experiment, slot: &Slot) -> Result<()> {
-    let mut owners: HashMap<String, (String, String)> = HashMap::new();
-    for block in &experiment.blocks {
-        for Variant { label, config, candidates, .. } in &block.variants {
-            for candidate in candidates {
-                let own = (canonical(config), format!("{}: {label}", block.id));
-                let (owner, name) = owners.entry(canonical(&candidate.config)).or_insert_with(|| own.clone());
-                if *owner != own.0 {
-                    let problem = format!("{name} and {} become the same setting by it, at {}", own.1, candidate.label);
-                    return Err(slot.error(problem));
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The base configuration as one object: `base`'s keys, `data` and `select`, changed by the command line.
@@ -196,15 +186,6 @@ fn seeds(slot: &Slot) -> Result<Vec<u64>> {
     match (1..seeds.len()).find(|&index| seeds[..index].contains(&seeds[index])) {
         Some(index) => Err(slot.list()?[index].error(format!("{} is there twice", seeds[index]))),
         None => Ok(seeds),
-    }
-}
-
-fn only_seed(seed: u64) -> Result<u64> {
-    match seed <= MAX_SEED as u64 {
-        true => Ok(seed),
-        false => {
-            Err(InputError::in_whole(format!("--seed {seed}"), format!("expected a whole number from 0 to {MAX_SEED}")))
-        }
     }
 }
 

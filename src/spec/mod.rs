@@ -2,12 +2,10 @@
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
 //! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the tables of keys (`keys.rs`,
-//! `optimizers.rs`, `read.rs`), then by what keys must have in common (`check.rs`, `agree.rs`).
+//! `optimizers.rs`, `fields.rs`), then by what keys must have in common (`check.rs`).
 
 pub mod config;
 
-mod agree;
-mod axes;
 mod check;
 mod error;
 mod expand;
@@ -16,7 +14,6 @@ mod fields;
 mod keys;
 mod label;
 mod load;
-mod read;
 mod settings;
 mod tune;
 mod yaml;
@@ -45,7 +42,7 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
     keys["data"].as_object_mut().expect("data is an object").retain(|_, value| !value.is_null());
     let text = serde_json::to_string(keys).expect("JSON is text");
     let checked = check::config(&yaml::parse_option(about, &text)?, config.mode)?;
-    if checked == *config { Ok(()) } else { Err(InputError::in_whole(about, "no experiment asks for it")) }
+    if checked == *config { Ok(()) } else { Err(error::Mark::whole(about).error("no experiment asks for it")) }
 }
 
 /// The configuration of the network called `model` with every default filled in.

@@ -1,10 +1,11 @@
-//! Keys with the values they set. An object replaces a whole object; a dotted key (`optimizer.lr`) changes one field.
+//! Keys with the values they set. An object replaces a whole object; a dotted key (`optimizer.lr`) changes one field. Axes and
+//! zips are lists of such values.
 
 use std::collections::HashMap;
 
 use super::error::{Mark, Result};
 use super::fields::{Slot, choices};
-use super::keys;
+use super::keys::{self, split};
 use super::yaml::{Key, Node, Value, shorten};
 use crate::options::Takes;
 
@@ -34,7 +35,7 @@ pub fn alternatives<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'
 
 /// Refuses a key that cannot be set in this place.
 pub fn admit(key: &Key, valid: &[&str]) -> Result<()> {
-    let (group, field) = split(key);
+    let (group, field) = split(&key.name);
     let name = shorten(&key.name);
     if !valid.contains(&group) {
         return Err(key.at.error(format!("{name}: cannot be set here; {}", choices(group, valid))));
@@ -55,7 +56,7 @@ pub fn refuse_shared<'a>(keys: impl Iterator<Item = &'a Key> + Clone, nested: bo
         }
     }
     for key in keys.filter(|_| nested) {
-        if let (group, Some(_)) = split(key)
+        if let (group, Some(_)) = split(&key.name)
             && let Some(other) = owners.get(group)
         {
             return Err(key.at.error(format!("{}: {group} already sets it{}", key.name, place(other))));
@@ -65,11 +66,7 @@ pub fn refuse_shared<'a>(keys: impl Iterator<Item = &'a Key> + Clone, nested: bo
 }
 
 fn place(at: &Mark) -> String {
-    if at.line == 0 { String::new() } else { format!(" in line {}, column {}", at.line, at.col) }
-}
-
-fn split(key: &Key) -> (&str, Option<&str>) {
-    key.name.split_once('.').map_or((&key.name, None), |(group, field)| (group, Some(field)))
+    if at.is_whole() { String::new() } else { format!(" in line {}, column {}", at.line, at.col) }
 }
 
 /// An object with other values.
@@ -81,7 +78,7 @@ pub fn changed(object: &Node, settings: &[Setting]) -> Result<Node> {
 
 /// Changes one key of an object.
 pub fn apply(object: &mut Node, (key, value): Setting) -> Result<()> {
-    let (group, field) = split(key);
+    let (group, field) = split(&key.name);
     match field {
         None => *place_for(object, group, key)? = value.clone(),
         Some(field) => *place_for(place_for(object, group, key)?, field, key)? = value.clone(),
@@ -112,7 +109,7 @@ fn place_for<'n>(object: &'n mut Node, field: &str, key: &Key) -> Result<&'n mut
 
 /// What a configuration's nodes have at a dotted key, where it is written.
 pub fn look_up<'n>(root: &'n Node, key: &Key) -> Option<&'n Node> {
-    let (group, field) = split(key);
+    let (group, field) = split(&key.name);
     let node = root.field(group)?;
     field.map_or(Some(node), |field| node.field(field))
 }
@@ -141,4 +138,51 @@ fn agrees(node: &Node, wanted: &Node) -> bool {
         }
         _ => false,
     }
+}
+
+/// One thing that a block varies: a zip, whose rows set several keys together, or an axis, which is a zip of one key.
+pub struct Factor<'a> {
+    pub keys: Vec<&'a Key>,
+    pub rows: Vec<Vec<Setting<'a>>>,
+}
+
+/// The rows of lists that move together.
+pub fn factor<'a>(path: &str, columns: &[Setting<'a>]) -> Result<Factor<'a>> {
+    let mut rows: Vec<Vec<Setting>> = Vec::new();
+    for &(key, node) in columns {
+        let slot = Slot::new(format!("{path}.{}", key.name), node);
+        let values = slot.list_of(1..=usize::MAX)?;
+        if rows.is_empty() {
+            rows = vec![Vec::new(); values.len()];
+        }
+        if rows.len() != values.len() {
+            let (first, _) = columns[0];
+            let problem = format!(
+                "{} values, but {} has {}: a zip's lists are equally long",
+                values.len(),
+                first.name,
+                rows.len()
+            );
+            return Err(slot.error(problem));
+        }
+        for (row, value) in rows.iter_mut().zip(values) {
+            row.push((key, value.node));
+        }
+    }
+    Ok(Factor { keys: columns.iter().map(|(key, _)| *key).collect(), rows })
+}
+
+/// How many combinations a product has; saturating, since a file may ask for 10⁹⁹.
+pub fn combinations(factors: &[Factor]) -> usize {
+    factors.iter().fold(1, |count, factor| count.saturating_mul(factor.rows.len()))
+}
+
+/// One of them, by number: the last factor moves fastest.
+pub fn combination<'a>(factors: &[Factor<'a>], mut number: usize) -> Vec<Setting<'a>> {
+    let mut rows: Vec<&Vec<Setting>> = Vec::new();
+    for factor in factors.iter().rev() {
+        rows.push(&factor.rows[number % factor.rows.len()]);
+        number /= factor.rows.len();
+    }
+    rows.into_iter().rev().flatten().copied().collect()
 }

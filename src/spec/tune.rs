@@ -1,6 +1,5 @@
 //! `tune`: values that every configuration tries before it is compared at the best of them.
 
-use super::axes::{Factor, combination, combinations, factor};
 use super::check;
 use super::config::Mode;
 use super::error::Result;
@@ -8,7 +7,7 @@ use super::experiment::{Candidate, Tune, canonical};
 use super::fields::Slot;
 use super::keys::{TUNING_SEEDS, setting_names};
 use super::label::label;
-use super::settings::{changed, settings};
+use super::settings::{Factor, changed, combination, combinations, factor, settings};
 use super::yaml::{Node, shorten};
 
 /// Each configuration tries all of them.

@@ -9,11 +9,12 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::error::{InputError, Mark, Result};
+use crate::words::list;
 
 const MAX_FILE_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 16;
@@ -44,7 +45,7 @@ pub fn read_file(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| InputError::in_whole(&name, error.to_string()))?;
+        .map_err(|error| Mark::whole(name.as_str()).error(error.to_string()))?;
     if bytes.len() > MAX_FILE_BYTES {
         return Err(too_long(&name));
     }
@@ -69,13 +70,13 @@ pub fn parse_option(option: &str, text: &str) -> Result<Node> {
 }
 
 fn too_long(name: &str) -> InputError {
-    InputError::in_whole(name, format!("longer than {MAX_FILE_BYTES} bytes, too long for an experiment"))
+    Mark::whole(name).error(format!("longer than {MAX_FILE_BYTES} bytes, too long for an experiment"))
 }
 
 /// Builds nodes from the parser's events. It recurses at most [`MAX_DEPTH`] deep; the parser itself does not recurse.
 struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
-    source: Rc<str>,
+    source: Arc<str>,
     has_lines: bool,
     nodes: usize,
 }
@@ -111,21 +112,23 @@ impl<'a> Reader<'a> {
             Some(Err(problem)) => {
                 Err(self.mark(*problem.marker()).error(format!("not valid YAML: {}", problem.info())))
             }
-            None => Err(InputError::in_whole(&*self.source, "not valid YAML: it ends too early")),
+            None => Err(Mark::whole(self.source.clone()).error("not valid YAML: it ends too early")),
         }
     }
 
     fn mark(&self, marker: Marker) -> Mark {
         match self.has_lines {
             true => Mark { source: self.source.clone(), line: marker.line(), col: marker.col() + 1 },
-            false => Mark::option(self.source.clone()),
+            false => Mark::whole(self.source.clone()),
         }
     }
 
     fn node(&mut self, event: Event<'a>, at: Mark, depth: usize) -> Result<Node> {
         self.admit(&event, &at, depth)?;
         let value = match event {
-            Event::Scalar(text, style, ..) => scalar(&text, style),
+            Event::Scalar(text, style, ..) => {
+                Value::Scalar { text: text.to_string(), quoted: style != ScalarStyle::Plain }
+            }
             Event::SequenceStart(..) => self.list(depth)?,
             Event::MappingStart(..) => self.map(depth)?,
             _ => return Err(at.error("not valid YAML: expected a value")),
@@ -178,10 +181,6 @@ impl<'a> Reader<'a> {
             entries.push((key, self.node(event, at, depth + 1)?));
         }
     }
-}
-
-fn scalar(text: &str, style: ScalarStyle) -> Value {
-    Value::Scalar { text: text.to_string(), quoted: style != ScalarStyle::Plain }
 }
 
 fn key(node: Node) -> Result<Key> {
@@ -242,16 +241,12 @@ impl fmt::Display for Node {
         match &self.value {
             Value::Scalar { text, quoted: true } if reads_as_other(text) => write!(f, "{text:?}"),
             Value::Scalar { text, .. } => f.write_str(text),
-            Value::List(items) => write!(f, "[{}]", joined(items)),
+            Value::List(items) => write!(f, "[{}]", list(items.iter().map(Node::to_string))),
             Value::Map(entries) => {
-                write!(f, "{{{}}}", joined(entries.iter().map(|(key, value)| format!("{}: {value}", key.name))))
+                write!(f, "{{{}}}", list(entries.iter().map(|(key, value)| format!("{}: {value}", key.name))))
             }
         }
     }
-}
-
-fn joined(items: impl IntoIterator<Item = impl ToString>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// At most this much of a user's text is repeated to them.

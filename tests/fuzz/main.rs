@@ -243,7 +243,7 @@ fn binary_batches() {
 #[test]
 fn python_batches() {
     fuzz("python batch", &seeds::pickles(), damage::pickle, |bytes| {
-        python::parse(bytes, Assembly::default().slot(0, "fuzz".to_owned())?)
+        python::read_batch(bytes, bytes.len() as u64, Assembly::default().slot(0, "fuzz".to_owned())?)
     });
 }
 

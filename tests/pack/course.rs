@@ -70,7 +70,7 @@ fn what_was_stored_after_the_last_step_is_scored() {
 fn current_score(config: &Config, sets: &Sets, checkpoint: &[u8]) -> SplitScore {
     let mut network = Network::new(config);
     network.load_state(&stored_states(checkpoint).unwrap().0).unwrap();
-    let scaling = Scaling::fixed(config.data.scale, Device::Cpu);
+    let scaling = Scaling::fixed(config.data.scale, Device::Cpu).unwrap();
     evaluate_one(&network, &sets.test, &scaling, &sets.test.all()).0
 }
 

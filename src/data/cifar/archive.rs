@@ -19,11 +19,8 @@ const MAX_UNPACKED_BYTES: u64 = 200_000_000;
 const MAX_MEMBERS: usize = 1_000;
 
 /// Reads a gzipped tar archive with the files of either official archive, in any order and in any folder; `source` names
-/// it in errors.
-///
-/// # Errors
-/// A batch is missing, there twice, damaged, or no plain file; the archive unpacks to too much, is cut short or fails
-/// gzip's checksum; the class counts are not CIFAR-10's.
+/// it in errors. Refuses one in which a batch is missing, there twice, damaged, or no plain file; that unpacks to too much, is
+/// cut short or fails gzip's checksum; or whose class counts are not CIFAR-10's.
 pub fn read(reader: impl Read, source: &str) -> Result<Dataset> {
     let unpacked = Gzip(Some(GzDecoder::new(BufReader::with_capacity(1 << 16, reader)))).take(MAX_UNPACKED_BYTES);
     let mut archive = Archive::new(unpacked);
@@ -59,14 +56,11 @@ impl<R: BufRead> Read for Gzip<R> {
 fn skip_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let buffer = reader.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(false);
-        }
         let zeros = buffer.iter().take_while(|&&byte| byte == 0).count();
         let found = zeros < buffer.len();
         reader.consume(zeros);
-        if found {
-            return Ok(true);
+        if found || zeros == 0 {
+            return Ok(found);
         }
     }
 }

@@ -38,8 +38,7 @@ pub struct Slot<'a> {
 }
 
 impl Slot<'_> {
-    /// # Errors
-    /// `label` is no class.
+    /// Refuses a label that is no class.
     pub fn set_label(&mut self, record: usize, label: i64) -> Result<()> {
         let class = u8::try_from(label).ok().filter(|&class| usize::from(class) < CLASSES);
         self.labels[record] =
@@ -67,10 +66,7 @@ impl Default for Assembly {
 }
 
 impl Assembly {
-    /// The place of `BATCH_NAMES[batch]`, to be filled from `file`.
-    ///
-    /// # Errors
-    /// The batch has been handed out before.
+    /// The place of `BATCH_NAMES[batch]`, to be filled from `file`; each can be had once.
     pub fn slot(&mut self, batch: usize, file: String) -> Result<Slot<'_>> {
         ensure!(!self.filled[batch], "{file}: this batch is there twice");
         self.filled[batch] = true;
@@ -84,8 +80,7 @@ impl Assembly {
         self.filled == [false; BATCH_NAMES.len()]
     }
 
-    /// # Errors
-    /// A batch is missing, or a class has not the number of images it must have.
+    /// Refuses a set of which a batch is missing, or a class has not the number of images it must have.
     pub fn finish(self, source: String) -> Result<Dataset> {
         if let Some(missing) = self.filled.iter().position(|filled| !filled) {
             bail!("{source}: {} is missing", BATCH_NAMES[missing]);

@@ -4,7 +4,6 @@
 
 pub mod archive;
 mod assembly;
-mod binary;
 mod layout;
 mod pickle;
 pub mod places;
@@ -20,14 +19,11 @@ use super::dataset::Dataset;
 use places::{Place, batch_file, found_instead, locate, open};
 
 pub use assembly::{Assembly, BATCH_IMAGES, BATCH_NAMES, CLASS_NAMES, batch};
-pub use binary::write_batch;
 pub use layout::Layout;
 
 /// Reads CIFAR-10 from `dir`: an unpacked official folder in it, `dir` being such a folder, an official archive in it,
 /// or `dir` being an archive; the first of these that is there. If none is, the same is looked for in the folders in it.
-///
-/// # Errors
-/// None is there, or what is there is incomplete or damaged.
+/// Refuses what is incomplete or damaged.
 pub fn load(dir: &Path) -> Result<Dataset> {
     match locate(dir) {
         Some(Place::Folder(folder, layout)) => load_folder(&folder, layout),

@@ -61,8 +61,7 @@ pub struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// # Errors
-    /// `bytes` does not start as a pickle of protocol 2 to 5.
+    /// Refuses `bytes` that do not start as a pickle of protocol 2 to 5.
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
         ensure!(
             matches!(bytes, [PROTO, 2..=5, ..]),
@@ -135,8 +134,7 @@ impl<'a> Pickle<'a> {
         Ok(found)
     }
 
-    /// # Errors
-    /// Another opcode than the given ones comes next.
+    /// Takes `opcodes`, which must come next.
     pub fn expect(&mut self, opcodes: &[u8]) -> Result<()> {
         for &opcode in opcodes {
             let found = self.peek()?;

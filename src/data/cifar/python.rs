@@ -16,24 +16,14 @@ use crate::data::dataset::IMAGE_BYTES;
 /// The official files have 31 MB, of which 30.7 MB are pixels.
 const MAX_BATCH_BYTES: u64 = 40 << 20;
 
-/// Reads one batch of `size` bytes.
-///
-/// # Errors
-/// As [`parse`]; the file is too large, or reading fails.
-pub fn read_batch(reader: impl Read, size: u64, slot: Slot) -> Result<()> {
-    ensure!(size <= MAX_BATCH_BYTES, "{}: {size} bytes, far more than a batch has", slot.file);
-    let mut bytes = Vec::with_capacity(size as usize);
-    reader.take(MAX_BATCH_BYTES).read_to_end(&mut bytes).with_context(|| slot.file.clone())?;
-    parse(&bytes, slot)
-}
-
-/// Reads one batch from a whole file.
-///
-/// # Errors
-/// The file is anything but the dictionary above with 10,000 labels and images, or a label is no class.
-pub fn parse(bytes: &[u8], mut slot: Slot) -> Result<()> {
+/// Reads one batch of `size` bytes. Refuses anything but the dictionary above with 10,000 labels and images, or a label that
+/// is no class.
+pub fn read_batch(reader: impl Read, size: u64, mut slot: Slot) -> Result<()> {
     let file = slot.file.clone();
-    let mut pickle = Pickle::new(bytes).with_context(|| file.clone())?;
+    ensure!(size <= MAX_BATCH_BYTES, "{file}: {size} bytes, far more than a batch has");
+    let mut bytes = Vec::with_capacity(size as usize);
+    reader.take(MAX_BATCH_BYTES).read_to_end(&mut bytes).with_context(|| file.clone())?;
+    let mut pickle = Pickle::new(&bytes).with_context(|| file.clone())?;
     dictionary(&mut pickle, &mut slot).with_context(|| format!("{file}: not a batch of CIFAR-10's python layout"))
 }
 
@@ -239,7 +229,7 @@ pub(crate) mod tests {
     fn parsed(bytes: &[u8]) -> Result<Images> {
         let mut images = Images::zeroed(BATCH_IMAGES);
         let Images { labels, pixels } = &mut images;
-        parse(bytes, Slot { file: "data_batch_3".to_owned(), labels, pixels })?;
+        read_batch(bytes, bytes.len() as u64, Slot { file: "data_batch_3".to_owned(), labels, pixels })?;
         Ok(images)
     }
 

@@ -1,7 +1,7 @@
 //! A set to test with, and how what is found in a folder is read.
 
 use super::*;
-use crate::data::IMAGE_BYTES;
+use crate::data::dataset::{IMAGE_BYTES, records};
 use crate::record::CLASSES;
 use crate::store::files::scratch_beside;
 use std::sync::LazyLock;
@@ -25,9 +25,7 @@ pub(crate) static SAMPLE: LazyLock<Dataset> = LazyLock::new(|| {
 });
 
 pub(crate) fn binary(batch: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    binary::write_batch(super::batch(&SAMPLE, batch), &mut bytes).unwrap();
-    bytes
+    records(super::batch(&SAMPLE, batch)).collect::<Vec<_>>().concat()
 }
 
 /// Writes the sample as an unpacked binary folder.

@@ -1,14 +1,16 @@
 //! One file over HTTP: resumable, bounded in time and size, and kept only if its checksum is right.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::progress::Progress;
 use crate::data::dataset::sha256;
+use crate::host::can_draw;
 use crate::store::files::sync_folder;
 
 /// A file to download.
@@ -31,11 +33,11 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest silence of a server.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Downloads `archive` to `dir/<name>`, going on from `dir/<name>.part` if an earlier download left one.
-///
-/// # Errors
-/// The server fails too often or answers with an error; the checksum is wrong, in which case the part is deleted; the
-/// file cannot be written; another process is downloading it.
+/// Without a terminal, progress is a line each time this share of the whole has arrived.
+const PERCENT_A_LINE: u64 = 10;
+
+/// Downloads `archive` to `dir/<name>`, going on from `dir/<name>.part` if an earlier download left one. Gives up when the
+/// server fails too often or another process is downloading it; a part with a wrong checksum is deleted.
 pub fn download(archive: &Archive, dir: &Path) -> Result<PathBuf> {
     let (path, part) = (dir.join(archive.name), dir.join(format!("{}.part", archive.name)));
     let mut file = open_part(&part)?;
@@ -165,6 +167,38 @@ fn receive(mut body: impl Read, archive: &Archive, file: &mut File, mut have: u6
     }
     ensure!(have == archive.bytes, "{}: ended after {have} of {} bytes", archive.url, archive.bytes);
     Ok(())
+}
+
+/// A bar on a terminal, else a line for every tenth.
+pub struct Progress {
+    bar: ProgressBar,
+    lines: Option<Cell<u64>>,
+}
+
+impl Progress {
+    pub fn new(bytes: u64) -> Self {
+        let terminal = can_draw();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+        let bar = ProgressBar::with_draw_target(Some(bytes), target);
+        bar.set_style(style.expect("the template is a constant"));
+        Progress { bar, lines: (!terminal).then(Default::default) }
+    }
+
+    pub fn set(&self, have: u64) {
+        self.bar.set_position(have);
+        let total = self.bar.length().unwrap_or(have).max(1);
+        let percent = have * 100 / total / PERCENT_A_LINE * PERCENT_A_LINE;
+        if let Some(said) = &self.lines
+            && percent != said.replace(percent)
+        {
+            eprintln!("{percent} % of {} MB", total / 1_000_000);
+        }
+    }
+
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 #![allow(clippy::disallowed_methods, reason = "downloads are no results")]
 
 mod download;
-mod progress;
 
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::cifar::places::{self, Place, WAYS_OUT};
 use super::cifar::{self, BATCH_NAMES, Layout};
-use super::dataset::Dataset;
+use super::dataset::{Dataset, records};
 use super::inspect;
 use crate::store::files::{scratch_beside, sync_folder};
 use download::{Archive, download};
@@ -31,11 +30,8 @@ fn official() -> Archive {
 }
 
 /// Makes `dir` hold the official CIFAR-10 in the binary layout and returns it. What is there is used first: a complete
-/// set is left as it is, an archive is only unpacked.
-///
-/// # Errors
-/// The download failed, which the message answers with the other ways to get data; `dir` already holds another or a
-/// damaged set, which is never overwritten; a file cannot be written.
+/// set is left as it is, an archive is only unpacked, and another or a damaged set is refused, never overwritten. A failed
+/// download is answered with the other ways to get data.
 pub fn fetch(dir: &Path) -> Result<Dataset> {
     fetch_archive(&official(), dir)
 }
@@ -45,7 +41,10 @@ fn fetch_archive(wanted: &Archive, dir: &Path) -> Result<Dataset> {
     if let Some(place) = places::locate(dir) {
         let found = cifar::load(dir).context("what is there is damaged; move it away to fetch it anew")?;
         let verification = inspect::verify(&found);
-        ensure!(verification.is_official(), "{verification}\nmove it away, or choose another --data, to fetch those");
+        ensure!(
+            verification.differing.is_empty(),
+            "{verification}\nmove it away, or choose another --data, to fetch those"
+        );
         if matches!(place, Place::Folder(..)) || dir.is_file() {
             return Ok(found);
         }
@@ -59,10 +58,8 @@ fn fetch_archive(wanted: &Archive, dir: &Path) -> Result<Dataset> {
     cifar::load(dir)
 }
 
-/// Writes `dataset` as the six files of the binary layout. They appear together, by the rename of their folder.
-///
-/// # Errors
-/// `folder` is there already, or writing fails.
+/// Writes `dataset` as the six files of the binary layout. They appear together, by the rename of their folder, and never over
+/// a folder that is there already.
 fn unpack(dataset: &Dataset, folder: &Path) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     let scratch = scratch_beside(folder);
@@ -78,7 +75,7 @@ fn unpack(dataset: &Dataset, folder: &Path) -> Result<()> {
 fn write_batches(dataset: &Dataset, folder: &Path) -> Result<()> {
     for batch in 0..BATCH_NAMES.len() {
         let mut writer = BufWriter::with_capacity(1 << 20, File::create_new(folder.join(Layout::Binary.file(batch)))?);
-        cifar::write_batch(cifar::batch(dataset, batch), &mut writer)?;
+        records(cifar::batch(dataset, batch)).try_for_each(|part| writer.write_all(part))?;
         writer.into_inner()?.sync_all()?;
     }
     sync_folder(folder)

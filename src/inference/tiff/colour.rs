@@ -39,11 +39,6 @@ impl Colour {
         }
     }
 
-    /// Whether red, green and blue are always the same.
-    pub fn is_grey(&self) -> bool {
-        matches!(self, Colour::Grey { .. })
-    }
-
     /// Red, green and blue in 0..=1 of samples in 0..=1.
     pub fn rgb(&self, samples: &[f64]) -> [f64; 3] {
         match (self, samples) {

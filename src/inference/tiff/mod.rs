@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 
+use colour::Colour;
 use directory::{Directory, unsigned};
 use layout::{Layout, refused};
 
@@ -25,7 +26,7 @@ const ORIENTATION: u16 = 274;
 pub fn middle_square(bytes: &[u8]) -> Result<(DynamicImage, Orientation)> {
     let tags = Directory::first(bytes)?;
     let layout = Layout::read(&tags)?;
-    let channels = if layout.colour.is_grey() { 1 } else { 3 };
+    let channels = if matches!(layout.colour, Colour::Grey { .. }) { 1 } else { 3 };
     let shown = u64::from(layout.width).saturating_mul(layout.height.into()).saturating_mul(channels);
     check_size((layout.width, layout.height), shown.max(layout.stored_bytes()))?;
     let turned = tags.number(ORIENTATION).ok().flatten().and_then(|number| u8::try_from(number).ok());

@@ -100,5 +100,5 @@ fn files_that_are_no_text_are_refused() {
 #[test]
 fn an_input_error_survives_anyhow() {
     let error: anyhow::Error = parse("a").unwrap_err().into();
-    assert_eq!(error.downcast_ref::<InputError>().map(|error| (error.line, error.col)), Some((1, 1)));
+    assert_eq!(error.downcast_ref::<InputError>().map(|error| (error.at.line, error.at.col)), Some((1, 1)));
 }

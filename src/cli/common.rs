@@ -1,0 +1,66 @@
+//! What several commands have in common: `--data`, the answer on standard output, and a results folder as it is read.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Serialize;
+
+use crate::report::Study;
+use crate::words::count;
+use crate::{data, exit, host, publish};
+
+#[derive(Args)]
+pub struct DataFolder {
+    /// Where CIFAR-10 lies: a folder with either layout or either official archive [default: $RUNNER_DATA, else data/]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl DataFolder {
+    /// The folder that is meant where none is named, too.
+    pub fn path(&self) -> PathBuf {
+        data::directory(self.data.as_deref())
+    }
+}
+
+/// Prints; a reader that has gone away ends the program quietly.
+pub fn say(text: impl Display) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(exit::DONE),
+        other => other.context("cannot print"),
+    }
+}
+
+/// Prints `answer` as JSON, or else what it says to people.
+pub fn say_json_or(json: bool, answer: &impl Serialize, text: impl Display) -> Result<()> {
+    if json { say(serde_json::to_string_pretty(answer)?) } else { say(text) }
+}
+
+/// None where standard output is no terminal.
+pub fn terminal_width() -> Option<usize> {
+    let terminal = console::Term::stdout();
+    terminal.is_term().then(|| terminal.size().1.into())
+}
+
+/// A results folder's experiment with what is stored of it.
+pub fn stored_study(folder: &Path) -> Result<Study> {
+    let (store, manifest) = publish::open(folder)?;
+    let note = publish::note(&manifest, &manifest.experiment, None);
+    let changed = manifest.changed_plans(&manifest.experiment);
+    publish::study::study(&manifest.experiment, &note, changed, &store, &mut Default::default())
+}
+
+/// Names the trials that cannot be read and returns the exit code.
+pub fn say_unreadable(study: &Study) -> i32 {
+    let unreadable: Vec<&str> = study.unreadable().collect();
+    unreadable.iter().for_each(|error| host::print(&format!("warning: {error}")));
+    if unreadable.is_empty() {
+        return exit::DONE;
+    }
+    let trials = count(study.trials.len(), "trial");
+    host::print(&format!("{} of {trials} cannot be read and count as failed", unreadable.len()));
+    exit::FAILED
+}
