@@ -1,20 +1,17 @@
 //! What was asked afterwards: every setting of a study against any one of them, by the same rule as the planned comparisons.
 
-use std::collections::HashSet;
-
-use anyhow::{Result, bail};
-use serde_json::{Value, json};
-
-use super::markdown::markdown_table;
 use super::measure::Measure;
-use super::numbers::{interval, p_cell};
+use super::statistics::{interval, p_cell};
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
-use super::table::{Column, Table};
+use super::table::{Column, Table, markdown_table};
 use crate::spec::{base_seeds, choices};
 use crate::verdict::looks::{Replicates, is_unstable, looks};
 use crate::verdict::rule::{Difference, Group, Terms, Verdict};
 use crate::words::{points_of_margin, signed};
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// A setting against the chosen baseline.
 #[derive(Clone, Debug)]

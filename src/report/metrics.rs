@@ -1,8 +1,7 @@
 //! What a confusion matrix says about each class, with scikit-learn's definitions and its `zero_division=0`.
 
-use serde::Serialize;
-
 use crate::record::{CLASSES, Confusion};
+use serde::Serialize;
 
 /// Shares in 0..=1; 0 where the denominator is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]

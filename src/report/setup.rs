@@ -1,10 +1,9 @@
 //! What was run, so that a reader needs nothing but the report: data, network, every key of the base, seeds, mode, machine.
 
 use super::caveats::select_words;
-use super::markdown::{markdown, markdown_table};
 use super::study::{StoredTrial, Study};
 use super::summary::{BlockSummary, Row};
-use super::table::{Column, MISSING, Table};
+use super::table::{Column, MISSING, Table, markdown, markdown_table};
 use crate::record::{Outcome, Status, total};
 use crate::spec::Cell;
 use crate::words::{count, duration, grouped, list};

@@ -1,11 +1,47 @@
-//! Tables: each from one description of its columns, whatever file it is for.
+//! Tables: each from one description of its columns, whatever file it is for, and what their numbers are.
 
+use crate::spec::{Cell, Kind};
+use crate::words::minus;
+use anyhow::{Context, Result};
 use std::borrow::Borrow;
 
-use anyhow::{Context, Result};
+/// What a column's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// In 0..=1; more is better.
+    Share,
+    /// A difference of shares.
+    Points,
+    /// A share that ought to be small.
+    Error,
+    Loss,
+    Time,
+    /// Images a second; more is better.
+    Rate,
+    /// Whole numbers, and whatever else is read as it is stored.
+    Count,
+}
 
-use super::unit::Unit;
-use crate::spec::{Cell, Kind};
+impl Unit {
+    pub fn more_is_better(self) -> bool {
+        matches!(self, Unit::Share | Unit::Rate)
+    }
+
+    /// From a number as it is stored to one in a table for people.
+    pub fn factor(self) -> f64 {
+        if matches!(self, Unit::Share | Unit::Points | Unit::Error) { 100.0 } else { 1.0 }
+    }
+
+    /// One trial's number with as many digits as people compare; None where that is all of them.
+    pub fn readable(self, value: f64) -> Option<String> {
+        match self {
+            Unit::Share | Unit::Points => Some(format!("{}%", minus(100.0 * value, 2))),
+            Unit::Error | Unit::Loss => Some(minus(value, 4)),
+            Unit::Time | Unit::Rate => Some(minus(value, 1)),
+            Unit::Count => None,
+        }
+    }
+}
 
 /// What a table for people shows where there is no value.
 pub const MISSING: &str = "–";
@@ -77,6 +113,29 @@ pub fn exact(value: impl Into<Option<f64>>) -> Cell {
     value.into().map(|value| Cell::number(format!("{value:?}"))).unwrap_or_default()
 }
 
+/// Without a line's end after the last row.
+pub fn markdown_table(table: &Table) -> String {
+    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let columns = 0..table.header.len();
+    let rule: String = columns.map(|column| if table.is_numeric(column) { "---:|" } else { "---|" }).collect();
+    let header = line(table.header.iter().map(|name| markdown(name)).collect());
+    let rows = table.rows.iter().map(|row| line(row.iter().map(|cell| markdown(&cell.text)).collect()));
+    [header, format!("|{rule}")].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+/// Text that Markdown shows as it is, on one line.
+pub fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' | '|' | '*' | '_' | '`' | '<' | '[' | ']' | '#' | '~' => escaped.extend(['\\', character]),
+            _ if character.is_control() => escaped.push(' '),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +148,10 @@ mod tests {
         ];
         let table = Table::new(&columns, ["512", "none", "1e3f"]);
         assert_eq!([0, 1].map(|column| table.is_numeric(column)), [false, true]);
+    }
+
+    #[test]
+    fn markup_in_a_label_is_text() {
+        assert_eq!(markdown("a|b_c\n<i>"), "a\\|b\\_c \\<i>");
     }
 }

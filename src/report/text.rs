@@ -1,16 +1,14 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
-use super::block_tables::{class_means, convergence, costs, further_scores, results, tried};
+use super::block_tables::{BY_IMAGE, by_image, class_means, convergence, costs, further_scores, results, tried};
 use super::caveats::caveats;
-use super::markdown::{markdown, markdown_table};
 use super::measure::Measure;
-use super::numbers::{percent, points};
-use super::per_image::{BY_IMAGE, by_image};
 use super::plots::{Figure, Place};
 use super::setup::what_was_run;
+use super::statistics::{percent, points};
 use super::study::{StoredTrial, Study, status_word};
 use super::summary::{BlockSummary, Row};
-use super::table::{Column, Table};
+use super::table::{Column, Table, markdown, markdown_table};
 use super::verdicts::{accuracy, how_to_read, name_of, tally, verdicts};
 use crate::record::{Outcome, Status};
 use crate::spec::config::DatasetName;

@@ -1,10 +1,10 @@
 //! Verdicts in words: which settings are better, worse, equivalent or open, from how many seeds, and how that is to be read.
 
-use super::markdown::markdown;
 use super::measure::Measure;
-use super::numbers::{interval, mean_std};
+use super::statistics::{interval, mean_std};
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
+use super::table::markdown;
 use crate::verdict::asked::Taken;
 use crate::verdict::looks::{Reason, Stage};
 use crate::verdict::rule::Verdict;

@@ -1,10 +1,9 @@
 //! How many seeds each setting needs: looks at growing numbers of seeds until every comparison is decided.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::End;
 use super::rule::{Difference, Group, Terms, Verdict};
 use crate::spec::base_seeds;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Seeds at which a study that runs until it is settled is judged; the maximum is one more.
 const LOOKS: [usize; 6] = [3, 4, 6, 9, 13, 20];

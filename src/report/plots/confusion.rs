@@ -6,7 +6,7 @@ use super::page::{headline, page, seeds_label};
 use super::theme::{INK, LABEL, MARGIN, SMALL, TICK, TITLE, WIDTH, inks, shade};
 use crate::record::{CLASSES, Confusion};
 use crate::report::measure::Measure;
-use crate::report::numbers;
+use crate::report::statistics;
 use crate::report::study::Study;
 use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
@@ -31,7 +31,7 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
 
 fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
     let accuracy =
-        row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| numbers::mean_std(&spread, 100.0, 1));
+        row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| statistics::mean_std(&spread, 100.0, 1));
     let name = format!("{} · {}", study.title(block.block), row.variant.label);
     let title = headline(&name, &format!("test accuracy {accuracy} % ({})", row.count_label()));
     let caption = format!(

@@ -8,7 +8,7 @@ use super::theme::{
     BASE, BLUE, GREEN, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix,
 };
 use crate::report::measure::Measure;
-use crate::report::numbers;
+use crate::report::statistics;
 use crate::report::study::{Study, StudyTuning};
 use crate::report::summary::{BlockSummary, Row};
 use crate::verdict::rule::Verdict;
@@ -79,7 +79,7 @@ pub fn draw_margin(canvas: &Canvas, frame: &Frame, margin: f64) -> Result<()> {
 pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
     let name = base.base_name();
     let separator = if name.is_empty() { "" } else { ", " };
-    let line = format!("base: {name}{separator}{}", numbers::percent(base.spread(Measure::TestAccuracy)));
+    let line = format!("base: {name}{separator}{}", statistics::percent(base.spread(Measure::TestAccuracy)));
     let missing = base.missing_label().map_or(String::new(), |missing| format!(", {missing}"));
     let (ink, warning) = (Ink::new(INK, LABEL), Ink::new(if base.troubled() { VERMILION } else { QUIET }, LABEL));
     let y = MARGIN + TITLE * 1.9;
@@ -210,7 +210,7 @@ pub fn verdict_color(verdict: Verdict) -> RGBColor {
 /// `+1.31 (0.45 to 2.17)`, the mean alone, or why there is none.
 pub fn difference_words(row: &Row) -> String {
     match (row.difference(), row.shift) {
-        (Some(difference), _) => numbers::points(difference),
+        (Some(difference), _) => statistics::points(difference),
         (None, Some(shift)) => words::signed(shift, 2),
         (None, None) if row.verdict() == Verdict::Unstable => "unstable".to_owned(),
         (None, None) => "no result".to_owned(),

@@ -5,7 +5,7 @@ use super::figure::{Figure, sections};
 use super::page::{MAX_SETTINGS, headline, page, seeds_label};
 use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, inks, shade};
 use crate::report::measure::Measure;
-use crate::report::numbers;
+use crate::report::statistics;
 use crate::report::study::Study;
 use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
@@ -151,7 +151,7 @@ fn draw_cell(
     canvas.rectangle((left, top), (left + width - 2.0, top + CELL_HEIGHT - 2.0), color)?;
     let Some(row) = row else { return Ok(()) };
     let (ink, quiet) = inks(share.unwrap_or(0.0));
-    let numbers = spread.map_or("no result".to_owned(), |spread| numbers::mean_std(&spread, 100.0, 1));
+    let numbers = spread.map_or("no result".to_owned(), |spread| statistics::mean_std(&spread, 100.0, 1));
     let missing = row.missing_label();
     let lines = if missing.is_some() { 3.0 } else { 2.0 };
     let center = left + width / 2.0;

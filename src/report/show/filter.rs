@@ -1,8 +1,7 @@
 //! Conditions that trials must meet, such as `lr>=0.01`.
 
-use super::listing::Listing;
-use super::value::Value;
-use crate::report::trials::LIST_SEPARATOR;
+use super::listing::{Listing, Value};
+use crate::report::tables::LIST_SEPARATOR;
 use crate::spec::Cell;
 use anyhow::{Context, Result, bail, ensure};
 use std::cmp::Ordering;
