@@ -4,11 +4,10 @@
 //! A mean whose members change would jump for no reason of training. So it ends with the shortest of its trials, and what early
 //! stopping let the others go on for is drawn seed by seed. Diverged trials are in no mean; each is a dotted line that ends in ×.
 
-use super::canvas::{Canvas, Ink, Point, paint};
-use super::figure::{Figure, Section, sections};
+use super::canvas::{Canvas, Colors, Ink, Point};
+use super::figure::{Figure, MAX_SETTINGS, Section, headline, leading, page, seeds_label};
 use super::frame::{Frame, log_ticks, ticks, whole_ticks};
 use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_marker};
-use super::page::{MAX_SETTINGS, headline, leading, page, seeds_label};
 use super::theme::{INK, LEADING, MARGIN, PAPER, QUIET, SERIES, TICK, TITLE, WIDTH, mix};
 use crate::record::Epoch;
 use crate::report::statistics::spread;
@@ -94,7 +93,6 @@ impl Quantity {
 
 /// One image: the base and as many others as there are colours.
 struct Page<'a> {
-    block: &'a BlockSummary<'a>,
     quantity: Quantity,
     /// Series number and row; 0 is the base.
     rows: Vec<(usize, &'a Row<'a>)>,
@@ -102,14 +100,13 @@ struct Page<'a> {
     part: String,
 }
 
-/// Of every block that has begun, accuracy, loss and what learning rates move.
-pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
-    let pages = sections(study, blocks).flat_map(|own| pages(own.block).into_iter().map(move |page| (own, page)));
-    let figure = |(own, (name, page)): (Section<'a>, (String, Page<'a>))| {
+/// Accuracy, loss and what learning rates move.
+pub fn figures<'a>(own: Section<'a>) -> Vec<Figure<'a>> {
+    let figure = |(name, page): (String, Page<'a>)| {
         let what = format!("{} over the epochs", page.quantity.noun());
-        own.figure(&name, &what, move || render(study, &page))
+        own.figure(&name, &what, move || render(&own, &page))
     };
-    pages.map(figure).collect()
+    pages(own.block).into_iter().map(figure).collect()
 }
 
 /// Accuracy and loss, over several pages of equal size where one would not be legible; the base is on each.
@@ -126,12 +123,9 @@ fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
             let base = block.rows.iter().take(1).filter(|row| row.has_begun()).map(|row| (0, row));
             let chunk = chunks.get(index).copied().unwrap_or_default();
             let others = chunk.iter().enumerate().map(|(number, row)| (number + 1, *row));
-            let (suffix, part) = match (index, count) {
-                (_, 1) => (String::new(), String::new()),
-                (0, _) => (String::new(), format!(" (1 of {count}{cut})")),
-                _ => (format!("_{}", index + 1), format!(" ({} of {count}{cut})", index + 1)),
-            };
-            let page = Page { block, quantity, rows: base.chain(others).collect(), part };
+            let suffix = if index == 0 { String::new() } else { format!("_{}", index + 1) };
+            let part = if count == 1 { String::new() } else { format!(" ({} of {count}{cut})", index + 1) };
+            let page = Page { quantity, rows: base.chain(others).collect(), part };
             pages.push((format!("{}{suffix}", quantity.noun().replace(' ', "_")), page));
         }
     }
@@ -144,46 +138,42 @@ fn scheduled(block: &BlockSummary) -> bool {
     trials.any(|trial| trial.history.windows(2).any(|pair| pair[0].lr != pair[1].lr))
 }
 
-fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
+fn render(own: &Section, content: &Page) -> Result<Vec<u8>> {
+    let quantity = content.quantity;
     let legend: Vec<Entry> = content.rows.iter().map(|(number, row)| Entry::new(*number, row)).collect();
-    let entries = legend.iter().map(Entry::height).sum::<f64>();
-    let names = legend::width(&legend);
     let top = MARGIN + TITLE * 2.0;
-    let height = (top + key_height() + entries + MARGIN * 3.0).max(MIN_HEIGHT);
+    let height = (top + key_height() + legend::height(&legend) + MARGIN * 3.0).max(MIN_HEIGHT);
     let frame = Frame {
         left: 170.0,
-        right: WIDTH - MARGIN - SAMPLE_WIDTH - LEGEND_GAP - names - 40.0,
+        right: WIDTH - MARGIN - SAMPLE_WIDTH - LEGEND_GAP - legend::width(&legend) - 40.0,
         top,
         bottom: height - 190.0,
-        x: epoch_range(content.block),
-        y: value_range(content.block, content.quantity),
+        x: epoch_range(own.block),
+        y: value_range(own.block, quantity),
     };
-    let title = headline(study.title(content.block.block), &format!("{}{}", content.quantity.noun(), content.part));
-    paint(WIDTH, height, |canvas| {
-        page(canvas, height, &title, &caption(study, content))?;
+    let title = headline(own.study.title(own.block.block), &format!("{}{}", quantity.noun(), content.part));
+    page(height, &title, &caption(own.study, content), Colors::Few, |canvas| {
         frame.x_axis(canvas, "epoch", &epoch_ticks(frame.x))?;
-        frame.y_axis(canvas, content.quantity.axis(), &content.quantity.ticks(frame.y))?;
+        frame.y_axis(canvas, quantity.axis(), &quantity.ticks(frame.y))?;
         for (number, row) in content.rows.iter().rev() {
-            draw_row(canvas, &frame, content.quantity, *number, row)?;
+            draw_row(canvas, &frame, quantity, *number, row)?;
         }
         frame.edges(canvas)?;
-        draw_legend(canvas, (frame.right + 40.0, top), content.quantity, &legend)
+        draw_legend(canvas, (frame.right + 40.0, top), quantity, &legend)
     })
 }
 
-fn caption(study: &Study, content: &Page) -> String {
-    let seeds = seeds_label(content.rows.iter().map(|(_, row)| *row));
-    let several = content.rows.iter().any(|(_, row)| row.n() > 1);
-    let mean =
-        if content.quantity.is_measured() { "mean ± std" } else { "thin lines: seeds · thick: geometric mean" };
-    let what = if several { format!("{mean} over {seeds}") } else { seeds };
-    let diverged = content.rows.iter().any(|(_, row)| row.diverged().count() > 0);
+fn caption(study: &Study, page: &Page) -> String {
+    let rows = || page.rows.iter().map(|(_, row)| *row);
+    let seeds = seeds_label(rows());
+    let mean = if page.quantity.is_measured() { "mean ± std" } else { "thin lines: seeds · thick: geometric mean" };
+    let what = if rows().any(|row| row.n() > 1) { format!("{mean} over {seeds}") } else { seeds };
     let lengths = |row: &Row| row.done().map(|trial| trial.history.len()).collect::<HashSet<_>>().len();
     let mut text = format!("{what} · {}", study.source());
-    if content.rows.iter().any(|(_, row)| lengths(row) > 1) {
+    if rows().any(|row| lengths(row) > 1) {
         text += " · thin lines: seeds still running when one had stopped early";
     }
-    if diverged {
+    if rows().any(|row| row.diverged().next().is_some()) {
         text += " · dotted line to ×: diverged trial, in no mean";
     }
     text
@@ -210,7 +200,7 @@ fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
         }
         for value in [Quantity::validation, Quantity::training] {
             let mean = Mean::new(&row.done().collect::<Vec<_>>(), |epoch| value(quantity, epoch));
-            values.extend(mean.upper().into_iter().chain(mean.lower()).map(|(_, y)| y));
+            values.extend(mean.edge(1.0).chain(mean.edge(-1.0)).map(|(_, y)| y));
         }
     }
     // Accuracies are bounded, so diverged trials can be shown whole; losses are not.
@@ -250,12 +240,9 @@ impl Mean {
         self.points.iter().map(|(x, mean, _)| (*x, *mean)).collect()
     }
 
-    fn upper(&self) -> Vec<Point> {
-        self.points.iter().map(|(x, mean, std)| (*x, mean + std.unwrap_or(0.0))).collect()
-    }
-
-    fn lower(&self) -> Vec<Point> {
-        self.points.iter().map(|(x, mean, std)| (*x, mean - std.unwrap_or(0.0))).collect()
+    /// The band's upper or lower edge: `side` is 1 or −1.
+    fn edge(&self, side: f64) -> impl DoubleEndedIterator<Item = Point> {
+        self.points.iter().map(move |(x, mean, std)| (*x, mean + side * std.unwrap_or(0.0)))
     }
 }
 
@@ -294,8 +281,7 @@ fn draw_row(canvas: &Canvas, frame: &Frame, quantity: Quantity, number: usize, r
 
 fn draw_band(canvas: &Canvas, frame: &Frame, mean: &Mean, color: RGBColor) -> Result<()> {
     let (low, high) = frame.y;
-    let lower = mean.lower();
-    let outline = mean.upper().into_iter().chain(lower.into_iter().rev());
+    let outline = mean.edge(1.0).chain(mean.edge(-1.0).rev());
     let outline: Vec<Point> = outline.map(|(x, y)| frame.at((x, y.clamp(low, high)))).collect();
     if outline.len() < 4 { Ok(()) } else { canvas.polygon(&outline, color, BAND_OPACITY) }
 }

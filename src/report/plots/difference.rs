@@ -1,9 +1,8 @@
 //! What each setting of a block adds to the base's test accuracy: seeds as dots, their mean, and its interval.
 
-use super::canvas::{Align, Canvas, Ink, Point, paint};
-use super::figure::{Figure, sections};
-use super::frame::{Frame, ticks};
-use super::page::{MAX_SETTINGS, headline, leading, page, seeds_label};
+use super::canvas::{Align, Canvas, Ink, Point};
+use super::figure::{Figure, MAX_SETTINGS, Section, leading, seeds_label};
+use super::frame::{Frame, bounds, ticks};
 use super::theme::{
     BASE, BLUE, GREEN, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix,
 };
@@ -13,7 +12,7 @@ use crate::report::study::{Study, StudyTuning};
 use crate::report::summary::{BlockSummary, Row};
 use crate::verdict::rule::Verdict;
 use crate::words;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use plotters::style::RGBColor;
 
 const ROW: f64 = 86.0;
@@ -30,32 +29,26 @@ const SQUEEZE: f64 = 2.5;
 const FEWEST_KEPT: usize = 3;
 
 /// Of blocks that have a difference.
-pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
-    let compared = sections(study, blocks).filter(|own| own.block.rows.iter().any(|row| row.shift.is_some()));
+pub fn figures(own: Section) -> Vec<Figure> {
+    let is_compared = own.block.rows.iter().any(|row| row.shift.is_some());
     let what = "difference in test accuracy to the base, with intervals";
-    compared.map(|own| own.figure("difference", what, move || render(study, own.block))).collect()
+    Vec::from_iter(is_compared.then(|| own.figure("difference", what, move || render(&own))))
 }
 
-fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
+fn render(own: &Section) -> Result<Vec<u8>> {
+    let Section { study, block, .. } = own;
     let rows = sorted(block);
     let top = MARGIN + TITLE * 3.4;
     let row_height = if rows.iter().any(|row| third_line(row).is_some()) { HIGH_ROW } else { ROW };
     let bottom = top + row_height * rows.len() as f64;
-    let height = bottom + 200.0;
     let names = rows.iter().flat_map(|row| name(row)).map(|line| NAME.width(&line)).fold(0.0, f64::max);
     let (left, right) = (MARGIN + names + GAP, WIDTH - MARGIN - RESULT_WIDTH);
     let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (rows.len() as f64, 0.0) };
-    let Some(base) = block.base() else { anyhow::bail!("a block without a base") };
-    let caption = format!("{} · {} · {}", key(study), seeds_label(block.rows.iter()), study.source());
+    let caption = format!("{} · {}", key(study), seeds_label(&block.rows));
     let all = block.rows.iter().skip(1).filter(|row| row.has_begun()).count();
     let cut = if all > rows.len() { format!(" (best {} of {all})", rows.len()) } else { String::new() };
-    let title = headline(study.title(block.block), &format!("test accuracy against the base{cut}"));
-    paint(WIDTH, height, |canvas| {
-        page(canvas, height, &title, &caption)?;
-        draw_base(canvas, base)?;
-        draw_margin(canvas, &frame, study.margin)?;
-        frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, 6))?;
-        canvas.line(&[frame.at((0.0, 0.0)), frame.at((0.0, rows.len() as f64))], BASE, 3.0)?;
+    own.page(bottom + 200.0, &format!("test accuracy against the base{cut}"), &caption, |canvas| {
+        draw_ground(canvas, &frame, block.base().context("a block without a base")?, study.margin, 6)?;
         rows.iter().enumerate().try_for_each(|(index, row)| draw_row(canvas, &frame, index as f64 + 0.5, row))
     })
 }
@@ -69,14 +62,17 @@ pub fn key(study: &Study) -> String {
     )
 }
 
-/// A band behind the marks, where a difference does not matter.
-pub fn draw_margin(canvas: &Canvas, frame: &Frame, margin: f64) -> Result<()> {
+/// What the marks stand on: the base in words, the band where a difference does not matter, and an axis with its zero.
+pub fn draw_ground(canvas: &Canvas, frame: &Frame, base: &Row, margin: f64, count: usize) -> Result<()> {
+    draw_base(canvas, base)?;
     let [left, right] = [-margin, margin].map(|end| frame.across(end.clamp(frame.x.0, frame.x.1)));
-    canvas.rectangle((left, frame.top), (right, frame.bottom), mix(GREEN, PAPER, 0.12))
+    canvas.rectangle((left, frame.top), (right, frame.bottom), mix(GREEN, PAPER, 0.12))?;
+    frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, count))?;
+    canvas.line(&[(frame.across(0.0), frame.top), (frame.across(0.0), frame.bottom)], BASE, 3.0)
 }
 
 /// A line below the title: the base, and in orange what it misses.
-pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
+fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
     let name = base.base_name();
     let separator = if name.is_empty() { "" } else { ", " };
     let line = format!("base: {name}{separator}{}", statistics::percent(base.spread(Measure::TestAccuracy)));
@@ -119,11 +115,10 @@ pub fn range(rows: &[&Row], margin: f64) -> (f64, f64) {
 /// All dots and zero, and the intervals as far as they do not dwarf those.
 fn extent(rows: &[(f64, &Row)]) -> (f64, f64) {
     let dots = rows.iter().flat_map(|(shift, row)| row.dots.iter().chain([shift]));
-    let (low, high) = dots.fold((0.0_f64, 0.0_f64), |(low, high), dot| (low.min(*dot), high.max(*dot)));
+    let (low, high) = bounds(dots.copied().chain([0.0]));
     let slack = (high - low).max(0.1) * (REACH - 1.0);
-    let ends = rows.iter().filter_map(|(_, row)| row.difference());
-    let (least, most) =
-        ends.fold((low, high), |(least, most), difference| (least.min(difference.low), most.max(difference.high)));
+    let ends = rows.iter().filter_map(|(_, row)| row.difference()).flat_map(|own| [own.low, own.high]);
+    let (least, most) = bounds(ends.chain([low, high]));
     (least.max(low - slack), most.min(high + slack))
 }
 

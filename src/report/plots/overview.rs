@@ -1,11 +1,10 @@
 //! The study at a glance: what each setting of all blocks that share a base adds to its test accuracy.
 
-use super::canvas::{Align, Canvas, Ink, paint};
-use super::difference::{difference_words, draw_base, draw_difference, draw_margin, key, range, sorted, verdict_color};
-use super::figure::{Figure, Place};
-use super::frame::{Frame, ticks};
-use super::page::{headline, page, seeds_label};
-use super::theme::{BASE, GRID, INK, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH};
+use super::canvas::{Align, Canvas, Colors, Ink};
+use super::difference::{difference_words, draw_difference, draw_ground, key, range, sorted, verdict_color};
+use super::figure::{Figure, Place, headline, page, seeds_label};
+use super::frame::Frame;
+use super::theme::{GRID, INK, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH};
 use crate::report::study::Study;
 use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
@@ -68,17 +67,13 @@ fn render(study: &Study, group: &Group) -> Result<Vec<u8>> {
     let names = rows.iter().map(|row| NAME.width(&name(row))).fold(0.0, f64::max);
     let top = MARGIN + TITLE * 2.9;
     let bottom = top + LINE * lines.len() as f64;
-    let height = bottom + 200.0;
     let (left, right) = (MARGIN + INDENT + names + GAP, WIDTH - MARGIN - results);
     let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (lines.len() as f64, 0.0) };
     let caption =
         format!("{} · {} · {}", key(study), seeds_label(rows.iter().copied().chain([group.base])), study.source());
-    paint(WIDTH, height, |canvas| {
-        page(canvas, height, &headline(&study.name, "every setting against the base"), &caption)?;
-        draw_base(canvas, group.base)?;
-        draw_margin(canvas, &frame, study.margin)?;
-        frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, 8))?;
-        canvas.line(&[(frame.across(0.0), top), (frame.across(0.0), bottom)], BASE, 3.0)?;
+    let title = headline(&study.name, "every setting against the base");
+    page(bottom + 200.0, &title, &caption, Colors::Few, |canvas| {
+        draw_ground(canvas, &frame, group.base, study.margin, 8)?;
         lines.iter().enumerate().try_for_each(|(index, line)| draw_line(canvas, &frame, index as f64, line))
     })
 }
