@@ -42,10 +42,7 @@ pub fn against(study: &Study, blocks: &[BlockSummary], name: &str) -> Result<Aga
     let baseline = match found[..] {
         [one] => one,
         [] => bail!("--baseline {name}: there is no such setting; {}", choices(name, &names(&settings))),
-        _ => {
-            let names: Vec<String> = found.iter().map(|setting| setting.full.clone()).collect();
-            bail!("--baseline {name}: which one? {}", names.join(", "))
-        }
+        _ => bail!("--baseline {name}: which one? {}", names(found).join(", ")),
     };
     let others: Vec<&Setting> =
         settings.iter().filter(|own| own.row.variant.configuration != baseline.row.variant.configuration).collect();
@@ -81,8 +78,8 @@ fn settings<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Setting<'a>> {
     .collect()
 }
 
-fn names<'a>(settings: &'a [Setting]) -> Vec<&'a str> {
-    settings.iter().map(|setting| setting.full.as_str()).collect()
+fn names<'a>(settings: impl IntoIterator<Item = &'a Setting<'a>>) -> Vec<&'a str> {
+    settings.into_iter().map(|setting| setting.full.as_str()).collect()
 }
 
 impl Setting<'_> {

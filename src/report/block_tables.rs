@@ -158,7 +158,7 @@ pub fn by_image(study: &Study, block: &BlockSummary) -> Option<Table> {
     let columns = [
         LineColumn::words("Setting", |line| line.label.to_owned()),
         LineColumn::numbers("Trials with predictions", |line| Some(count(line.own.as_ref()))),
-        own("Wrong with every seed (%)", SettingEvidence::always_wrong_share),
+        own("Wrong with every seed (%)", |own| own.always_wrong),
         own("Accuracy of the seeds' majority (%)", |own| own.majority_accuracy),
         against_base("Other class than the base (%)", |pair| pair.disagreement),
         against_base("Difference over images (points)", |pair| pair.difference),

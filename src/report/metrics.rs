@@ -31,7 +31,7 @@ pub fn per_class(confusion: &Confusion) -> [ClassScores; CLASSES] {
         let right = confusion[class][class];
         let support: u64 = confusion[class].iter().sum();
         let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
-        let others = total(confusion) - support;
+        let others = confusion.iter().flatten().sum::<u64>() - support;
         ClassScores {
             support,
             precision: ratio(right, predicted),
@@ -52,10 +52,6 @@ pub fn macro_average(classes: &[ClassScores; CLASSES]) -> ClassScores {
         specificity: mean(|class| class.specificity),
         f1: mean(|class| class.f1),
     }
-}
-
-fn total(confusion: &Confusion) -> u64 {
-    confusion.iter().flatten().sum()
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {

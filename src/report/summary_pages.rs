@@ -126,30 +126,22 @@ fn tex(text: &str) -> String {
             '–' => escaped += "--",
             '—' => escaped += "---",
             '…' => escaped += "\\dots{}",
+            'α' => escaped += "$\\alpha$",
+            'β' => escaped += "$\\beta$",
+            'γ' => escaped += "$\\gamma$",
+            'δ' => escaped += "$\\delta$",
+            'ε' => escaped += "$\\epsilon$",
+            'η' => escaped += "$\\eta$",
+            'λ' => escaped += "$\\lambda$",
+            'μ' => escaped += "$\\mu$",
+            'σ' => escaped += "$\\sigma$",
+            'τ' => escaped += "$\\tau$",
             _ if character.is_control() => escaped.push(' '),
             _ if character.is_ascii() => escaped.push(character),
-            _ => escaped += &greek(character).unwrap_or_else(|| format!("[U+{:04X}]", character as u32)),
+            _ => escaped += &format!("[U+{:04X}]", character as u32),
         }
     }
     escaped
-}
-
-/// The small Greek letters that TeX has commands for.
-fn greek(character: char) -> Option<String> {
-    const NAMES: [(char, &str); 10] = [
-        ('α', "alpha"),
-        ('β', "beta"),
-        ('γ', "gamma"),
-        ('δ', "delta"),
-        ('ε', "epsilon"),
-        ('η', "eta"),
-        ('λ', "lambda"),
-        ('μ', "mu"),
-        ('σ', "sigma"),
-        ('τ', "tau"),
-    ];
-    let (_, name) = NAMES.iter().find(|(letter, _)| *letter == character)?;
-    Some(format!("$\\{name}$"))
 }
 
 #[cfg(test)]

@@ -140,11 +140,11 @@ pub fn reason_word(reason: Reason) -> &'static str {
 
 /// Each setting of the block under its verdict.
 pub fn verdicts(study: &Study, block: &BlockSummary) -> String {
-    let mut lines: Vec<String> = block
-        .base()
-        .map(|base| format!("- Base{}{}: {}{}.", name_of(base), terms(block), accuracy(base), base_taken(base)))
-        .into_iter()
-        .collect();
+    let base = block.base().map(|base| {
+        let taken = base.variant.tuning.as_ref().map_or(String::new(), |tuning| format!(", at {}", tuning.words()));
+        format!("- Base{}{}: {}{taken}.", name_of(base), terms(block), accuracy(base))
+    });
+    let mut lines = Vec::from_iter(base);
     for verdict in VERDICTS {
         let settings: Vec<String> =
             block.rows.iter().skip(1).filter(|row| row.verdict() == verdict).map(words).collect();
@@ -159,10 +159,6 @@ pub fn verdicts(study: &Study, block: &BlockSummary) -> String {
 fn terms(block: &BlockSummary) -> String {
     let terms: Vec<String> = block.block.terms.iter().map(|(key, value)| format!("{key} {value}")).collect();
     if terms.is_empty() { String::new() } else { format!(" ({})", markdown(&terms.join(", "))) }
-}
-
-fn base_taken(base: &Row) -> String {
-    if base.variant.tuning.is_some() { format!(", at {}", base.variant.taken()) } else { String::new() }
 }
 
 pub fn how_to_read(study: &Study) -> String {

@@ -36,16 +36,6 @@ struct Axis<'a> {
     values: Vec<&'a str>,
 }
 
-impl Axis<'_> {
-    /// Numbers ascend; other values stay in the order of the experiment.
-    fn sort(&mut self) {
-        let number = |value: &str| value.parse::<f64>().ok();
-        if self.values.iter().all(|value| number(value).is_some()) {
-            self.values.sort_by(|a, b| number(a).partial_cmp(&number(b)).expect("no NaN in an experiment"));
-        }
-    }
-}
-
 /// None unless exactly two settings vary, each combination belongs to one row, and there are more than a cross of them. A base
 /// with a value that no other row has stands outside.
 fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
@@ -58,7 +48,11 @@ fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
             None => axes.push(Axis { key, values: vec![value] }),
         }
     }
-    axes.iter_mut().for_each(Axis::sort);
+    // Numbers ascend; other values stay in the order of the experiment.
+    let number = |value: &str| value.parse::<f64>().ok();
+    for axis in axes.iter_mut().filter(|axis| axis.values.iter().all(|value| number(value).is_some())) {
+        axis.values.sort_by(|a, b| number(a).partial_cmp(&number(b)).expect("no NaN in an experiment"));
+    }
     let [mut down, mut across] = <[Axis; 2]>::try_from(axes).ok()?;
     if down.values.len() < across.values.len() {
         std::mem::swap(&mut down, &mut across);
