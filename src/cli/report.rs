@@ -9,7 +9,7 @@ use super::folder::DataFolder;
 use super::output::{say, say_json_or};
 use super::stored::{say_unreadable, stored_study};
 use crate::report::baseline::against;
-use crate::report::caveats::caveats;
+use crate::report::setup::caveats;
 use crate::report::summary::summarize;
 use crate::{host, publish};
 

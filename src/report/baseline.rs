@@ -59,7 +59,6 @@ struct Setting<'a> {
     full: String,
     /// How many settings the block's base is compared with; none where this is no base.
     compared: Option<usize>,
-    verdict: Verdict,
 }
 
 fn settings<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Setting<'a>> {
@@ -73,7 +72,7 @@ fn settings<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Setting<'a>> {
         let full =
             if is_own { row.variant.label.clone() } else { format!("{}: {}", block.block.id, row.variant.label) };
         let compared = (place == 0).then_some(block.progress.settings.len());
-        Setting { row, full, compared, verdict: row.verdict() }
+        Setting { row, full, compared }
     })
     .collect()
 }
@@ -84,7 +83,7 @@ fn names<'a>(settings: impl IntoIterator<Item = &'a Setting<'a>>) -> Vec<&'a str
 
 impl Setting<'_> {
     fn is_unstable(&self) -> bool {
-        self.verdict == Verdict::Unstable || is_unstable(&self.row.ends())
+        self.row.verdict() == Verdict::Unstable || is_unstable(&self.row.ends())
     }
 
     /// Test accuracies in percent of those of the first `seeds` trials that are done.

@@ -5,7 +5,6 @@
 
 pub mod baseline;
 mod block_tables;
-pub mod caveats;
 pub mod events;
 pub mod evidence;
 pub mod html;
@@ -14,7 +13,7 @@ pub mod keys;
 mod measure;
 pub mod metrics;
 pub mod plots;
-mod setup;
+pub mod setup;
 pub mod show;
 pub mod statistics;
 mod study;

@@ -1,7 +1,6 @@
 //! Means over few seeds with their spread and interval, so Student's t; and means and differences as people read them.
 
-use crate::verdict::rule::Difference;
-use crate::verdict::student::t_quantile;
+use crate::verdict::rule::{Difference, t_quantile};
 use crate::words::{minus, p_value, signed};
 
 /// Two-sided error rate of every test, and one minus the confidence of every interval.

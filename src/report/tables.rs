@@ -61,11 +61,8 @@ pub fn identity() -> [TrialColumn<'static>; 4] {
 pub fn keys(trials: &[StoredTrial]) -> Vec<TrialColumn<'_>> {
     let mut seen = HashSet::new();
     let names = trials.iter().flat_map(|trial| &trial.keys).map(|(name, _)| name.as_str());
-    names.filter(|name| seen.insert(*name)).map(key).collect()
-}
-
-fn key(name: &str) -> TrialColumn<'_> {
-    TrialColumn::new(name, move |trial| value(trial, name).cloned().unwrap_or_default())
+    let new = names.filter(|name| seen.insert(*name));
+    new.map(|name| TrialColumn::new(name, move |trial| value(trial, name).cloned().unwrap_or_default())).collect()
 }
 
 fn value<'a>(trial: &'a StoredTrial, name: &str) -> Option<&'a Cell> {
@@ -171,12 +168,10 @@ pub fn confusion_csv(study: &Study) -> Result<Vec<u8>> {
     let scored = study.trials.iter().filter_map(|trial| Some((trial, trial.scores()?)));
     let classes = scored
         .flat_map(|(trial, scores)| names.iter().zip(&scores.confusion).map(move |(truth, row)| (trial, truth, row)));
-    csv(
-        &columns,
-        classes.flat_map(|(trial, truth, row)| {
-            names.iter().zip(row).map(move |(predicted, count)| (trial, truth, predicted, *count))
-        }),
-    )
+    let cells = classes.flat_map(|(trial, truth, row)| {
+        names.iter().zip(row).map(move |(predicted, count)| (trial, truth, predicted, *count))
+    });
+    csv(&columns, cells)
 }
 
 /// A configuration of a block, with the spreads of the table's measures.

@@ -1,10 +1,9 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
 use super::block_tables::{BY_IMAGE, by_image, class_means, convergence, costs, further_scores, results, tried};
-use super::caveats::caveats;
 use super::measure::Measure;
 use super::plots::{Figure, Place};
-use super::setup::what_was_run;
+use super::setup::{caveats, what_was_run};
 use super::statistics::{percent, points};
 use super::study::{StoredTrial, Study, status_word};
 use super::summary::{BlockSummary, Row};

@@ -9,6 +9,7 @@ use crate::verdict::asked::Taken;
 use crate::verdict::looks::{Reason, Stage};
 use crate::verdict::rule::Verdict;
 use crate::words::{count, p_value, points_of_margin, signed};
+use std::collections::HashSet;
 
 /// Open settings that the summary names.
 const NEAREST: usize = 5;
@@ -87,13 +88,8 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
     if !study.settles() {
         return None;
     }
-    let mut groups: Vec<&BlockSummary> = vec![];
-    for block in blocks {
-        if groups.iter().all(|known| known.progress.base != block.progress.base) {
-            groups.push(block);
-        }
-    }
-    let said = groups.iter().map(|block| {
+    let mut seen = HashSet::new();
+    let said = blocks.iter().filter(|block| seen.insert(block.progress.base)).map(|block| {
         let settings = count(block.progress.settings.len(), "setting");
         let look = match block.progress.look {
             0 => "no look yet".to_owned(),

@@ -94,7 +94,9 @@ fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
     let count = others.len().div_ceil(SERIES.len()).max(1);
     let chunks: Vec<&[&Row]> = others.chunks(others.len().div_ceil(count).max(1)).collect();
     let mut pages = Vec::new();
-    let rates = scheduled(block).then_some(&LEARNING_RATE);
+    let mut trials = block.rows.iter().flat_map(|row| row.done());
+    let is_scheduled = trials.any(|trial| trial.history.windows(2).any(|pair| pair[0].lr != pair[1].lr));
+    let rates = is_scheduled.then_some(&LEARNING_RATE);
     for quantity in [&ACCURACY, &LOSS].into_iter().chain(rates) {
         for index in 0..count {
             let base = block.rows.iter().take(1).filter(|row| row.has_begun()).map(|row| (0, row));
@@ -107,12 +109,6 @@ fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
         }
     }
     pages
-}
-
-/// Whether any trial's learning rate moves.
-fn scheduled(block: &BlockSummary) -> bool {
-    let mut trials = block.rows.iter().flat_map(|row| row.done());
-    trials.any(|trial| trial.history.windows(2).any(|pair| pair[0].lr != pair[1].lr))
 }
 
 fn render(own: &Section, content: &Page) -> Result<Vec<u8>> {

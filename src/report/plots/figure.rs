@@ -21,16 +21,14 @@ pub enum Place {
     CloserLook(usize),
 }
 
-/// PNG bytes; none where they need what is not at hand, such as the test images.
-type Draw<'a> = Box<dyn Fn() -> Result<Option<Vec<u8>>> + 'a>;
-
 pub struct Figure<'a> {
     /// Below the results folder.
     pub path: String,
     pub place: Place,
     /// What a reader sees who cannot see it.
     pub description: String,
-    draw: Draw<'a>,
+    /// PNG bytes; none where they need what is not at hand, such as the test images.
+    draw: Box<dyn Fn() -> Result<Option<Vec<u8>>> + 'a>,
 }
 
 impl<'a> Figure<'a> {

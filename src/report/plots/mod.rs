@@ -10,7 +10,6 @@ mod figure;
 mod frame;
 mod heatmap;
 mod legend;
-mod overview;
 mod size;
 mod theme;
 mod tuning;
@@ -30,7 +29,7 @@ const BLOCK_PLOTS: [BlockPlot; 6] =
 /// What applies to the study, in the order of the report.
 pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
     let of_blocks = sections(study, blocks).flat_map(|own| BLOCK_PLOTS.iter().flat_map(move |plot| plot(own)));
-    let mut figures = overview::figures(study, blocks);
+    let mut figures = difference::overviews(study, blocks);
     figures.extend(of_blocks);
     figures.extend(confusion::figures(study, blocks));
     figures.extend(closeups::figures(study, blocks));
