@@ -42,10 +42,8 @@ pub fn what_was_run(study: &Study, blocks: &[BlockSummary]) -> String {
     ];
     let tuning = study.trials.iter().filter(|trial| trial.is_tuning).count();
     if tuning > 0 {
-        lines.insert(
-            1,
-            format!("- {} of them only tried values, on seeds that no comparison has.", count(tuning, "trial")),
-        );
+        let tried = count(tuning, "trial");
+        lines.insert(1, format!("- {tried} of them only tried values, on seeds that no comparison has."));
     }
     let bases = bases(study, blocks);
     lines.extend(bases.iter().filter_map(|(name, base)| network(name, base, bases.len() > 1)));

@@ -149,9 +149,7 @@ impl Canvas<'_> {
     /// Lines of text, the first one's middle at `y`; the next free `y`.
     pub fn paragraph(&self, lines: &[String], (x, y): Point, ink: Ink) -> Result<f64> {
         let step = ink.size * LEADING;
-        for (index, line) in lines.iter().enumerate() {
-            self.text(line, (x, y + step * index as f64), ink)?;
-        }
+        (0..).zip(lines).try_for_each(|(index, line)| self.text(line, (x, y + step * f64::from(index)), ink))?;
         Ok(y + step * lines.len() as f64)
     }
 }

@@ -1,8 +1,8 @@
 //! The trials of an experiment as rows of cells, under names that users may shorten.
 
 use crate::report::study::StoredTrial;
-use crate::report::table::Unit;
-use crate::report::{keys, tables};
+use crate::report::table::{Unit, differ, short_names};
+use crate::report::tables;
 use crate::spec::{Cell, Kind, choices};
 use anyhow::{Context, Result};
 use std::cmp::Ordering;
@@ -34,7 +34,7 @@ impl Listing {
         columns.extend(tables::results(targets));
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let (before, after) = (&names[..keys.start], &names[keys.end..]);
-        let short_keys = keys::short_names(&names[keys.clone()], &[before, after].concat());
+        let short_keys = short_names(&names[keys.clone()], &[before, after].concat());
         let mut listing = Listing {
             short: [before, &short_keys, after].concat(),
             units: columns.iter().map(|column| column.unit).collect(),
@@ -77,11 +77,7 @@ impl Listing {
 
     /// Whether it tells the rows apart.
     pub fn differs(&self, column: usize, rows: &[&[Cell]]) -> bool {
-        keys::differ(
-            &self.names[column],
-            &self.names[self.keys.clone()],
-            rows.iter().map(|row| row[column].text.as_str()),
-        )
+        differ(&self.names[column], &self.names[self.keys.clone()], rows.iter().map(|row| row[column].text.as_str()))
     }
 }
 
