@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::common::{DataFolder, say, say_json_or, say_unreadable, stored_study};
 use crate::report::baseline::against;
-use crate::report::caveats::caveats;
+use crate::report::setup::caveats;
 use crate::report::summary::summarize;
 use crate::{host, publish};
 

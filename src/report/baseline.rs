@@ -1,20 +1,17 @@
 //! What was asked afterwards: every setting of a study against any one of them, by the same rule as the planned comparisons.
 
-use std::collections::HashSet;
-
-use anyhow::{Result, bail};
-use serde_json::{Value, json};
-
-use super::markdown::markdown_table;
 use super::measure::Measure;
-use super::numbers::{interval, p_cell};
+use super::statistics::{interval, p_cell};
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
-use super::table::{Column, Table};
+use super::table::{Column, Table, markdown_table};
 use crate::spec::{base_seeds, choices};
 use crate::verdict::looks::{Replicates, is_unstable, looks};
 use crate::verdict::rule::{Difference, Group, Terms, Verdict};
 use crate::words::{points_of_margin, signed};
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// A setting against the chosen baseline.
 #[derive(Clone, Debug)]
@@ -45,10 +42,7 @@ pub fn against(study: &Study, blocks: &[BlockSummary], name: &str) -> Result<Aga
     let baseline = match found[..] {
         [one] => one,
         [] => bail!("--baseline {name}: there is no such setting; {}", choices(name, &names(&settings))),
-        _ => {
-            let names: Vec<String> = found.iter().map(|setting| setting.full.clone()).collect();
-            bail!("--baseline {name}: which one? {}", names.join(", "))
-        }
+        _ => bail!("--baseline {name}: which one? {}", names(found).join(", ")),
     };
     let others: Vec<&Setting> =
         settings.iter().filter(|own| own.row.variant.configuration != baseline.row.variant.configuration).collect();
@@ -65,7 +59,6 @@ struct Setting<'a> {
     full: String,
     /// How many settings the block's base is compared with; none where this is no base.
     compared: Option<usize>,
-    verdict: Verdict,
 }
 
 fn settings<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Setting<'a>> {
@@ -79,18 +72,18 @@ fn settings<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Setting<'a>> {
         let full =
             if is_own { row.variant.label.clone() } else { format!("{}: {}", block.block.id, row.variant.label) };
         let compared = (place == 0).then_some(block.progress.settings.len());
-        Setting { row, full, compared, verdict: row.verdict() }
+        Setting { row, full, compared }
     })
     .collect()
 }
 
-fn names<'a>(settings: &'a [Setting]) -> Vec<&'a str> {
-    settings.iter().map(|setting| setting.full.as_str()).collect()
+fn names<'a>(settings: impl IntoIterator<Item = &'a Setting<'a>>) -> Vec<&'a str> {
+    settings.into_iter().map(|setting| setting.full.as_str()).collect()
 }
 
 impl Setting<'_> {
     fn is_unstable(&self) -> bool {
-        self.verdict == Verdict::Unstable || is_unstable(&self.row.ends())
+        self.row.verdict() == Verdict::Unstable || is_unstable(&self.row.ends())
     }
 
     /// Test accuracies in percent of those of the first `seeds` trials that are done.

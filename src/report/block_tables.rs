@@ -1,10 +1,10 @@
 //! The tables of a block as people read them: results, scores by class, convergence and generalization, costs where networks of
-//! different sizes are compared, and what newer trials keep.
+//! different sizes are compared, what newer trials keep, and what the predictions of each test image say.
 
+use super::evidence::{self, Estimate, PairEvidence, SettingEvidence};
 use super::measure::{Described, MACRO, Measure, NEWER};
-use super::numbers::{interval, mean_std, p_cell};
-use super::statistics::Spread;
-use super::study::Study;
+use super::statistics::{Spread, interval, mean_std, p_cell};
+use super::study::{StoredTrial, Study};
 use super::summary::{BlockSummary, Row};
 use super::table::{Column, Table};
 use crate::spec::Cell;
@@ -24,13 +24,13 @@ pub fn results(study: &Study, block: &BlockSummary) -> Table {
         seeds(),
         mean(Measure::TestAccuracy),
         mean(Measure::TestLoss),
-        numbers("Difference (points)", |row| row.shift.map(|shift| signed(shift, 2))),
-        numbers("Interval (points)", |row| row.difference().map(interval)),
-        numbers("p", |row| row.difference().map(|difference| p_cell(difference.p))),
-        words("Verdict", |row| row.comparison.as_ref().map_or("base", |own| own.verdict.word()).to_owned()),
+        RowColumn::numbers("Difference (points)", |row| row.shift.map(|shift| signed(shift, 2))),
+        RowColumn::numbers("Interval (points)", |row| row.difference().map(interval)),
+        RowColumn::numbers("p", |row| row.difference().map(|difference| p_cell(difference.p))),
+        RowColumn::words("Verdict", |row| row.comparison.as_ref().map_or("base", |own| own.verdict.word()).to_owned()),
     ];
-    let taken = is_tuned.then(|| words("Taken", |row| row.variant.taken()));
-    let look = study.settles().then(|| numbers("Look (seeds)", look));
+    let taken = is_tuned.then(|| RowColumn::words("Taken", |row| row.variant.taken()));
+    let look = study.settles().then(|| RowColumn::numbers("Look (seeds)", look));
     table(block, columns.into_iter().chain(taken).chain(look))
 }
 
@@ -46,10 +46,13 @@ pub fn tried(block: &BlockSummary) -> Option<Table> {
     let value = |place: usize| {
         // Losses and shares alike.
         let mean = move |row: &Row| Some(minus(row.variant.tuning.as_ref()?.tried.get(place)?.mean?, 4));
-        numbers(&longest.tried[place].label, mean)
+        RowColumn::numbers(&longest.tried[place].label, mean)
     };
     let values = (0..longest.tried.len()).map(value);
-    Some(table(block, [setting()].into_iter().chain(values).chain([words("Taken", |row| row.variant.taken())])))
+    Some(table(
+        block,
+        [setting()].into_iter().chain(values).chain([RowColumn::words("Taken", |row| row.variant.taken())]),
+    ))
 }
 
 /// Scores of the classes, each class counting alike.
@@ -61,7 +64,7 @@ pub fn class_means(block: &BlockSummary) -> Table {
 pub fn further_scores(block: &BlockSummary) -> Option<Table> {
     let counted = |row: &Row| row.spread(Measure::LastTestAccuracy).map_or(0, |spread| spread.n);
     block.rows.iter().find(|row| counted(row) > 0)?;
-    let n = numbers("n", move |row| {
+    let n = RowColumn::numbers("n", move |row| {
         let n = counted(row);
         Some(if n == row.n() { row.n_label() } else { format!("{n} of {}", row.n()) })
     });
@@ -82,8 +85,10 @@ pub fn convergence(block: &BlockSummary, targets: &[f64]) -> Table {
 pub fn costs(block: &BlockSummary) -> Table {
     let columns = [
         setting(),
-        numbers("Parameters", |row| row.network().map(|network| grouped(network.parameters()))),
-        numbers("Multiply-adds an image", |row| row.network().map(|network| grouped(network.multiply_adds()))),
+        RowColumn::numbers("Parameters", |row| row.network().map(|network| grouped(network.parameters()))),
+        RowColumn::numbers("Multiply-adds an image", |row| {
+            row.network().map(|network| grouped(network.multiply_adds()))
+        }),
         mean(Measure::Epochs),
         mean(Measure::Seconds),
         mean(Measure::ImagesPerSecond),
@@ -94,25 +99,17 @@ pub fn costs(block: &BlockSummary) -> Table {
     table(block, columns)
 }
 
-fn words<'a>(name: &str, words: impl Fn(&Row) -> String + 'a) -> RowColumn<'a> {
-    Column::words(name, words)
-}
-
-fn numbers<'a>(name: &str, number: impl Fn(&Row) -> Option<String> + 'a) -> RowColumn<'a> {
-    Column::numbers(name, number)
-}
-
 fn setting<'a>() -> RowColumn<'a> {
-    words("Setting", |row| row.variant.label.clone())
+    RowColumn::words("Setting", |row| row.variant.label.clone())
 }
 
 fn seeds<'a>() -> RowColumn<'a> {
-    numbers("n", |row| Some(row.n_label()))
+    RowColumn::numbers("n", |row| Some(row.n_label()))
 }
 
 fn mean<'a>(measure: Measure) -> RowColumn<'a> {
     let Described { heading, unit, decimals, .. } = measure.describe();
-    numbers(&heading, move |row| row.spread(measure).map(|spread| mean_std(&spread, unit.factor(), decimals)))
+    RowColumn::numbers(heading, move |row| row.spread(measure).map(|spread| mean_std(&spread, unit.factor(), decimals)))
 }
 
 /// Over those trials that get there, whose number follows where it is not all.
@@ -123,4 +120,63 @@ fn reached<'a>(measure: Measure) -> RowColumn<'a> {
         None if row.n() > 0 => Cell::number("never"),
         _ => mean.cell(row),
     })
+}
+
+/// What [`by_image`] shows.
+pub const BY_IMAGE: &str = "Image by image, from the classes that each trial predicts: the images that every seed gets wrong, the \
+     accuracy of the class that most seeds name, and, by pairs of trials of one seed, the share of images for which setting and \
+     base name different classes and the difference in accuracy. The intervals are 95 % ones over the choice of the test images \
+     (bootstrap), beside those over seeds above.";
+
+/// A setting; its evidence is there where it has predictions.
+struct Line<'a> {
+    label: &'a str,
+    own: Option<SettingEvidence>,
+    against_base: Option<PairEvidence>,
+}
+
+type LineColumn<'a> = Column<'a, Line<'a>>;
+
+/// What the seeds of each setting get wrong together, and on how many images it differs from the base. None where no trial has
+/// predictions.
+pub fn by_image(study: &Study, block: &BlockSummary) -> Option<Table> {
+    let labels = study.test_labels.as_deref()?;
+    let base: Vec<&StoredTrial> = block.base()?.done().collect();
+    let lines = block.rows.iter().enumerate().map(|(place, row)| {
+        let trials: Vec<&StoredTrial> = row.done().collect();
+        let against_base = if place > 0 { evidence::pair(&base, &trials, labels) } else { None };
+        Line { label: &row.variant.label, own: evidence::setting(&trials, labels), against_base }
+    });
+    let lines: Vec<Line> = lines.collect();
+    lines.iter().find(|line| line.own.is_some())?;
+    let own = |name, number: fn(&SettingEvidence) -> f64| {
+        LineColumn::numbers(name, move |line| Some(minus(100.0 * number(line.own.as_ref()?), 2)))
+    };
+    let against_base = |name, estimate: fn(&PairEvidence) -> Estimate| {
+        LineColumn::numbers(name, move |line| Some(words(&estimate(line.against_base.as_ref()?))))
+    };
+    let columns = [
+        LineColumn::words("Setting", |line| line.label.to_owned()),
+        LineColumn::numbers("Trials with predictions", |line| Some(count(line.own.as_ref()))),
+        own("Wrong with every seed (%)", |own| own.always_wrong),
+        own("Accuracy of the seeds' majority (%)", |own| own.majority_accuracy),
+        against_base("Other class than the base (%)", |pair| pair.disagreement),
+        against_base("Difference over images (points)", |pair| pair.difference),
+    ];
+    Some(Table::new(&columns, &lines))
+}
+
+/// `2 (1 without)`
+fn count(own: Option<&SettingEvidence>) -> String {
+    match own {
+        None => "0".to_owned(),
+        Some(own) if own.left_out == 0 => own.trials.to_string(),
+        Some(own) => format!("{} ({} without)", own.trials, own.left_out),
+    }
+}
+
+/// `12.31 (11.9 to 12.7)`
+fn words(estimate: &Estimate) -> String {
+    let (low, high) = estimate.interval;
+    format!("{} ({} to {})", minus(100.0 * estimate.value, 2), minus(100.0 * low, 2), minus(100.0 * high, 2))
 }

@@ -20,28 +20,15 @@ pub struct SettingEvidence {
     pub trials: usize,
     /// Trials without: of older versions, or not done.
     pub left_out: usize,
-    pub images: usize,
-    /// Images that every trial gets wrong.
-    pub always_wrong: usize,
+    /// Share of images that every trial gets wrong.
+    pub always_wrong: f64,
     /// Of the class that most trials predict; of several, the first one.
     pub majority_accuracy: f64,
-}
-
-impl SettingEvidence {
-    /// Share of images that every trial gets wrong.
-    pub fn always_wrong_share(&self) -> f64 {
-        self.always_wrong as f64 / self.images as f64
-    }
 }
 
 /// Two settings, by pairs of trials with the same seed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairEvidence {
-    /// Seeds of which both trials have predictions.
-    pub pairs: usize,
-    /// Trials of either setting that are in no pair.
-    pub left_out: usize,
-    pub images: usize,
     /// Test accuracy of the setting minus that of the base, in the mean over the pairs.
     pub difference: Estimate,
     /// Share of images for which the two trials of a pair predict different classes, in the mean over the pairs.
@@ -71,8 +58,7 @@ pub fn setting(trials: &[&StoredTrial], labels: &[u8]) -> Option<SettingEvidence
     Some(SettingEvidence {
         trials: predicted.len(),
         left_out: trials.len() - predicted.len(),
-        images: labels.len(),
-        always_wrong,
+        always_wrong: always_wrong as f64 / labels.len() as f64,
         majority_accuracy: right as f64 / labels.len() as f64,
     })
 }
@@ -98,9 +84,6 @@ pub fn pair(base: &[&StoredTrial], setting: &[&StoredTrial], labels: &[u8]) -> O
     let disagreements = count(&|base, setting, _| usize::from(base != setting));
     let Estimate { value, interval: (low, high) } = estimate(&gains, pairs.len());
     Some(PairEvidence {
-        pairs: pairs.len(),
-        left_out: base.len() + setting.len() - 2 * pairs.len(),
-        images: labels.len(),
         difference: Estimate { value: value - 1.0, interval: (low - 1.0, high - 1.0) },
         disagreement: estimate(&disagreements, pairs.len()),
     })
@@ -206,11 +189,10 @@ mod tests {
         ];
         let trials: Vec<&StoredTrial> = trials.iter().collect();
         // Of the last image the votes are 2, 4 and 5: the first of equals is wrong. Of the fourth they are 9, 8 and 3.
-        let expected =
-            SettingEvidence { trials: 3, left_out: 2, images: 5, always_wrong: 0, majority_accuracy: 3.0 / 5.0 };
+        let expected = SettingEvidence { trials: 3, left_out: 2, always_wrong: 0.0, majority_accuracy: 3.0 / 5.0 };
         assert_eq!(setting(&trials, &LABELS), Some(expected));
         let first = setting(&trials[..1], &LABELS).unwrap();
-        assert_eq!((first.always_wrong, first.always_wrong_share(), first.majority_accuracy), (3, 0.6, 0.4));
+        assert_eq!((first.always_wrong, first.majority_accuracy), (0.6, 0.4));
         assert_eq!(setting(&trials[3..], &LABELS), None);
     }
 
@@ -219,7 +201,6 @@ mod tests {
         let base = [trial(2, Some(&[0, 1, 9, 9, 9])), trial(0, Some(&[0, 9, 9, 9, 9])), trial(5, None)];
         let other = [trial(0, Some(&[0, 1, 2, 8, 9])), trial(1, Some(&LABELS)), trial(2, Some(&[0, 1, 2, 9, 9]))];
         let found = pair(&base.each_ref(), &other.each_ref(), &LABELS).unwrap();
-        assert_eq!((found.pairs, found.left_out, found.images), (2, 2, 5));
         // Right: 2 and 1 of 5 before, 3 and 3 now. Other classes: the third image, and the second to fourth.
         let close = |ours: f64, expected: f64| assert!((ours - expected).abs() < 1e-15, "{ours} is not {expected}");
         close(found.difference.value, 0.3);

@@ -51,13 +51,13 @@ pub fn join(name: &str, experiments: &[(String, Study)]) -> Result<Study> {
 fn chosen_seeds(experiments: &[(String, Study)]) -> String {
     let settled: Vec<&str> =
         experiments.iter().filter(|(_, study)| study.settles()).map(|(name, _)| name.as_str()).collect();
-    match settled.is_empty() {
-        true => String::new(),
-        false => format!(
-            " How many seeds {} has was chosen by looks at its results, so intervals here are a little too narrow.",
-            settled.join(" and ")
-        ),
+    if settled.is_empty() {
+        return String::new();
     }
+    let names = settled.join(" and ");
+    format!(
+        " How many seeds {names} has was chosen by looks at its results, so intervals here are a little too narrow."
+    )
 }
 
 /// One variant an experiment.
@@ -123,7 +123,7 @@ fn trials(experiments: &[(String, Study)], blocks: &[StudyBlock]) -> Vec<StoredT
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::caveats::caveats;
+    use crate::report::setup::caveats;
     use crate::report::tests::example;
 
     fn experiment(name: &str, settings: &[(&str, f64)]) -> (String, Study) {

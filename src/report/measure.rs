@@ -1,13 +1,12 @@
 //! The numbers that a finished trial has: one line each says what it is called, how people read it, and what it is.
 
-use std::borrow::Cow;
-
 use super::metrics::{ClassScores, macro_average, per_class};
 use super::statistics::spread;
 use super::study::StoredTrial;
-use super::unit::Unit;
+use super::table::Unit;
 use crate::record::{Evidence, Outcome, Scores, SplitScore};
 use crate::words::minus;
+use std::borrow::Cow;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {

@@ -1,8 +1,7 @@
 //! What a confusion matrix says about each class, with scikit-learn's definitions and its `zero_division=0`.
 
-use serde::Serialize;
-
 use crate::record::{CLASSES, Confusion};
+use serde::Serialize;
 
 /// Shares in 0..=1; 0 where the denominator is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -32,7 +31,7 @@ pub fn per_class(confusion: &Confusion) -> [ClassScores; CLASSES] {
         let right = confusion[class][class];
         let support: u64 = confusion[class].iter().sum();
         let predicted: u64 = confusion.iter().map(|row| row[class]).sum();
-        let others = total(confusion) - support;
+        let others = confusion.iter().flatten().sum::<u64>() - support;
         ClassScores {
             support,
             precision: ratio(right, predicted),
@@ -53,10 +52,6 @@ pub fn macro_average(classes: &[ClassScores; CLASSES]) -> ClassScores {
         specificity: mean(|class| class.specificity),
         f1: mean(|class| class.f1),
     }
-}
-
-fn total(confusion: &Confusion) -> u64 {
-    confusion.iter().flatten().sum()
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {

@@ -5,31 +5,23 @@
 
 pub mod baseline;
 mod block_tables;
-pub mod caveats;
 pub mod events;
 pub mod evidence;
 pub mod html;
 pub mod join;
-pub mod keys;
-mod markdown;
 mod measure;
 pub mod metrics;
-mod numbers;
-mod per_image;
 pub mod plots;
-mod setup;
+pub mod setup;
 pub mod show;
 pub mod statistics;
 mod study;
 pub mod summary;
 mod summary_pages;
-mod table;
+pub mod table;
 mod tables;
 pub mod terminal;
-mod tex;
 mod text;
-mod trials;
-mod unit;
 mod verdicts;
 
 #[cfg(test)]
@@ -54,8 +46,8 @@ pub fn render_all(study: &Study) -> Result<Vec<Rendered>> {
     let blocks = summary::summarize(study);
     let figures = plots::figures(study, &blocks);
     let files = vec![
-        ("plan.csv", trials::plan_csv(&study.trials)?),
-        ("trials.csv", trials::trials_csv(&study.trials, &study.targets)?),
+        ("plan.csv", tables::plan_csv(&study.trials)?),
+        ("trials.csv", tables::trials_csv(&study.trials, &study.targets)?),
         ("history.csv", tables::history_csv(&study.trials)?),
         ("classes.csv", tables::classes_csv(study)?),
         ("confusion.csv", tables::confusion_csv(study)?),

@@ -1,12 +1,12 @@
-//! What was run, so that a reader needs nothing but the report: data, network, every key of the base, seeds, mode, machine.
+//! What was run, so that a reader needs nothing but the report: data, network, every key of the base, seeds, mode, machine; and
+//! what is not alike between the settings and should be.
 
-use super::caveats::select_words;
-use super::markdown::{markdown, markdown_table};
 use super::study::{StoredTrial, Study};
 use super::summary::{BlockSummary, Row};
-use super::table::{Column, MISSING, Table};
+use super::table::{Column, MISSING, Table, markdown, markdown_table};
 use crate::record::{Outcome, Status, total};
 use crate::spec::Cell;
+use crate::spec::config::{Config, Select};
 use crate::words::{count, duration, grouped, list};
 use std::collections::{BTreeSet, HashSet};
 
@@ -42,10 +42,8 @@ pub fn what_was_run(study: &Study, blocks: &[BlockSummary]) -> String {
     ];
     let tuning = study.trials.iter().filter(|trial| trial.is_tuning).count();
     if tuning > 0 {
-        lines.insert(
-            1,
-            format!("- {} of them only tried values, on seeds that no comparison has.", count(tuning, "trial")),
-        );
+        let tried = count(tuning, "trial");
+        lines.insert(1, format!("- {tried} of them only tried values, on seeds that no comparison has."));
     }
     let bases = bases(study, blocks);
     lines.extend(bases.iter().filter_map(|(name, base)| network(name, base, bases.len() > 1)));
@@ -130,4 +128,56 @@ fn configuration(bases: &[(String, &Row)]) -> String {
 fn value(row: &Row, name: &str) -> Cell {
     let found = row.trials[0].keys.iter().find(|(key, _)| key == name);
     found.map_or(Cell::number(MISSING), |(_, value)| value.clone())
+}
+
+/// A property that should be alike wherever accuracies are compared: what it is, its value, and what follows where values differ.
+type Property = (&'static str, fn(&Config) -> String, &'static str);
+
+const ALIKE: [Property; 3] = [
+    ("split the images differently", split, "Part of a difference may be due to that."),
+    (
+        "select the epoch differently",
+        |config| select_words(config.select).to_owned(),
+        "Part of a difference may be due to that.",
+    ),
+    ("compute in different modes", |config| config.mode.as_str().to_owned(), "They differ in how they round."),
+];
+
+/// One sentence for each property that is not alike. The study's first block tells: it has every experiment of a
+/// comparison, and one experiment's blocks are alike.
+pub fn caveats(blocks: &[BlockSummary]) -> Vec<String> {
+    let Some(block) = blocks.first() else { return vec![] };
+    let mut found = vec![];
+    for (what, value, consequence) in ALIKE {
+        let of_row = |row: &Row| row.trials.first().map_or(String::new(), |trial| value(&trial.config));
+        found.extend(different(block, of_row).map(|groups| format!("Some settings {what}: {groups}. {consequence}")));
+    }
+    found
+}
+
+/// `value (labels); value (labels)`; None where all rows have the same.
+fn different(block: &BlockSummary, value: impl Fn(&Row) -> String) -> Option<String> {
+    let mut groups: Vec<(String, Vec<&str>)> = vec![];
+    for row in &block.rows {
+        let (value, label) = (value(row), row.variant.label.as_str());
+        match groups.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, labels)) => labels.push(label),
+            None => groups.push((value, vec![label])),
+        }
+    }
+    let words = groups.iter().map(|(value, labels)| format!("{value} ({})", labels.join(", ")));
+    (groups.len() > 1).then(|| words.collect::<Vec<_>>().join("; "))
+}
+
+fn split(config: &Config) -> String {
+    let data = &config.data;
+    let [train, val] = [data.training_images(), data.val].map(|images| grouped(images as i64));
+    format!("{train} to train on and {val} to validate, split seed {}", data.split_seed)
+}
+
+fn select_words(select: Select) -> &'static str {
+    match select {
+        Select::ValLoss => "lowest validation loss",
+        Select::ValAccuracy => "highest validation accuracy",
+    }
 }

@@ -167,10 +167,7 @@ impl Study {
     /// `exact mode`, `fast mode`, or several where trials of different ones meet.
     pub fn mode_label(&self) -> String {
         let modes: BTreeSet<&str> = self.trials.iter().map(|trial| trial.config.mode.as_str()).collect();
-        match modes.is_empty() {
-            true => "exact mode".to_owned(),
-            false => format!("{} mode", Vec::from_iter(modes).join(" and ")),
-        }
+        if modes.is_empty() { "exact mode".to_owned() } else { format!("{} mode", Vec::from_iter(modes).join(" and ")) }
     }
 }
 

@@ -35,6 +35,31 @@ pub struct BlockSummary<'a> {
 }
 
 impl<'a> Row<'a> {
+    fn unjudged(variant: &'a StudyVariant, by_id: &HashMap<&str, &'a StoredTrial>) -> Row<'a> {
+        let trials = variant.trial_ids.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
+        Row { variant, trials, comparison: None, shift: None, dots: vec![] }
+    }
+
+    fn judge(&mut self, base: &Row, comparison: Comparison) {
+        let withheld = matches!(comparison.reason, Some(Reason::Unstable | Reason::BaseUnstable));
+        if let Some(base) = base.spread(Measure::TestAccuracy).filter(|_| !withheld) {
+            let accuracies = self.done().filter_map(|trial| Measure::TestAccuracy.value(trial));
+            self.dots = accuracies.map(|accuracy| 100.0 * (accuracy - base.mean)).collect();
+            let own = self.spread(Measure::TestAccuracy).map(|own| 100.0 * (own.mean - base.mean));
+            self.shift = comparison.difference.map(|difference| difference.value).or(own);
+        }
+        self.comparison = Some(comparison);
+    }
+
+    /// Inconclusive for the base.
+    pub fn verdict(&self) -> Verdict {
+        self.comparison.as_ref().map_or(Verdict::Inconclusive, |comparison| comparison.verdict)
+    }
+
+    pub fn difference(&self) -> Option<&Difference> {
+        self.comparison.as_ref()?.difference.as_ref()
+    }
+
     /// What to call it where it is the base of others: nothing for the plain base; that of a comparison has a name.
     pub fn base_name(&self) -> &'a str {
         if self.variant.label == "base" { "" } else { &self.variant.label }
@@ -174,31 +199,4 @@ pub fn summarize(study: &Study) -> Vec<BlockSummary<'_>> {
         BlockSummary { block, progress: progress.expect("each base has a group").clone(), rows }
     });
     judged.collect()
-}
-
-impl<'a> Row<'a> {
-    fn unjudged(variant: &'a StudyVariant, by_id: &HashMap<&str, &'a StoredTrial>) -> Row<'a> {
-        let trials = variant.trial_ids.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect();
-        Row { variant, trials, comparison: None, shift: None, dots: vec![] }
-    }
-
-    fn judge(&mut self, base: &Row, comparison: Comparison) {
-        let withheld = matches!(comparison.reason, Some(Reason::Unstable | Reason::BaseUnstable));
-        if let Some(base) = base.spread(Measure::TestAccuracy).filter(|_| !withheld) {
-            let accuracies = self.done().filter_map(|trial| Measure::TestAccuracy.value(trial));
-            self.dots = accuracies.map(|accuracy| 100.0 * (accuracy - base.mean)).collect();
-            let own = self.spread(Measure::TestAccuracy).map(|own| 100.0 * (own.mean - base.mean));
-            self.shift = comparison.difference.map(|difference| difference.value).or(own);
-        }
-        self.comparison = Some(comparison);
-    }
-
-    /// Inconclusive for the base.
-    pub fn verdict(&self) -> Verdict {
-        self.comparison.as_ref().map_or(Verdict::Inconclusive, |comparison| comparison.verdict)
-    }
-
-    pub fn difference(&self) -> Option<&Difference> {
-        self.comparison.as_ref()?.difference.as_ref()
-    }
 }

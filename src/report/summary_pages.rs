@@ -1,12 +1,11 @@
 //! `summary.md` and `summary.tex`: every block's tables and what they need said about them, nothing else.
 
 use super::block_tables::{class_means, convergence, costs, results};
-use super::markdown::{markdown, markdown_table};
 use super::measure::Measure;
-use super::numbers::percent;
+use super::statistics::percent;
 use super::study::Study;
 use super::summary::BlockSummary;
-use super::tex::{END, START, tex, tex_table};
+use super::table::{Table, markdown, markdown_table};
 use crate::words::points_of_margin;
 
 /// What every table needs said about it, without markup.
@@ -65,6 +64,86 @@ fn target_groups(targets: &[f64]) -> Vec<&[f64]> {
     if targets.is_empty() { vec![targets] } else { targets.chunks(TARGETS_ACROSS).collect() }
 }
 
+/// Of a document that compiles with any LaTeX; the tables can be copied out of it.
+const START: &str = "\\documentclass[10pt,a4paper]{article}
+\\usepackage[margin=12mm,landscape]{geometry}
+\\usepackage{longtable,array}
+\\setlength{\\LTcapwidth}{\\linewidth}
+\\setlength{\\tabcolsep}{4pt}
+\\setlength{\\extrarowheight}{1.5pt}
+\\begin{document}
+\\footnotesize
+";
+
+const END: &str = "\\end{document}\n";
+
+/// Of a table's width, for the settings' names.
+const NAME_SHARE: f64 = 0.18;
+
+/// Setting on the left and cut into lines; numbers share the rest of the line.
+/// `caption` is LaTeX already.
+fn tex_table(label: &str, caption: &str, table: &Table) -> String {
+    let column = |align: &str, share: f64| {
+        format!(">{{\\{align}\\arraybackslash}}p{{\\dimexpr {share:.4}\\linewidth-2\\tabcolsep}}")
+    };
+    let others = table.header.len() - 1;
+    let other = |place| if table.is_numeric(place) { "raggedleft" } else { "raggedright" };
+    let columns = (1..=others).map(|place| column(other(place), (1.0 - NAME_SHARE) / others as f64));
+    let columns = column("raggedright", NAME_SHARE) + &columns.collect::<String>();
+    // A count such as `2 of 3` stays on one line.
+    let cell = |text: &String| tex(text).replace(" of ", "~of~");
+    let line = |cells: Vec<String>| cells.join(" & ") + " \\\\\n";
+    let mut text = format!("\n\\begin{{longtable}}{{{columns}}}\n");
+    text += &format!("\\caption{{{caption}}}\\label{{tab:{label}}}\\\\\n\\hline\n");
+    // On the next page without the caption, whose label would be there twice.
+    let header = line(table.header.iter().map(cell).collect()) + "\\hline";
+    text += &format!("{header}\\endfirsthead\n\\hline\n{header}\\endhead\n");
+    text.extend(table.rows.iter().map(|row| line(row.iter().map(|own| cell(&own.text)).collect())));
+    text + "\\hline\n\\end{longtable}\n"
+}
+
+/// Text that LaTeX prints as it is, with nothing but ASCII left for its input encoding to stumble over.
+fn tex(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            // Never first on a line.
+            '%' if escaped.ends_with(' ') => escaped.replace_range(escaped.len() - 1.., "~\\%"),
+            '&' | '%' | '$' | '#' | '{' | '}' => escaped.extend(['\\', character]),
+            // A line may break after these, which long setting names need.
+            '_' => escaped += "\\_\\allowbreak{}",
+            '=' | '/' => escaped += &format!("{character}\\allowbreak{{}}"),
+            '\\' => escaped += "\\textbackslash{}",
+            '~' => escaped += "\\textasciitilde{}",
+            '^' => escaped += "\\textasciicircum{}",
+            '<' | '>' | '|' => escaped += &format!("${character}$"),
+            '±' => escaped += "$\\pm$",
+            '−' => escaped += "$-$",
+            '×' => escaped += "$\\times$",
+            '·' => escaped += "$\\cdot$",
+            '≤' => escaped += "$\\le$",
+            '≥' => escaped += "$\\ge$",
+            '–' => escaped += "--",
+            '—' => escaped += "---",
+            '…' => escaped += "\\dots{}",
+            'α' => escaped += "$\\alpha$",
+            'β' => escaped += "$\\beta$",
+            'γ' => escaped += "$\\gamma$",
+            'δ' => escaped += "$\\delta$",
+            'ε' => escaped += "$\\epsilon$",
+            'η' => escaped += "$\\eta$",
+            'λ' => escaped += "$\\lambda$",
+            'μ' => escaped += "$\\mu$",
+            'σ' => escaped += "$\\sigma$",
+            'τ' => escaped += "$\\tau$",
+            _ if character.is_control() => escaped.push(' '),
+            _ if character.is_ascii() => escaped.push(character),
+            _ => escaped += &format!("[U+{:04X}]", character as u32),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +169,11 @@ mod tests {
         let complaint = ["Overfull", "multiply defined"].iter().find(|word| log.contains(**word));
         assert!(output.status.success() && complaint.is_none(), "{log}");
         assert!(folder.path().join("summary.pdf").exists());
+    }
+
+    #[test]
+    fn markup_in_a_label_is_text() {
+        assert_eq!(tex("50 % & λ_1 ≥ {x}"), "50~\\% \\& $\\lambda$\\_\\allowbreak{}1 $\\ge$ \\{x\\}");
+        assert_eq!(tex("é"), "[U+00E9]");
     }
 }

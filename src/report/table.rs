@@ -1,11 +1,49 @@
-//! Tables: each from one description of its columns, whatever file it is for.
+//! Tables: each from one description of its columns, whatever file it is for; what their numbers are, and what configuration keys
+//! are called as columns.
 
-use std::borrow::Borrow;
-
-use anyhow::{Context, Result};
-
-use super::unit::Unit;
 use crate::spec::{Cell, Kind};
+use crate::words::minus;
+use anyhow::{Context, Result};
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
+
+/// What a column's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// In 0..=1; more is better.
+    Share,
+    /// A difference of shares.
+    Points,
+    /// A share that ought to be small.
+    Error,
+    Loss,
+    Time,
+    /// Images a second; more is better.
+    Rate,
+    /// Whole numbers, and whatever else is read as it is stored.
+    Count,
+}
+
+impl Unit {
+    pub fn more_is_better(self) -> bool {
+        matches!(self, Unit::Share | Unit::Rate)
+    }
+
+    /// From a number as it is stored to one in a table for people.
+    pub fn factor(self) -> f64 {
+        if matches!(self, Unit::Share | Unit::Points | Unit::Error) { 100.0 } else { 1.0 }
+    }
+
+    /// One trial's number with as many digits as people compare; None where that is all of them.
+    pub fn readable(self, value: f64) -> Option<String> {
+        match self {
+            Unit::Share | Unit::Points => Some(format!("{}%", minus(100.0 * value, 2))),
+            Unit::Error | Unit::Loss => Some(minus(value, 4)),
+            Unit::Time | Unit::Rate => Some(minus(value, 1)),
+            Unit::Count => None,
+        }
+    }
+}
 
 /// What a table for people shows where there is no value.
 pub const MISSING: &str = "–";
@@ -77,6 +115,52 @@ pub fn exact(value: impl Into<Option<f64>>) -> Cell {
     value.into().map(|value| Cell::number(format!("{value:?}"))).unwrap_or_default()
 }
 
+/// Without a line's end after the last row.
+pub fn markdown_table(table: &Table) -> String {
+    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let columns = 0..table.header.len();
+    let rule: String = columns.map(|column| if table.is_numeric(column) { "---:|" } else { "---|" }).collect();
+    let header = line(table.header.iter().map(|name| markdown(name)).collect());
+    let rows = table.rows.iter().map(|row| line(row.iter().map(|cell| markdown(&cell.text)).collect()));
+    [header, format!("|{rule}")].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
+}
+
+/// Text that Markdown shows as it is, on one line.
+pub fn markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' | '|' | '*' | '_' | '`' | '<' | '[' | ']' | '#' | '~' => escaped.extend(['\\', character]),
+            _ if character.is_control() => escaped.push(' '),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// `optimizer.lr` → `lr`, `optimizer.name` → `optimizer`, unless another key or one of the `other` columns is or would be
+/// called so.
+pub fn short_names(keys: &[String], other: &[String]) -> Vec<String> {
+    let candidate = |key: &String| match key.split_once('.') {
+        Some((group, "name")) => group.to_owned(),
+        Some((_, field)) => field.to_owned(),
+        None => key.clone(),
+    };
+    let is_clear = |key: &String, short: &String| {
+        let clashes = |another: &String| another != key && (another == short || candidate(another) == *short);
+        !keys.iter().any(clashes) && !other.contains(short)
+    };
+    let name = |key: &String| Some(candidate(key)).filter(|short| is_clear(key, short)).unwrap_or(key.clone());
+    keys.iter().map(name).collect()
+}
+
+/// Whether trials have different `values` of `key`, one of `keys`; an empty value means that a trial has no such key. That
+/// is no difference of its own where a name goes with it: of two optimizers, one has no momentum.
+pub fn differ<'a>(key: &str, keys: &[String], values: impl Iterator<Item = &'a str>) -> bool {
+    let named = key.split_once('.').is_some_and(|(group, _)| keys.contains(&format!("{group}.name")));
+    values.filter(|value| !(named && value.is_empty())).collect::<BTreeSet<_>>().len() > 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +173,29 @@ mod tests {
         ];
         let table = Table::new(&columns, ["512", "none", "1e3f"]);
         assert_eq!([0, 1].map(|column| table.is_numeric(column)), [false, true]);
+    }
+
+    #[test]
+    fn markup_in_a_label_is_text() {
+        assert_eq!(markdown("a|b_c\n<i>"), "a\\|b\\_c \\<i>");
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_short_name_means_one_column() {
+        let keys = names(&["epochs", "warmup.epochs", "optimizer.lr", "optimizer.name", "a.x", "b.x", "c.seed"]);
+        let expected = ["epochs", "warmup.epochs", "lr", "optimizer", "a.x", "b.x", "c.seed"];
+        assert_eq!(short_names(&keys, &names(&["id", "seed"])), expected);
+    }
+
+    #[test]
+    fn an_option_that_goes_with_a_name_is_no_difference() {
+        let keys = names(&["optimizer.name", "optimizer.momentum", "warmup.epochs"]);
+        assert!(!differ("optimizer.momentum", &keys, ["0.9", ""].into_iter()));
+        assert!(differ("optimizer.momentum", &keys, ["0.9", "", "0"].into_iter()));
+        assert!(differ("warmup.epochs", &keys, ["2", ""].into_iter()));
     }
 }

@@ -41,16 +41,15 @@ pub fn lay_out(columns: &[Column], width: Option<usize>) -> Lines {
     let drawn: Vec<Drawn> = columns.iter().map(|column| Drawn::new(column, width.is_some())).collect();
     let shown = chosen(columns, &drawn, width.unwrap_or(usize::MAX));
     let line = |cell: &dyn Fn(&Drawn) -> String| {
-        let cells: Vec<String> = shown.iter().map(|&index| drawn[index].pad(&cell(&drawn[index]))).collect();
+        let columns = shown.iter().map(|&index| &drawn[index]);
+        let padded = columns.map(|column| pad_str(&cell(column), column.width, column.alignment, None).into_owned());
+        let cells: Vec<String> = padded.collect();
         cells.join(&" ".repeat(GAP)).trim_end().to_owned()
     };
+    let header = [0, 1].into_iter().map(|row| line(&|column| column.header[row].clone()));
     let rows = columns.first().map_or(0, |column| column.cells.len());
     Lines {
-        header: [0, 1]
-            .map(|row| line(&|column| column.header[row].clone()))
-            .into_iter()
-            .filter(|l| !l.is_empty())
-            .collect(),
+        header: header.filter(|line| !line.is_empty()).collect(),
         rows: (0..rows).map(|row| line(&|column| column.cells[row].clone())).collect(),
         left_out: (0..columns.len()).filter(|i| !shown.contains(i)).map(|i| columns[i].header.clone()).collect(),
     }
@@ -91,10 +90,6 @@ impl Drawn {
         let is_numeric = column.cells.iter().all(|cell| cell.kind == Kind::Number);
         let alignment = if is_numeric { Alignment::Right } else { Alignment::Left };
         Drawn { header, cells, width, alignment }
-    }
-
-    fn pad(&self, text: &str) -> String {
-        pad_str(text, self.width, self.alignment, None).into_owned()
     }
 }
 

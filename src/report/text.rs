@@ -1,16 +1,13 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
-use super::block_tables::{class_means, convergence, costs, further_scores, results, tried};
-use super::caveats::caveats;
-use super::markdown::{markdown, markdown_table};
+use super::block_tables::{BY_IMAGE, by_image, class_means, convergence, costs, further_scores, results, tried};
 use super::measure::Measure;
-use super::numbers::{percent, points};
-use super::per_image::{BY_IMAGE, by_image};
 use super::plots::{Figure, Place};
-use super::setup::what_was_run;
+use super::setup::{caveats, what_was_run};
+use super::statistics::{percent, points};
 use super::study::{StoredTrial, Study, status_word};
 use super::summary::{BlockSummary, Row};
-use super::table::{Column, Table};
+use super::table::{Column, Table, markdown, markdown_table};
 use super::verdicts::{accuracy, how_to_read, name_of, tally, verdicts};
 use crate::record::{Outcome, Status};
 use crate::spec::config::DatasetName;
@@ -59,14 +56,8 @@ fn in_short(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> Strin
         parts.push("No trial has finished yet.".to_owned());
         return parts.join("\n\n");
     }
-    parts.push(
-        bases(study, blocks)
-            .into_iter()
-            .chain(tally(study, blocks))
-            .chain(accidents(study))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    );
+    let lines = bases(study, blocks).into_iter().chain(tally(study, blocks)).chain(accidents(study));
+    parts.push(lines.collect::<Vec<_>>().join("\n"));
     parts.extend(figures.iter().filter(|figure| figure.place == Place::Overview).map(image));
     if blocks.iter().any(|block| block.rows.len() > 1) {
         parts.push(format!("What the validation images would choose in each block:\n\n{}", chosen(study, blocks)));
@@ -83,10 +74,10 @@ fn bases(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
         1 => String::new(),
         _ => format!(" of {}", markdown(study.title(block.block))),
     };
-    bases
-        .iter()
-        .map(|(block, base)| format!("- The base{}{}: {}.", whose(block), name_of(base), accuracy(base)))
-        .collect()
+    let line = |(block, base): &(&BlockSummary, &Row)| {
+        format!("- The base{}{}: {}.", whose(block), name_of(base), accuracy(base))
+    };
+    bases.iter().map(line).collect()
 }
 
 fn accidents(study: &Study) -> Option<String> {
@@ -202,12 +193,8 @@ fn from_least_to_most(block: &BlockSummary, measure: Measure, written: fn(f64) -
 
 /// Every trial that failed or diverged, with its reason.
 fn unfinished(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
-    let bad: Vec<(&StoredTrial, &Outcome)> = study
-        .trials
-        .iter()
-        .filter_map(|trial| Some((trial, trial.outcome.as_ref()?)))
-        .filter(|(_, outcome)| outcome.status != Status::Done)
-        .collect();
+    let ended = study.trials.iter().filter_map(|trial| Some((trial, trial.outcome.as_ref()?)));
+    let bad: Vec<(&StoredTrial, &Outcome)> = ended.filter(|(_, outcome)| outcome.status != Status::Done).collect();
     if bad.is_empty() {
         return None;
     }

@@ -1,14 +1,15 @@
 //! Verdicts in words: which settings are better, worse, equivalent or open, from how many seeds, and how that is to be read.
 
-use super::markdown::markdown;
 use super::measure::Measure;
-use super::numbers::{interval, mean_std};
+use super::statistics::{interval, mean_std};
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
+use super::table::markdown;
 use crate::verdict::asked::Taken;
 use crate::verdict::looks::{Reason, Stage};
 use crate::verdict::rule::Verdict;
 use crate::words::{count, p_value, points_of_margin, signed};
+use std::collections::HashSet;
 
 /// Open settings that the summary names.
 const NEAREST: usize = 5;
@@ -87,13 +88,8 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
     if !study.settles() {
         return None;
     }
-    let mut groups: Vec<&BlockSummary> = vec![];
-    for block in blocks {
-        if groups.iter().all(|known| known.progress.base != block.progress.base) {
-            groups.push(block);
-        }
-    }
-    let said = groups.iter().map(|block| {
+    let mut seen = HashSet::new();
+    let said = blocks.iter().filter(|block| seen.insert(block.progress.base)).map(|block| {
         let settings = count(block.progress.settings.len(), "setting");
         let look = match block.progress.look {
             0 => "no look yet".to_owned(),
@@ -140,11 +136,11 @@ pub fn reason_word(reason: Reason) -> &'static str {
 
 /// Each setting of the block under its verdict.
 pub fn verdicts(study: &Study, block: &BlockSummary) -> String {
-    let mut lines: Vec<String> = block
-        .base()
-        .map(|base| format!("- Base{}{}: {}{}.", name_of(base), terms(block), accuracy(base), base_taken(base)))
-        .into_iter()
-        .collect();
+    let base = block.base().map(|base| {
+        let taken = base.variant.tuning.as_ref().map_or(String::new(), |tuning| format!(", at {}", tuning.words()));
+        format!("- Base{}{}: {}{taken}.", name_of(base), terms(block), accuracy(base))
+    });
+    let mut lines = Vec::from_iter(base);
     for verdict in VERDICTS {
         let settings: Vec<String> =
             block.rows.iter().skip(1).filter(|row| row.verdict() == verdict).map(words).collect();
@@ -159,10 +155,6 @@ pub fn verdicts(study: &Study, block: &BlockSummary) -> String {
 fn terms(block: &BlockSummary) -> String {
     let terms: Vec<String> = block.block.terms.iter().map(|(key, value)| format!("{key} {value}")).collect();
     if terms.is_empty() { String::new() } else { format!(" ({})", markdown(&terms.join(", "))) }
-}
-
-fn base_taken(base: &Row) -> String {
-    if base.variant.tuning.is_some() { format!(", at {}", base.variant.taken()) } else { String::new() }
 }
 
 pub fn how_to_read(study: &Study) -> String {

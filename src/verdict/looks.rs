@@ -1,10 +1,9 @@
 //! How many seeds each setting needs: looks at growing numbers of seeds until every comparison is decided.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::End;
 use super::rule::{Difference, Group, Terms, Verdict};
 use crate::spec::base_seeds;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Seeds at which a study that runs until it is settled is judged; the maximum is one more.
 const LOOKS: [usize; 6] = [3, 4, 6, 9, 13, 20];
@@ -125,14 +124,15 @@ pub fn is_unstable(ends: &[End]) -> bool {
 }
 
 fn accuracies(ends: &[End]) -> Vec<f64> {
-    let accuracy = |end: &End| match end {
-        End::Done { accuracy, .. } => Some(*accuracy),
-        _ => None,
-    };
-    ends.iter().filter_map(accuracy).collect()
+    ends.iter().filter_map(|end| if let End::Done { accuracy, .. } = end { Some(*accuracy) } else { None }).collect()
 }
 
 impl Comparison {
+    fn new(difference: Difference, seeds: usize, base_seeds: usize, terms: &Terms) -> Comparison {
+        let verdict = difference.verdict(terms.margin);
+        Comparison { verdict, difference: Some(difference), seeds, base_seeds, reason: None }
+    }
+
     fn without(reason: Reason, seeds: usize, base_seeds: usize) -> Comparison {
         let verdict = if reason == Reason::Unstable { Verdict::Unstable } else { Verdict::Inconclusive };
         Comparison { verdict, difference: None, seeds, base_seeds, reason: Some(reason) }
@@ -288,7 +288,8 @@ impl<'a> Members<'a> {
         let mut decided = vec![];
         for setting in &self.open {
             let own = group.moderate(&values[setting]);
-            let counts = (values[setting].len(), values[&self.base].len());
+            let (seeds, base_seeds) = (values[setting].len(), values[&self.base].len());
+            let without = |reason| Comparison::without(reason, seeds, base_seeds);
             let mut all = true;
             for (block, place) in &self.settings[setting] {
                 let settings = self.plan.blocks[*block].len() - 1;
@@ -296,9 +297,12 @@ impl<'a> Members<'a> {
                 let comparison = &mut self.judgement.comparisons[*block][*place];
                 // A verdict that is reached keeps its interval.
                 if !comparison.is_decided() {
-                    let sides = own.zip(base);
-                    let difference = sides.and_then(|(own, base)| Difference::new(&own, &base, &terms));
-                    *comparison = compared(difference, sides.is_some(), counts, &terms);
+                    let difference = own.zip(base).map(|(own, base)| Difference::new(&own, &base, &terms));
+                    *comparison = match difference {
+                        Some(Some(difference)) => Comparison::new(difference, seeds, base_seeds, &terms),
+                        Some(None) => without(Reason::NothingVaries),
+                        None => without(Reason::TooFew),
+                    };
                 }
                 all &= comparison.is_decided();
             }
@@ -307,23 +311,5 @@ impl<'a> Members<'a> {
             }
         }
         self.open.retain(|setting| !decided.contains(setting));
-    }
-}
-
-fn compared(
-    difference: Option<Difference>,
-    enough: bool,
-    (seeds, base_seeds): (usize, usize),
-    terms: &Terms,
-) -> Comparison {
-    match difference {
-        Some(difference) => {
-            let verdict = difference.verdict(terms.margin);
-            Comparison { verdict, difference: Some(difference), seeds, base_seeds, reason: None }
-        }
-        None => {
-            let reason = if enough { Reason::NothingVaries } else { Reason::TooFew };
-            Comparison::without(reason, seeds, base_seeds)
-        }
     }
 }

@@ -6,7 +6,6 @@
 pub mod asked;
 pub mod looks;
 pub mod rule;
-pub mod student;
 
 /// How far a trial has come, as verdicts see it.
 #[derive(Clone, Copy, Debug, PartialEq)]

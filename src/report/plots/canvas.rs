@@ -81,25 +81,23 @@ pub struct Canvas<'a> {
     area: DrawingArea<BitMapBackend<'a>, Shift>,
 }
 
-/// The PNG of what `draw` draws on a white page, in few colours.
-pub fn paint(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<u8>> {
-    encode_few(&drawn(width, height, draw)?, width.round() as u32, height.round() as u32)
+/// The colours of a PNG.
+pub enum Colors {
+    /// The most frequent ones; the rarer, blends at the edges of letters and lines, go to the nearest.
+    Few,
+    /// Each as it is, for photographs.
+    All,
 }
 
-/// The PNG of what `draw` draws on a white page, with every colour as it is, for photographs.
-pub fn paint_photographs(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<u8>> {
-    encode_all(&drawn(width, height, draw)?, width.round() as u32, height.round() as u32)
-}
-
-fn drawn(width: f64, height: f64, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<[u8; 3]>> {
-    let (width, height) = (width.round() as usize, height.round() as usize);
-    let (wide, high) = (width * OVERSAMPLING, height * OVERSAMPLING);
-    let mut pixels = vec![u8::MAX; wide * high * 3];
-    let canvas =
-        Canvas { area: BitMapBackend::with_buffer(&mut pixels, (wide as u32, high as u32)).into_drawing_area() };
+/// The PNG of what `draw` draws on a white page.
+pub fn paint(width: f64, height: f64, colors: Colors, draw: impl FnOnce(&Canvas) -> Result<()>) -> Result<Vec<u8>> {
+    let (width, height) = (width.round() as u32, height.round() as u32);
+    let (wide, high) = (width * OVERSAMPLING as u32, height * OVERSAMPLING as u32);
+    let mut pixels = vec![u8::MAX; (wide * high * 3) as usize];
+    let canvas = Canvas { area: BitMapBackend::with_buffer(&mut pixels, (wide, high)).into_drawing_area() };
     draw(&canvas)?;
     drop(canvas);
-    Ok(shrink(&pixels, wide))
+    encode(shrink(&pixels, wide as usize), width, height, colors)
 }
 
 impl Canvas<'_> {
@@ -151,9 +149,7 @@ impl Canvas<'_> {
     /// Lines of text, the first one's middle at `y`; the next free `y`.
     pub fn paragraph(&self, lines: &[String], (x, y): Point, ink: Ink) -> Result<f64> {
         let step = ink.size * LEADING;
-        for (index, line) in lines.iter().enumerate() {
-            self.text(line, (x, y + step * index as f64), ink)?;
-        }
+        (0..).zip(lines).try_for_each(|(index, line)| self.text(line, (x, y + step * f64::from(index)), ink))?;
         Ok(y + step * lines.len() as f64)
     }
 }
@@ -217,37 +213,39 @@ fn shrink(pixels: &[u8], wide: usize) -> Vec<[u8; 3]> {
     small
 }
 
-/// With a palette of the most frequent colours; the rarer ones, blends at the edges of letters and lines, go to the nearest.
-fn encode_few(pixels: &[[u8; 3]], width: u32, height: u32) -> Result<Vec<u8>> {
+fn encode(pixels: Vec<[u8; 3]>, width: u32, height: u32, colors: Colors) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    let data = match colors {
+        Colors::Few => {
+            let (palette, indices) = indexed(&pixels);
+            encoder.set_color(png::ColorType::Indexed);
+            encoder.set_palette(palette.concat());
+            encoder.set_filter(png::Filter::NoFilter);
+            indices
+        }
+        Colors::All => {
+            encoder.set_color(png::ColorType::Rgb);
+            pixels.into_flattened()
+        }
+    };
+    encoder.set_compression(png::Compression::Balanced);
+    encoder.write_header()?.write_image_data(&data)?;
+    Ok(bytes)
+}
+
+/// A palette of the most frequent colours, and each pixel's place in it.
+fn indexed(pixels: &[[u8; 3]]) -> (Vec<[u8; 3]>, Vec<u8>) {
     let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
     // By runs of one colour, because most of a plot is paper.
     let runs = || pixels.chunk_by(|a, b| a == b);
-    for run in runs() {
-        *counts.entry(run[0]).or_default() += run.len();
-    }
+    runs().for_each(|run| *counts.entry(run[0]).or_default() += run.len());
     let mut colors: Vec<([u8; 3], usize)> = counts.into_iter().collect();
     colors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     let palette: Vec<[u8; 3]> = colors.iter().take(PALETTE).map(|(color, _)| *color).collect();
     let index: HashMap<[u8; 3], u8> = colors.iter().map(|(color, _)| (*color, nearest(&palette, *color))).collect();
-    let indices: Vec<u8> = runs().flat_map(|run| std::iter::repeat_n(index[&run[0]], run.len())).collect();
-
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_palette(palette.concat());
-    encoder.set_filter(png::Filter::NoFilter);
-    encoder.set_compression(png::Compression::Balanced);
-    encoder.write_header()?.write_image_data(&indices)?;
-    Ok(bytes)
-}
-
-fn encode_all(pixels: &[[u8; 3]], width: u32, height: u32) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_compression(png::Compression::Balanced);
-    encoder.write_header()?.write_image_data(pixels.as_flattened())?;
-    Ok(bytes)
+    let indices = runs().flat_map(|run| std::iter::repeat_n(index[&run[0]], run.len())).collect();
+    (palette, indices)
 }
 
 fn nearest(palette: &[[u8; 3]], color: [u8; 3]) -> u8 {

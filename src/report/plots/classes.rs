@@ -1,15 +1,13 @@
 //! Precision, recall, specificity and F1 of each class on the test set: the base beside the best of the block's other settings.
 
-use super::canvas::{Align, Canvas, Ink, Point, paint};
-use super::figure::{Figure, sections};
+use super::canvas::{Align, Canvas, Colors, Ink, Point};
+use super::figure::{Figure, Section, headline, page, seeds_label};
 use super::frame::{Frame, ticks};
-use super::page::{headline, page, seeds_label};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
 use crate::record::CLASSES;
 use crate::report::metrics::{ClassScores, SHARES, Share, per_class};
 use crate::report::statistics::spread;
-use crate::report::study::Study;
-use crate::report::summary::{BlockSummary, Row, best};
+use crate::report::summary::{Row, best};
 use anyhow::Result;
 use plotters::style::RGBColor;
 
@@ -39,13 +37,12 @@ impl Bars {
 }
 
 /// Of blocks with a trial that is done.
-pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
-    let finished = sections(study, blocks).filter(|own| own.block.finished());
+pub fn figures(own: Section) -> Vec<Figure> {
     let what = "precision, recall, specificity and F1 by class";
-    finished.map(|own| own.figure("classes", what, move || render(study, own.block))).collect()
+    Vec::from_iter(own.block.finished().then(|| own.figure("classes", what, move || render(&own))))
 }
 
-fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
+fn render(Section { study, block, .. }: &Section) -> Result<Vec<u8>> {
     let base = block.base().filter(|row| row.n() > 0);
     let best = best(block.rows.iter().skip(1));
     let seeds = seeds_label(base.into_iter().chain(best));
@@ -61,8 +58,7 @@ pub fn draw(title: &str, caption: &str, class_names: &[impl AsRef<str>], bars: &
     let top = MARGIN + TITLE * 2.0 + TICK * LEADING * bars.len() as f64 + LABEL * 2.0;
     let height = top + LINE * CLASSES as f64 + 150.0;
     let panel = (WIDTH - NAMES - MARGIN * 2.0 + GAP) / SHARES.len() as f64;
-    paint(WIDTH, height, |canvas| {
-        page(canvas, height, title, caption)?;
+    page(height, title, caption, Colors::Few, |canvas| {
         draw_legend(canvas, bars)?;
         let frame = |index: usize| {
             let left = MARGIN + NAMES + panel * index as f64;

@@ -1,12 +1,11 @@
 //! One configuration's confusion matrix on the test set, summed over its seeds.
 
-use super::canvas::{Align, Canvas, Ink, Point, paint};
-use super::figure::{Figure, sections};
-use super::page::{headline, page, seeds_label};
-use super::theme::{INK, LABEL, MARGIN, SMALL, TICK, TITLE, WIDTH, inks, shade};
+use super::canvas::{Align, Canvas, Colors, Ink, Point};
+use super::figure::{Figure, headline, page, sections, seeds_label};
+use super::theme::{INK, LABEL, MARGIN, SMALL, TICK, TITLE, inks, shade};
 use crate::record::{CLASSES, Confusion};
 use crate::report::measure::Measure;
-use crate::report::numbers;
+use crate::report::statistics;
 use crate::report::study::Study;
 use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
@@ -31,12 +30,12 @@ pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figu
 
 fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
     let accuracy =
-        row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| numbers::mean_std(&spread, 100.0, 1));
+        row.spread(Measure::TestAccuracy).map_or(String::new(), |spread| statistics::mean_std(&spread, 100.0, 1));
     let name = format!("{} · {}", study.title(block.block), row.variant.label);
     let title = headline(&name, &format!("test accuracy {accuracy} % ({})", row.count_label()));
     let caption = format!(
         "test images in % of the true class, number of images below · sum over {} · {}",
-        seeds_label(std::iter::once(row)),
+        seeds_label([row]),
         study.source()
     );
     draw(&title, &caption, &study.class_names, &sum(row))
@@ -45,8 +44,7 @@ fn render(study: &Study, block: &BlockSummary, row: &Row) -> Result<Vec<u8>> {
 /// The PNG of any confusion matrix.
 pub fn draw(title: &str, caption: &str, class_names: &[impl AsRef<str>], confusion: &Confusion) -> Result<Vec<u8>> {
     let height = TOP + CELL.1 * CLASSES as f64 + MARGIN * 2.0 + SMALL * 2.0;
-    paint(WIDTH, height, |canvas| {
-        page(canvas, height, title, caption)?;
+    page(height, title, caption, Colors::Few, |canvas| {
         draw_names(canvas, class_names)?;
         for (truth, counts) in confusion.iter().enumerate() {
             let support: u64 = counts.iter().sum();

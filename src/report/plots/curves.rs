@@ -4,11 +4,10 @@
 //! A mean whose members change would jump for no reason of training. So it ends with the shortest of its trials, and what early
 //! stopping let the others go on for is drawn seed by seed. Diverged trials are in no mean; each is a dotted line that ends in ×.
 
-use super::canvas::{Canvas, Ink, Point, paint};
-use super::figure::{Figure, Section, sections};
+use super::canvas::{Canvas, Colors, Ink, Point};
+use super::figure::{Figure, MAX_SETTINGS, Section, headline, leading, page, seeds_label};
 use super::frame::{Frame, log_ticks, ticks, whole_ticks};
 use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_marker};
-use super::page::{MAX_SETTINGS, headline, leading, page, seeds_label};
 use super::theme::{INK, LEADING, MARGIN, PAPER, QUIET, SERIES, TICK, TITLE, WIDTH, mix};
 use crate::record::Epoch;
 use crate::report::statistics::spread;
@@ -20,6 +19,8 @@ use std::collections::HashSet;
 
 const SAMPLE_WIDTH: f64 = 70.0;
 const MIN_HEIGHT: f64 = 1000.0;
+/// Of what solid and dashed mean.
+const KEY_HEIGHT: f64 = 2.0 * TICK * LEADING + 2.0 * LEGEND_GAP;
 const THICK: f64 = 4.0;
 const THIN: f64 = 2.5;
 const DASH: (f64, f64) = (13.0, 9.0);
@@ -32,84 +33,57 @@ const MARKERS: usize = 6;
 /// How far beyond the central 96 % of the values the y-range may reach, in widths of those 96 %.
 const REACH: f64 = 0.5;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Quantity {
-    Accuracy,
-    Loss,
-    /// In powers of ten.
-    LearningRate,
-}
-
-impl Quantity {
-    fn noun(self) -> &'static str {
-        match self {
-            Quantity::Accuracy => "accuracy",
-            Quantity::Loss => "loss",
-            Quantity::LearningRate => "learning rate",
-        }
-    }
-
-    fn axis(self) -> &'static str {
-        match self {
-            Quantity::Accuracy => "accuracy (%)",
-            Quantity::Loss => "cross-entropy loss",
-            Quantity::LearningRate => "learning rate (log scale)",
-        }
-    }
-
-    fn validation(self, epoch: &Epoch) -> f64 {
-        match self {
-            Quantity::Accuracy => 100.0 * epoch.val_accuracy,
-            Quantity::Loss => epoch.val_loss,
-            Quantity::LearningRate => epoch.lr.log10(),
-        }
-    }
-
-    fn training(self, epoch: &Epoch) -> f64 {
-        match self {
-            Quantity::Accuracy => 100.0 * epoch.train_accuracy,
-            Quantity::Loss => epoch.train_loss,
-            Quantity::LearningRate => epoch.lr.log10(),
-        }
-    }
-
+struct Quantity {
+    noun: &'static str,
+    axis: &'static str,
+    validation: fn(&Epoch) -> f64,
+    /// None where training and validation have no curve of their own.
+    training: Option<fn(&Epoch) -> f64>,
     /// What no value can be beyond.
-    fn bounds(self) -> (f64, f64) {
-        match self {
-            Quantity::Accuracy => (0.0, 100.0),
-            Quantity::Loss => (0.0, f64::INFINITY),
-            Quantity::LearningRate => (f64::NEG_INFINITY, f64::INFINITY),
-        }
-    }
-
-    /// Whether training and validation have a curve of their own.
-    fn is_measured(self) -> bool {
-        self != Quantity::LearningRate
-    }
-
-    fn ticks(self, range: (f64, f64)) -> Vec<(f64, String)> {
-        if self.is_measured() { ticks(range, 7) } else { log_ticks(range) }
-    }
+    bounds: (f64, f64),
 }
+
+static ACCURACY: Quantity = Quantity {
+    noun: "accuracy",
+    axis: "accuracy (%)",
+    validation: |epoch| 100.0 * epoch.val_accuracy,
+    training: Some(|epoch| 100.0 * epoch.train_accuracy),
+    bounds: (0.0, 100.0),
+};
+
+static LOSS: Quantity = Quantity {
+    noun: "loss",
+    axis: "cross-entropy loss",
+    validation: |epoch| epoch.val_loss,
+    training: Some(|epoch| epoch.train_loss),
+    bounds: (0.0, f64::INFINITY),
+};
+
+/// In powers of ten.
+static LEARNING_RATE: Quantity = Quantity {
+    noun: "learning rate",
+    axis: "learning rate (log scale)",
+    validation: |epoch| epoch.lr.log10(),
+    training: None,
+    bounds: (f64::NEG_INFINITY, f64::INFINITY),
+};
 
 /// One image: the base and as many others as there are colours.
 struct Page<'a> {
-    block: &'a BlockSummary<'a>,
-    quantity: Quantity,
+    quantity: &'static Quantity,
     /// Series number and row; 0 is the base.
     rows: Vec<(usize, &'a Row<'a>)>,
     /// ` (1 of 2)`, or nothing.
     part: String,
 }
 
-/// Of every block that has begun, accuracy, loss and what learning rates move.
-pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
-    let pages = sections(study, blocks).flat_map(|own| pages(own.block).into_iter().map(move |page| (own, page)));
-    let figure = |(own, (name, page)): (Section<'a>, (String, Page<'a>))| {
-        let what = format!("{} over the epochs", page.quantity.noun());
-        own.figure(&name, &what, move || render(study, &page))
+/// Accuracy, loss and what learning rates move.
+pub fn figures<'a>(own: Section<'a>) -> Vec<Figure<'a>> {
+    let figure = |(name, page): (String, Page<'a>)| {
+        let what = format!("{} over the epochs", page.quantity.noun);
+        own.figure(&name, &what, move || render(&own, &page))
     };
-    pages.map(figure).collect()
+    pages(own.block).into_iter().map(figure).collect()
 }
 
 /// Accuracy and loss, over several pages of equal size where one would not be legible; the base is on each.
@@ -120,70 +94,62 @@ fn pages<'a>(block: &'a BlockSummary<'a>) -> Vec<(String, Page<'a>)> {
     let count = others.len().div_ceil(SERIES.len()).max(1);
     let chunks: Vec<&[&Row]> = others.chunks(others.len().div_ceil(count).max(1)).collect();
     let mut pages = Vec::new();
-    let rates = scheduled(block).then_some(Quantity::LearningRate);
-    for quantity in [Quantity::Accuracy, Quantity::Loss].into_iter().chain(rates) {
+    let mut trials = block.rows.iter().flat_map(|row| row.done());
+    let is_scheduled = trials.any(|trial| trial.history.windows(2).any(|pair| pair[0].lr != pair[1].lr));
+    let rates = is_scheduled.then_some(&LEARNING_RATE);
+    for quantity in [&ACCURACY, &LOSS].into_iter().chain(rates) {
         for index in 0..count {
             let base = block.rows.iter().take(1).filter(|row| row.has_begun()).map(|row| (0, row));
             let chunk = chunks.get(index).copied().unwrap_or_default();
             let others = chunk.iter().enumerate().map(|(number, row)| (number + 1, *row));
-            let (suffix, part) = match (index, count) {
-                (_, 1) => (String::new(), String::new()),
-                (0, _) => (String::new(), format!(" (1 of {count}{cut})")),
-                _ => (format!("_{}", index + 1), format!(" ({} of {count}{cut})", index + 1)),
-            };
-            let page = Page { block, quantity, rows: base.chain(others).collect(), part };
-            pages.push((format!("{}{suffix}", quantity.noun().replace(' ', "_")), page));
+            let suffix = if index == 0 { String::new() } else { format!("_{}", index + 1) };
+            let part = if count == 1 { String::new() } else { format!(" ({} of {count}{cut})", index + 1) };
+            let page = Page { quantity, rows: base.chain(others).collect(), part };
+            pages.push((format!("{}{suffix}", quantity.noun.replace(' ', "_")), page));
         }
     }
     pages
 }
 
-/// Whether any trial's learning rate moves.
-fn scheduled(block: &BlockSummary) -> bool {
-    let mut trials = block.rows.iter().flat_map(|row| row.done());
-    trials.any(|trial| trial.history.windows(2).any(|pair| pair[0].lr != pair[1].lr))
-}
-
-fn render(study: &Study, content: &Page) -> Result<Vec<u8>> {
+fn render(own: &Section, content: &Page) -> Result<Vec<u8>> {
+    let quantity = content.quantity;
     let legend: Vec<Entry> = content.rows.iter().map(|(number, row)| Entry::new(*number, row)).collect();
-    let entries = legend.iter().map(Entry::height).sum::<f64>();
-    let names = legend::width(&legend);
     let top = MARGIN + TITLE * 2.0;
-    let height = (top + key_height() + entries + MARGIN * 3.0).max(MIN_HEIGHT);
+    let height = (top + KEY_HEIGHT + legend::height(&legend) + MARGIN * 3.0).max(MIN_HEIGHT);
     let frame = Frame {
         left: 170.0,
-        right: WIDTH - MARGIN - SAMPLE_WIDTH - LEGEND_GAP - names - 40.0,
+        right: WIDTH - MARGIN - SAMPLE_WIDTH - LEGEND_GAP - legend::width(&legend) - 40.0,
         top,
         bottom: height - 190.0,
-        x: epoch_range(content.block),
-        y: value_range(content.block, content.quantity),
+        x: epoch_range(own.block),
+        y: value_range(own.block, quantity),
     };
-    let title = headline(study.title(content.block.block), &format!("{}{}", content.quantity.noun(), content.part));
-    paint(WIDTH, height, |canvas| {
-        page(canvas, height, &title, &caption(study, content))?;
-        frame.x_axis(canvas, "epoch", &epoch_ticks(frame.x))?;
-        frame.y_axis(canvas, content.quantity.axis(), &content.quantity.ticks(frame.y))?;
+    let epochs = if frame.x == ALONE { vec![(1.0, "1".to_owned())] } else { whole_ticks(frame.x, 10) };
+    let y_ticks = if quantity.training.is_some() { ticks(frame.y, 7) } else { log_ticks(frame.y) };
+    let title = headline(own.study.title(own.block.block), &format!("{}{}", quantity.noun, content.part));
+    page(height, &title, &caption(own.study, content), Colors::Few, |canvas| {
+        frame.x_axis(canvas, "epoch", &epochs)?;
+        frame.y_axis(canvas, quantity.axis, &y_ticks)?;
         for (number, row) in content.rows.iter().rev() {
-            draw_row(canvas, &frame, content.quantity, *number, row)?;
+            draw_row(canvas, &frame, quantity, *number, row)?;
         }
         frame.edges(canvas)?;
-        draw_legend(canvas, (frame.right + 40.0, top), content.quantity, &legend)
+        draw_legend(canvas, (frame.right + 40.0, top), quantity, &legend)
     })
 }
 
-fn caption(study: &Study, content: &Page) -> String {
-    let seeds = seeds_label(content.rows.iter().map(|(_, row)| *row));
-    let several = content.rows.iter().any(|(_, row)| row.n() > 1);
+fn caption(study: &Study, page: &Page) -> String {
+    let rows = || page.rows.iter().map(|(_, row)| *row);
+    let seeds = seeds_label(rows());
     let mean =
-        if content.quantity.is_measured() { "mean ± std" } else { "thin lines: seeds · thick: geometric mean" };
-    let what = if several { format!("{mean} over {seeds}") } else { seeds };
-    let diverged = content.rows.iter().any(|(_, row)| row.diverged().count() > 0);
+        if page.quantity.training.is_some() { "mean ± std" } else { "thin lines: seeds · thick: geometric mean" };
+    let what = if rows().any(|row| row.n() > 1) { format!("{mean} over {seeds}") } else { seeds };
     let lengths = |row: &Row| row.done().map(|trial| trial.history.len()).collect::<HashSet<_>>().len();
     let mut text = format!("{what} · {}", study.source());
-    if content.rows.iter().any(|(_, row)| lengths(row) > 1) {
+    if rows().any(|row| lengths(row) > 1) {
         text += " · thin lines: seeds still running when one had stopped early";
     }
-    if diverged {
+    if rows().any(|row| row.diverged().next().is_some()) {
         text += " · dotted line to ×: diverged trial, in no mean";
     }
     text
@@ -196,27 +162,24 @@ fn epoch_range(block: &BlockSummary) -> (f64, f64) {
     if last == 1.0 { ALONE } else { (1.0, last) }
 }
 
-fn epoch_ticks(range: (f64, f64)) -> Vec<(f64, String)> {
-    if range == ALONE { vec![(1.0, "1".to_owned())] } else { whole_ticks(range, 10) }
-}
-
 /// Of the means and bands, or the seeds, of the whole block; single wild values do not stretch it.
-fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
+fn value_range(block: &BlockSummary, quantity: &Quantity) -> (f64, f64) {
     let mut values: Vec<f64> = Vec::new();
     for row in &block.rows {
-        if !quantity.is_measured() {
-            values.extend(row.done().flat_map(|trial| &trial.history).map(|epoch| quantity.validation(epoch)));
+        let Some(training) = quantity.training else {
+            values.extend(row.done().flat_map(|trial| &trial.history).map(quantity.validation));
             continue;
-        }
-        for value in [Quantity::validation, Quantity::training] {
-            let mean = Mean::new(&row.done().collect::<Vec<_>>(), |epoch| value(quantity, epoch));
-            values.extend(mean.upper().into_iter().chain(mean.lower()).map(|(_, y)| y));
+        };
+        for value in [quantity.validation, training] {
+            let mean = Mean::new(&row.done().collect::<Vec<_>>(), value);
+            values.extend(mean.edge(1.0).chain(mean.edge(-1.0)).map(|(_, y)| y));
         }
     }
+    let (least_possible, most_possible) = quantity.bounds;
     // Accuracies are bounded, so diverged trials can be shown whole; losses are not.
-    if values.is_empty() || quantity == Quantity::Accuracy {
+    if values.is_empty() || most_possible.is_finite() {
         let diverged = block.rows.iter().flat_map(|row| row.diverged()).flat_map(|trial| &trial.history);
-        values.extend(diverged.map(|epoch| quantity.validation(epoch)));
+        values.extend(diverged.map(quantity.validation));
     }
     values.retain(|value| value.is_finite());
     values.sort_by(f64::total_cmp);
@@ -226,8 +189,7 @@ fn value_range(block: &BlockSummary, quantity: Quantity) -> (f64, f64) {
     let reach = (high - low) * REACH;
     let (low, high) = (least.max(low - reach), most.min(high + reach));
     let pad = ((high - low) * 0.04).max(1e-3 * high.abs()).max(1e-6);
-    let (least, most) = quantity.bounds();
-    ((low - pad).max(least), (high + pad).min(most))
+    ((low - pad).max(least_possible), (high + pad).min(most_possible))
 }
 
 /// Mean and standard deviation over trials, epoch by epoch, for as long as all of them run.
@@ -250,52 +212,42 @@ impl Mean {
         self.points.iter().map(|(x, mean, _)| (*x, *mean)).collect()
     }
 
-    fn upper(&self) -> Vec<Point> {
-        self.points.iter().map(|(x, mean, std)| (*x, mean + std.unwrap_or(0.0))).collect()
-    }
-
-    fn lower(&self) -> Vec<Point> {
-        self.points.iter().map(|(x, mean, std)| (*x, mean - std.unwrap_or(0.0))).collect()
+    /// The band's upper or lower edge: `side` is 1 or −1.
+    fn edge(&self, side: f64) -> impl DoubleEndedIterator<Item = Point> {
+        self.points.iter().map(move |(x, mean, std)| (*x, mean + side * std.unwrap_or(0.0)))
     }
 }
 
-fn draw_row(canvas: &Canvas, frame: &Frame, quantity: Quantity, number: usize, row: &Row) -> Result<()> {
+fn draw_row(canvas: &Canvas, frame: &Frame, quantity: &Quantity, number: usize, row: &Row) -> Result<()> {
     let color = color(number);
     let pale = mix(color, PAPER, 0.75);
     let done: Vec<&StoredTrial> = row.done().collect();
-    let training = Mean::new(&done, |epoch| quantity.training(epoch));
-    let validation = Mean::new(&done, |epoch| quantity.validation(epoch));
-    if done.len() > 1 && quantity.is_measured() {
-        draw_band(canvas, frame, &validation, color)?;
-    }
-    if quantity.is_measured() {
-        for piece in frame.clip(&training.line()) {
-            canvas.dashed(&piece, pale, THIN, DASH)?;
+    let training = Mean::new(&done, quantity.training.unwrap_or(quantity.validation));
+    let validation = Mean::new(&done, quantity.validation);
+    if quantity.training.is_some() {
+        if done.len() > 1 {
+            draw_band(canvas, frame, &validation, color)?;
         }
+        frame.clip(&training.line()).iter().try_for_each(|piece| canvas.dashed(piece, pale, THIN, DASH))?;
     }
     if let [only] = training.line()[..] {
         canvas.circle(frame.at(only), MARKER_RADIUS * 0.6, pale, 1.0)?;
     }
     for trial in &done {
         // From the last epoch of the mean on, or the whole trial where there is no band.
-        let start = if quantity.is_measured() { validation.points.len().saturating_sub(1) } else { 0 };
+        let start = if quantity.training.is_some() { validation.points.len().saturating_sub(1) } else { 0 };
         let rest = trial.history.iter().skip(start);
-        let tail: Vec<Point> = rest.map(|epoch| (epoch.epoch as f64, quantity.validation(epoch))).collect();
-        for piece in frame.clip(&tail) {
-            canvas.line(&piece, pale, THIN)?;
-        }
+        let tail: Vec<Point> = rest.map(|epoch| (epoch.epoch as f64, (quantity.validation)(epoch))).collect();
+        frame.clip(&tail).iter().try_for_each(|piece| canvas.line(piece, pale, THIN))?;
     }
-    for piece in frame.clip(&validation.line()) {
-        canvas.line(&piece, color, THICK)?;
-    }
+    frame.clip(&validation.line()).iter().try_for_each(|piece| canvas.line(piece, color, THICK))?;
     draw_markers(canvas, frame, &validation.line(), number)?;
     row.diverged().try_for_each(|trial| draw_diverged(canvas, frame, quantity, trial, color))
 }
 
 fn draw_band(canvas: &Canvas, frame: &Frame, mean: &Mean, color: RGBColor) -> Result<()> {
     let (low, high) = frame.y;
-    let lower = mean.lower();
-    let outline = mean.upper().into_iter().chain(lower.into_iter().rev());
+    let outline = mean.edge(1.0).chain(mean.edge(-1.0).rev());
     let outline: Vec<Point> = outline.map(|(x, y)| frame.at((x, y.clamp(low, high)))).collect();
     if outline.len() < 4 { Ok(()) } else { canvas.polygon(&outline, color, BAND_OPACITY) }
 }
@@ -311,15 +263,13 @@ fn draw_markers(canvas: &Canvas, frame: &Frame, line: &[Point], number: usize) -
 fn draw_diverged(
     canvas: &Canvas,
     frame: &Frame,
-    quantity: Quantity,
+    quantity: &Quantity,
     trial: &StoredTrial,
     color: RGBColor,
 ) -> Result<()> {
-    let points = trial.history.iter().map(|epoch| (epoch.epoch as f64, quantity.validation(epoch)));
+    let points = trial.history.iter().map(|epoch| (epoch.epoch as f64, (quantity.validation)(epoch)));
     let points: Vec<Point> = points.take_while(|(_, y)| y.is_finite()).collect();
-    for piece in frame.clip(&points) {
-        canvas.dashed(&piece, color, THIN, DOT)?;
-    }
+    frame.clip(&points).iter().try_for_each(|piece| canvas.dashed(piece, color, THIN, DOT))?;
     let Some(&(x, y)) = points.last() else { return Ok(()) };
     draw_cross(canvas, frame.at((x, y.clamp(frame.y.0, frame.y.1))), color)
 }
@@ -330,22 +280,18 @@ fn draw_cross(canvas: &Canvas, (x, y): Point, color: RGBColor) -> Result<()> {
     canvas.line(&[(x - arm, y + arm), (x + arm, y - arm)], color, THICK)
 }
 
-fn key_height() -> f64 {
-    2.0 * TICK * LEADING + 2.0 * LEGEND_GAP
-}
-
 /// First what solid and dashed mean, then the series.
-fn draw_legend(canvas: &Canvas, (x, top): Point, quantity: Quantity, entries: &[Entry]) -> Result<()> {
+fn draw_legend(canvas: &Canvas, (x, top): Point, quantity: &Quantity, entries: &[Entry]) -> Result<()> {
     let text = x + SAMPLE_WIDTH + LEGEND_GAP;
     let sample = |y: f64| [(x, y), (x + SAMPLE_WIDTH, y)];
     let mut y = top + TICK / 2.0;
-    if quantity.is_measured() {
+    if quantity.training.is_some() {
         canvas.line(&sample(y), QUIET, THICK)?;
         canvas.text("validation", (text, y), Ink::new(INK, TICK))?;
         let below = y + TICK * LEADING;
         canvas.dashed(&sample(below), QUIET, THIN, DASH)?;
         canvas.text("training", (text, below), Ink::new(INK, TICK))?;
-        y += key_height();
+        y += KEY_HEIGHT;
     }
     for entry in entries {
         if entry.row.n() > 0 {

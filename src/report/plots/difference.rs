@@ -1,19 +1,19 @@
-//! What each setting of a block adds to the base's test accuracy: seeds as dots, their mean, and its interval.
+//! What each setting of a block adds to the base's test accuracy: seeds as dots, their mean, and its interval. And the study at a
+//! glance: the same, smaller, of all blocks that share a base.
 
-use super::canvas::{Align, Canvas, Ink, Point, paint};
-use super::figure::{Figure, sections};
-use super::frame::{Frame, ticks};
-use super::page::{MAX_SETTINGS, headline, leading, page, seeds_label};
+use super::canvas::{Align, Canvas, Colors, Ink, Point};
+use super::figure::{Figure, MAX_SETTINGS, Place, Section, headline, leading, page, seeds_label};
+use super::frame::{Frame, bounds, ticks};
 use super::theme::{
-    BASE, BLUE, GREEN, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix,
+    BASE, BLUE, GREEN, GRID, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, mix,
 };
 use crate::report::measure::Measure;
-use crate::report::numbers;
+use crate::report::statistics;
 use crate::report::study::{Study, StudyTuning};
 use crate::report::summary::{BlockSummary, Row};
 use crate::verdict::rule::Verdict;
 use crate::words;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use plotters::style::RGBColor;
 
 const ROW: f64 = 86.0;
@@ -29,39 +29,41 @@ const REACH: f64 = 1.6;
 const SQUEEZE: f64 = 2.5;
 const FEWEST_KEPT: usize = 3;
 
+/// Of the overview.
+const LINE: f64 = 46.0;
+const MARK_SIZE: f64 = 0.72;
+const INDENT: f64 = 28.0;
+/// Of `+2.77 (−0.40 to 5.94)`, and of what is missing where something is.
+const NUMBERS_WIDTH: f64 = 330.0;
+const MISSING_WIDTH: f64 = 260.0;
+
 /// Of blocks that have a difference.
-pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
-    let compared = sections(study, blocks).filter(|own| own.block.rows.iter().any(|row| row.shift.is_some()));
+pub fn figures(own: Section) -> Vec<Figure> {
+    let is_compared = own.block.rows.iter().any(|row| row.shift.is_some());
     let what = "difference in test accuracy to the base, with intervals";
-    compared.map(|own| own.figure("difference", what, move || render(study, own.block))).collect()
+    Vec::from_iter(is_compared.then(|| own.figure("difference", what, move || render(&own))))
 }
 
-fn render(study: &Study, block: &BlockSummary) -> Result<Vec<u8>> {
+fn render(own: &Section) -> Result<Vec<u8>> {
+    let Section { study, block, .. } = own;
     let rows = sorted(block);
     let top = MARGIN + TITLE * 3.4;
     let row_height = if rows.iter().any(|row| third_line(row).is_some()) { HIGH_ROW } else { ROW };
     let bottom = top + row_height * rows.len() as f64;
-    let height = bottom + 200.0;
     let names = rows.iter().flat_map(|row| name(row)).map(|line| NAME.width(&line)).fold(0.0, f64::max);
     let (left, right) = (MARGIN + names + GAP, WIDTH - MARGIN - RESULT_WIDTH);
     let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (rows.len() as f64, 0.0) };
-    let Some(base) = block.base() else { anyhow::bail!("a block without a base") };
-    let caption = format!("{} · {} · {}", key(study), seeds_label(block.rows.iter()), study.source());
+    let caption = format!("{} · {}", key(study), seeds_label(&block.rows));
     let all = block.rows.iter().skip(1).filter(|row| row.has_begun()).count();
     let cut = if all > rows.len() { format!(" (best {} of {all})", rows.len()) } else { String::new() };
-    let title = headline(study.title(block.block), &format!("test accuracy against the base{cut}"));
-    paint(WIDTH, height, |canvas| {
-        page(canvas, height, &title, &caption)?;
-        draw_base(canvas, base)?;
-        draw_margin(canvas, &frame, study.margin)?;
-        frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, 6))?;
-        canvas.line(&[frame.at((0.0, 0.0)), frame.at((0.0, rows.len() as f64))], BASE, 3.0)?;
+    own.page(bottom + 200.0, &format!("test accuracy against the base{cut}"), &caption, |canvas| {
+        draw_ground(canvas, &frame, block.base().context("a block without a base")?, study.margin, 6)?;
         rows.iter().enumerate().try_for_each(|(index, row)| draw_row(canvas, &frame, index as f64 + 0.5, row))
     })
 }
 
 /// What the marks mean.
-pub fn key(study: &Study) -> String {
+fn key(study: &Study) -> String {
     format!(
         "dots: seeds, less the base's mean · diamonds and bars: mean and interval; a block's hold together with 95 % confidence · \
          blue: better, orange: worse, green: equivalent (all within the band of ±{}), grey: inconclusive",
@@ -69,17 +71,20 @@ pub fn key(study: &Study) -> String {
     )
 }
 
-/// A band behind the marks, where a difference does not matter.
-pub fn draw_margin(canvas: &Canvas, frame: &Frame, margin: f64) -> Result<()> {
+/// What the marks stand on: the base in words, the band where a difference does not matter, and an axis with its zero.
+fn draw_ground(canvas: &Canvas, frame: &Frame, base: &Row, margin: f64, count: usize) -> Result<()> {
+    draw_base(canvas, base)?;
     let [left, right] = [-margin, margin].map(|end| frame.across(end.clamp(frame.x.0, frame.x.1)));
-    canvas.rectangle((left, frame.top), (right, frame.bottom), mix(GREEN, PAPER, 0.12))
+    canvas.rectangle((left, frame.top), (right, frame.bottom), mix(GREEN, PAPER, 0.12))?;
+    frame.x_axis(canvas, "difference in test accuracy (percentage points)", &ticks(frame.x, count))?;
+    canvas.line(&[(frame.across(0.0), frame.top), (frame.across(0.0), frame.bottom)], BASE, 3.0)
 }
 
 /// A line below the title: the base, and in orange what it misses.
-pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
+fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
     let name = base.base_name();
     let separator = if name.is_empty() { "" } else { ", " };
-    let line = format!("base: {name}{separator}{}", numbers::percent(base.spread(Measure::TestAccuracy)));
+    let line = format!("base: {name}{separator}{}", statistics::percent(base.spread(Measure::TestAccuracy)));
     let missing = base.missing_label().map_or(String::new(), |missing| format!(", {missing}"));
     let (ink, warning) = (Ink::new(INK, LABEL), Ink::new(if base.troubled() { VERMILION } else { QUIET }, LABEL));
     let y = MARGIN + TITLE * 1.9;
@@ -89,7 +94,7 @@ pub fn draw_base(canvas: &Canvas, base: &Row) -> Result<()> {
 }
 
 /// Best first; rows without a difference last. What has not started yet is left out.
-pub fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
+fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
     let rows = block.rows.iter().skip(1).filter(|row| row.has_begun()).collect();
     let mut rows = leading(rows, MAX_SETTINGS);
     let mean = |row: &Row| row.shift.unwrap_or(f64::NEG_INFINITY);
@@ -99,7 +104,7 @@ pub fn sorted<'a>(block: &'a BlockSummary<'a>) -> Vec<&'a Row<'a>> {
 
 /// In percentage points, for all rows but those that alone would squeeze the others into less than two fifths of the width, and
 /// at least the margin.
-pub fn range(rows: &[&Row], margin: f64) -> (f64, f64) {
+fn range(rows: &[&Row], margin: f64) -> (f64, f64) {
     let mut rows: Vec<(f64, &Row)> = rows.iter().filter_map(|row| Some((row.shift?, *row))).collect();
     rows.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
     let width = |rows: &[(f64, &Row)]| {
@@ -119,11 +124,10 @@ pub fn range(rows: &[&Row], margin: f64) -> (f64, f64) {
 /// All dots and zero, and the intervals as far as they do not dwarf those.
 fn extent(rows: &[(f64, &Row)]) -> (f64, f64) {
     let dots = rows.iter().flat_map(|(shift, row)| row.dots.iter().chain([shift]));
-    let (low, high) = dots.fold((0.0_f64, 0.0_f64), |(low, high), dot| (low.min(*dot), high.max(*dot)));
+    let (low, high) = bounds(dots.copied().chain([0.0]));
     let slack = (high - low).max(0.1) * (REACH - 1.0);
-    let ends = rows.iter().filter_map(|(_, row)| row.difference());
-    let (least, most) =
-        ends.fold((low, high), |(least, most), difference| (least.min(difference.low), most.max(difference.high)));
+    let ends = rows.iter().filter_map(|(_, row)| row.difference()).flat_map(|own| [own.low, own.high]);
+    let (least, most) = bounds(ends.chain([low, high]));
     (least.max(low - slack), most.min(high + slack))
 }
 
@@ -152,7 +156,7 @@ fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<
 }
 
 /// `size` is 1 for rows as high as here. What lies outside the frame is an arrow at its edge.
-pub fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, row: &Row, size: f64) -> Result<()> {
+fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, row: &Row, size: f64) -> Result<()> {
     let color = verdict_color(row.verdict());
     let Some(mean) = row.shift else { return Ok(()) };
     if mean < frame.x.0 || mean > frame.x.1 {
@@ -198,7 +202,7 @@ fn draw_interval(canvas: &Canvas, frame: &Frame, y: f64, ends: (f64, f64), color
     Ok(())
 }
 
-pub fn verdict_color(verdict: Verdict) -> RGBColor {
+fn verdict_color(verdict: Verdict) -> RGBColor {
     match verdict {
         Verdict::Better => BLUE,
         Verdict::Worse | Verdict::Unstable => VERMILION,
@@ -208,9 +212,9 @@ pub fn verdict_color(verdict: Verdict) -> RGBColor {
 }
 
 /// `+1.31 (0.45 to 2.17)`, the mean alone, or why there is none.
-pub fn difference_words(row: &Row) -> String {
+fn difference_words(row: &Row) -> String {
     match (row.difference(), row.shift) {
-        (Some(difference), _) => numbers::points(difference),
+        (Some(difference), _) => statistics::points(difference),
         (None, Some(shift)) => words::signed(shift, 2),
         (None, None) if row.verdict() == Verdict::Unstable => "unstable".to_owned(),
         (None, None) => "no result".to_owned(),
@@ -228,4 +232,101 @@ fn third_line(row: &Row) -> Option<String> {
 fn verdict(row: &Row) -> String {
     let p = row.difference().map_or(String::new(), |difference| format!(", p {}", words::p_value(difference.p)));
     format!("{}{p}, n = {}", row.verdict().word(), row.n())
+}
+
+/// Blocks that share their base, and the lines of the picture.
+struct Group<'a> {
+    base: &'a Row<'a>,
+    blocks: Vec<&'a BlockSummary<'a>>,
+}
+
+enum Line<'a> {
+    Block(&'a str),
+    Setting(&'a Row<'a>),
+}
+
+/// One for each base that several blocks share.
+pub fn overviews<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
+    let figure = |(place, group): (usize, Group<'a>)| {
+        let suffix = if place == 0 { String::new() } else { format!("_{}", place + 1) };
+        let description = "Every setting's difference in test accuracy to the base, with intervals".to_owned();
+        let draw = move || render_overview(study, &group).map(Some);
+        Figure::new(&format!("overview{suffix}"), Place::Overview, description, draw)
+    };
+    groups(blocks).into_iter().enumerate().map(figure).collect()
+}
+
+fn groups<'a>(blocks: &'a [BlockSummary<'a>]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group> = vec![];
+    for block in blocks.iter().filter(|block| block.rows.iter().any(|row| row.shift.is_some())) {
+        let base = &block.rows[0];
+        match groups.iter_mut().find(|group| group.base.variant.configuration == base.variant.configuration) {
+            Some(group) => group.blocks.push(block),
+            None => groups.push(Group { base, blocks: vec![block] }),
+        }
+    }
+    groups.retain(|group| group.blocks.len() > 1);
+    groups
+}
+
+fn render_overview(study: &Study, group: &Group) -> Result<Vec<u8>> {
+    let sections: Vec<(&BlockSummary, Vec<&Row>)> = group.blocks.iter().map(|block| (*block, sorted(block))).collect();
+    let rows: Vec<&Row> = sections.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
+    let lines: Vec<Line> = sections
+        .iter()
+        .flat_map(|(block, rows)| {
+            std::iter::once(Line::Block(study.title(block.block))).chain(rows.iter().map(|row| Line::Setting(row)))
+        })
+        .collect();
+    let any_missing = rows.iter().any(|row| row.missing_label().is_some());
+    let results = NUMBERS_WIDTH + if any_missing { MISSING_WIDTH } else { 0.0 };
+    let names = rows.iter().map(|row| LINE_NAME.width(&short_name(row))).fold(0.0, f64::max);
+    let top = MARGIN + TITLE * 2.9;
+    let bottom = top + LINE * lines.len() as f64;
+    let (left, right) = (MARGIN + INDENT + names + GAP, WIDTH - MARGIN - results);
+    let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (lines.len() as f64, 0.0) };
+    let caption =
+        format!("{} · {} · {}", key(study), seeds_label(rows.iter().copied().chain([group.base])), study.source());
+    let title = headline(&study.name, "every setting against the base");
+    page(bottom + 200.0, &title, &caption, Colors::Few, |canvas| {
+        draw_ground(canvas, &frame, group.base, study.margin, 8)?;
+        lines.iter().enumerate().try_for_each(|(index, line)| draw_line(canvas, &frame, index as f64, line))
+    })
+}
+
+const LINE_NAME: Ink = Ink { color: INK, size: TICK, bold: false, align: Align::Left };
+
+fn short_name(row: &Row) -> String {
+    LINE_NAME.wrap(&row.variant.label, NAME_WIDTH, 1).concat()
+}
+
+fn draw_line(canvas: &Canvas, frame: &Frame, index: f64, line: &Line) -> Result<()> {
+    let y = frame.down(index + 0.5);
+    match line {
+        Line::Block(title) => {
+            if index > 0.0 {
+                canvas.line(&[(MARGIN, frame.down(index)), (WIDTH - MARGIN, frame.down(index))], GRID, 1.5)?;
+            }
+            // Up to the zero line, on paper that hides the grid.
+            let ink = LINE_NAME.bold();
+            let title = ink.wrap(title, frame.across(0.0) - MARGIN - GAP, 1).concat();
+            canvas.rectangle(
+                (frame.left, y - TICK * 0.7),
+                (MARGIN + ink.width(&title) + 8.0, y + TICK * 0.7),
+                PAPER,
+            )?;
+            canvas.text(&title, (MARGIN, y), ink)
+        }
+        Line::Setting(row) => draw_setting(canvas, frame, y, row),
+    }
+}
+
+fn draw_setting(canvas: &Canvas, frame: &Frame, y: f64, row: &Row) -> Result<()> {
+    canvas.text(&short_name(row), (MARGIN + INDENT, y), LINE_NAME)?;
+    let x = frame.right + GAP;
+    draw_difference(canvas, frame, y, row, MARK_SIZE)?;
+    canvas.text(&difference_words(row), (x, y), Ink::new(verdict_color(row.verdict()), TICK))?;
+    let Some(missing) = row.missing_label() else { return Ok(()) };
+    let ink = Ink::new(if row.troubled() { VERMILION } else { QUIET }, SMALL);
+    canvas.text(&ink.wrap(&missing, MISSING_WIDTH - GAP, 1).concat(), (frame.right + NUMBERS_WIDTH, y), ink)
 }

@@ -1,10 +1,15 @@
-//! A plot that can be drawn, and its place in the report.
+//! A plot that can be drawn, its place in the report, and what all share: a title, a caption with n, data set and mode, and a
+//! limit to what is legible.
 
-use crate::record::Showcase;
-use crate::report::study::{StoredTrial, Study};
-use crate::report::summary::{BlockSummary, Row, best};
+use super::canvas::{Canvas, Colors, Ink, paint};
+use super::theme::{INK, LEADING, MARGIN, QUIET, SMALL, TITLE, WIDTH};
+use crate::report::measure::Measure;
+use crate::report::study::Study;
+use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
-use std::collections::HashSet;
+
+/// Settings of one block that are plotted; a larger block shows its best, and says so.
+pub const MAX_SETTINGS: usize = 36;
 
 /// Where in the report a plot belongs, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,16 +21,14 @@ pub enum Place {
     CloserLook(usize),
 }
 
-/// PNG bytes; none where they need what is not at hand, such as the test images.
-type Draw<'a> = Box<dyn Fn() -> Result<Option<Vec<u8>>> + 'a>;
-
 pub struct Figure<'a> {
     /// Below the results folder.
     pub path: String,
     pub place: Place,
     /// What a reader sees who cannot see it.
     pub description: String,
-    draw: Draw<'a>,
+    /// PNG bytes; none where they need what is not at hand, such as the test images.
+    draw: Box<dyn Fn() -> Result<Option<Vec<u8>>> + 'a>,
 }
 
 impl<'a> Figure<'a> {
@@ -46,7 +49,7 @@ impl<'a> Figure<'a> {
 /// A block of which something can be shown, and its place in the report.
 #[derive(Clone, Copy)]
 pub struct Section<'a> {
-    study: &'a Study,
+    pub study: &'a Study,
     pub block: &'a BlockSummary<'a>,
     place: usize,
 }
@@ -63,44 +66,64 @@ impl<'a> Section<'a> {
         let description = format!("{}: {what}", self.study.title(self.block.block));
         Figure::new(&name, Place::Block(self.place), description, move || draw().map(Some))
     }
-}
 
-/// One trial that stands for its configuration.
-pub struct Closeup<'a> {
-    pub label: String,
-    pub trial: &'a StoredTrial,
-    pub showcase: &'a Showcase,
-    /// `base` or `best`
-    name: &'static str,
-    place: usize,
-}
-
-impl<'a> Closeup<'a> {
-    pub fn figure(
-        self,
-        kind: &str,
-        description: String,
-        draw: impl Fn(&Closeup) -> Result<Option<Vec<u8>>> + 'a,
-    ) -> Figure<'a> {
-        let (name, place) = (format!("{kind}_{}", self.name), Place::CloserLook(self.place));
-        Figure::new(&name, place, description, move || draw(&self))
+    /// `Optimizer: loss` above what is drawn, and a caption that ends in data set and mode.
+    pub fn page(
+        &self,
+        height: f64,
+        what: &str,
+        caption: &str,
+        draw: impl FnOnce(&Canvas) -> Result<()>,
+    ) -> Result<Vec<u8>> {
+        let title = headline(self.study.title(self.block.block), what);
+        page(height, &title, &format!("{caption} · {}", self.study.source()), Colors::Few, draw)
     }
 }
 
-/// One trial of the study's base and one of its best configuration.
-pub fn closeups<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Closeup<'a>> {
-    let holder = |row: &Row| blocks.iter().find(|block| block.rows.iter().any(|other| std::ptr::eq(other, row)));
-    let best = best(blocks.iter().flat_map(|block| &block.rows)).and_then(|row| Some((holder(row)?, row)));
-    let base = blocks.first().and_then(|block| Some((block, block.base()?)));
-    let mut seen = HashSet::new();
-    let chosen = [("base", base), ("best", best)].into_iter().enumerate();
-    let chosen = chosen.filter_map(|(place, (name, chosen))| {
-        let (block, row) = chosen.filter(|(_, row)| seen.insert(&row.variant.trial_ids))?;
-        let (trial, showcase) = row.done().find_map(|trial| Some((trial, trial.showcase.as_ref()?)))?;
-        let is_base = block.base().is_some_and(|base| std::ptr::eq(base, row));
-        let title = study.title(block.block);
-        let label = if is_base { "the base".to_owned() } else { format!("{title}: {}", row.variant.label) };
-        Some(Closeup { label, trial, showcase, name, place })
-    });
-    chosen.collect()
+/// The `limit` rows with the highest mean test accuracy, in the block's order; rows without one come last in the choice.
+pub fn leading<'a>(rows: Vec<&'a Row<'a>>, limit: usize) -> Vec<&'a Row<'a>> {
+    let mean = |row: &Row| row.spread(Measure::TestAccuracy).map_or(f64::NEG_INFINITY, |spread| spread.mean);
+    let mut order: Vec<(usize, f64)> = rows.iter().map(|row| mean(row)).enumerate().collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1));
+    order.truncate(limit);
+    order.sort_by_key(|(index, _)| *index);
+    order.into_iter().map(|(index, _)| rows[index]).collect()
+}
+
+/// `Optimizer: loss`, where the name gives way if the page is too narrow for both.
+pub fn headline(name: &str, what: &str) -> String {
+    let ink = Ink::new(INK, TITLE).bold();
+    let room = WIDTH - 2.0 * MARGIN - ink.width(&format!(": {what}"));
+    format!("{}: {what}", ink.wrap(name, room, 1).concat())
+}
+
+/// The PNG of a page with a title on top, a caption at the bottom, and what is drawn between.
+pub fn page(
+    height: f64,
+    title: &str,
+    caption: &str,
+    colors: Colors,
+    draw: impl FnOnce(&Canvas) -> Result<()>,
+) -> Result<Vec<u8>> {
+    paint(WIDTH, height, colors, |canvas| {
+        let width = WIDTH - 2.0 * MARGIN;
+        let ink = Ink::new(INK, TITLE).bold();
+        canvas.paragraph(&ink.wrap(title, width, 1), (MARGIN, MARGIN + TITLE / 2.0), ink)?;
+        let ink = Ink::new(QUIET, SMALL);
+        let lines = ink.wrap(caption, width, 2);
+        let first = height - MARGIN - SMALL * (LEADING * (lines.len() - 1) as f64 + 0.5);
+        canvas.paragraph(&lines, (MARGIN, first), ink)?;
+        draw(canvas)
+    })
+}
+
+/// `n = 3 seeds`, or `n = 1 to 3 seeds` where rows differ.
+pub fn seeds_label<'a>(rows: impl IntoIterator<Item = &'a Row<'a>>) -> String {
+    let counts: Vec<usize> = rows.into_iter().map(Row::n).filter(|n| *n > 0).collect();
+    match (counts.iter().min(), counts.iter().max()) {
+        (Some(1), Some(1)) => "n = 1 seed".to_owned(),
+        (Some(least), Some(most)) if least == most => format!("n = {least} seeds"),
+        (Some(least), Some(most)) => format!("n = {least} to {most} seeds"),
+        _ => "n = 0".to_owned(),
+    }
 }

@@ -94,6 +94,11 @@ impl Frame {
     }
 }
 
+/// The least and the most of `values`.
+pub fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
+}
+
 /// About `count` round numbers in the range, with as many decimals as tell them apart; none in a range without bounds.
 pub fn ticks((low, high): (f64, f64), count: usize) -> Vec<(f64, String)> {
     if !low.is_finite() || !high.is_finite() {

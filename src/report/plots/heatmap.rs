@@ -1,12 +1,11 @@
 //! Test accuracy over two axes of a block, with the mean and n of each combination in its cell.
 
-use super::canvas::{Align, Canvas, Ink, Point, paint};
-use super::figure::{Figure, sections};
-use super::page::{MAX_SETTINGS, headline, page, seeds_label};
+use super::canvas::{Align, Canvas, Ink, Point};
+use super::figure::{Figure, MAX_SETTINGS, Section, seeds_label};
+use super::frame::bounds;
 use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, inks, shade};
 use crate::report::measure::Measure;
-use crate::report::numbers;
-use crate::report::study::Study;
+use crate::report::statistics;
 use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
 use std::collections::HashMap;
@@ -20,15 +19,13 @@ const MAX_CELL_WIDTH: f64 = 300.0;
 const MIN_CELL_WIDTH: f64 = 140.0;
 
 /// Of blocks that are a grid.
-pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
-    let grids = sections(study, blocks).filter_map(|own| Some((own, grid(own.block)?)));
-    let what = "test accuracy by its two settings";
-    grids.map(|(own, grid)| own.figure("heatmap", what, move || render(study, &grid))).collect()
+pub fn figures(own: Section) -> Vec<Figure> {
+    let figure = |grid| own.figure("heatmap", "test accuracy by its two settings", move || render(&own, &grid));
+    Vec::from_iter(grid(own.block).map(figure))
 }
 
 /// A block's two axes, each a key and its values, and the row of each combination that was planned.
 struct Grid<'a> {
-    block: &'a BlockSummary<'a>,
     across: Axis<'a>,
     down: Axis<'a>,
     cells: HashMap<(&'a str, &'a str), &'a Row<'a>>,
@@ -37,16 +34,6 @@ struct Grid<'a> {
 struct Axis<'a> {
     key: &'a str,
     values: Vec<&'a str>,
-}
-
-impl Axis<'_> {
-    /// Numbers ascend; other values stay in the order of the experiment.
-    fn sort(&mut self) {
-        let number = |value: &str| value.parse::<f64>().ok();
-        if self.values.iter().all(|value| number(value).is_some()) {
-            self.values.sort_by(|a, b| number(a).partial_cmp(&number(b)).expect("no NaN in an experiment"));
-        }
-    }
 }
 
 /// None unless exactly two settings vary, each combination belongs to one row, and there are more than a cross of them. A base
@@ -61,7 +48,11 @@ fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
             None => axes.push(Axis { key, values: vec![value] }),
         }
     }
-    axes.iter_mut().for_each(Axis::sort);
+    // Numbers ascend; other values stay in the order of the experiment.
+    let number = |value: &str| value.parse::<f64>().ok();
+    for axis in axes.iter_mut().filter(|axis| axis.values.iter().all(|value| number(value).is_some())) {
+        axis.values.sort_by(|a, b| number(a).partial_cmp(&number(b)).expect("no NaN in an experiment"));
+    }
     let [mut down, mut across] = <[Axis; 2]>::try_from(axes).ok()?;
     if down.values.len() < across.values.len() {
         std::mem::swap(&mut down, &mut across);
@@ -81,18 +72,16 @@ fn grid<'a>(block: &'a BlockSummary<'a>) -> Option<Grid<'a>> {
     let fits = across.values.len() >= 2 && across.values.len() as f64 <= (WIDTH - LEFT - MARGIN) / MIN_CELL_WIDTH;
     let crowded = cells.len() > across.values.len() + down.values.len() - 1;
     let fits = fits && down.values.len() <= MAX_SETTINGS;
-    (fits && crowded).then_some(Grid { block, across, down, cells })
+    (fits && crowded).then_some(Grid { across, down, cells })
 }
 
-fn render(study: &Study, grid: &Grid) -> Result<Vec<u8>> {
+fn render(own: &Section, grid: &Grid) -> Result<Vec<u8>> {
     let width = ((WIDTH - LEFT - MARGIN) / grid.across.values.len() as f64).min(MAX_CELL_WIDTH);
     let top = top(grid, width);
     let height = top + CELL_HEIGHT * grid.down.values.len() as f64 + MARGIN * 2.0 + SMALL * 2.0;
-    let title = headline(study.title(grid.block.block), "test accuracy (%)");
     let seeds = seeds_label(grid.cells.values().copied());
-    let caption = format!("mean ± std over {seeds} · darker is better, grey has no result · {}", study.source());
-    paint(WIDTH, height, |canvas| {
-        page(canvas, height, &title, &caption)?;
+    let caption = format!("mean ± std over {seeds} · darker is better, grey has no result");
+    own.page(height, "test accuracy (%)", &caption, |canvas| {
         draw_names(canvas, grid, width, top)?;
         for (line, down) in grid.down.values.iter().enumerate() {
             for (column, across) in grid.across.values.iter().enumerate() {
@@ -113,8 +102,7 @@ fn top(grid: &Grid, width: f64) -> f64 {
 
 /// Lowest and highest mean.
 fn range(grid: &Grid) -> (f64, f64) {
-    let means = grid.cells.values().filter_map(|row| Some(row.spread(Measure::TestAccuracy)?.mean));
-    means.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), mean| (low.min(mean), high.max(mean)))
+    bounds(grid.cells.values().filter_map(|row| Some(row.spread(Measure::TestAccuracy)?.mean)))
 }
 
 fn draw_names(canvas: &Canvas, grid: &Grid, width: f64, top: f64) -> Result<()> {
@@ -151,7 +139,7 @@ fn draw_cell(
     canvas.rectangle((left, top), (left + width - 2.0, top + CELL_HEIGHT - 2.0), color)?;
     let Some(row) = row else { return Ok(()) };
     let (ink, quiet) = inks(share.unwrap_or(0.0));
-    let numbers = spread.map_or("no result".to_owned(), |spread| numbers::mean_std(&spread, 100.0, 1));
+    let numbers = spread.map_or("no result".to_owned(), |spread| statistics::mean_std(&spread, 100.0, 1));
     let missing = row.missing_label();
     let lines = if missing.is_some() { 3.0 } else { 2.0 };
     let center = left + width / 2.0;

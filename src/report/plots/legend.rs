@@ -1,8 +1,10 @@
 //! The series of a plot: their colours and markers, and their names beside it.
 
 use super::canvas::{Canvas, Ink, Point};
-use super::theme::{BASE, INK, LEADING, QUIET, SERIES, SMALL, TICK, VERMILION};
-use crate::report::summary::Row;
+use super::figure::{MAX_SETTINGS, leading};
+use super::frame::Frame;
+use super::theme::{BASE, INK, LEADING, MARGIN, QUIET, SERIES, SMALL, TICK, TITLE, VERMILION, WIDTH};
+use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
 use plotters::style::RGBColor;
 
@@ -66,14 +68,33 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Of the widest entry.
-pub fn width<'a>(entries: impl IntoIterator<Item = &'a Entry<'a>>) -> f64 {
-    entries.into_iter().map(Entry::width).fold(MIN_NAME_WIDTH, f64::max)
+/// The leading rows of those that are `shown`, numbered by their places in the block.
+pub fn entries<'a>(block: &'a BlockSummary<'a>, shown: impl Fn(&Row) -> bool) -> Vec<Entry<'a>> {
+    let rows = leading(block.rows.iter().filter(|row| shown(row)).collect(), MAX_SETTINGS);
+    let number = |row: &Row| block.rows.iter().position(|other| std::ptr::eq(other, row)).unwrap_or_default();
+    rows.into_iter().map(|row| Entry::new(number(row), row)).collect()
 }
 
-/// Every entry with its marker, one below the other.
-pub fn draw_list<'a>(canvas: &Canvas, (x, top): Point, entries: impl IntoIterator<Item = &'a Entry<'a>>) -> Result<()> {
-    let mut y = top + LEGEND_GAP;
+/// Of the widest entry.
+pub fn width(entries: &[Entry]) -> f64 {
+    entries.iter().map(Entry::width).fold(MIN_NAME_WIDTH, f64::max)
+}
+
+pub fn height(entries: &[Entry]) -> f64 {
+    entries.iter().map(Entry::height).sum()
+}
+
+/// A page's height, at least `least`, and the frame on it that leaves room for [`draw_list`] on its right.
+pub fn frame_beside(entries: &[Entry], least: f64, left: f64, x: (f64, f64), y: (f64, f64)) -> (f64, Frame) {
+    let top = MARGIN + TITLE * 2.0;
+    let height = (top + height(entries) + MARGIN * 3.0).max(least);
+    let right = WIDTH - MARGIN - width(entries) - LEGEND_GAP * 2.0 - 60.0;
+    (height, Frame { left, right, top, bottom: height - 190.0, x, y })
+}
+
+/// Every entry with its marker, one below the other, on the right of the frame.
+pub fn draw_list(canvas: &Canvas, frame: &Frame, entries: &[Entry]) -> Result<()> {
+    let (x, mut y) = (frame.right + 40.0, frame.top + LEGEND_GAP);
     for entry in entries {
         draw_marker(canvas, (x + MARKER_RADIUS, y), entry.number)?;
         entry.draw(canvas, (x + MARKER_RADIUS * 2.0 + LEGEND_GAP, y))?;

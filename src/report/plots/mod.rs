@@ -1,18 +1,15 @@
-//! The plots of a study. Each is a file that says when it applies and draws it; a new one is a file here and a line in the list.
+//! The plots of a study. Each is a file that says when it applies and draws it; a new one is a file here and a line below.
 
 mod canvas;
 pub mod classes;
+mod closeups;
 pub mod confusion;
 mod curves;
 mod difference;
 mod figure;
-mod filters;
 mod frame;
 mod heatmap;
 mod legend;
-mod mistakes;
-mod overview;
-mod page;
 mod size;
 mod theme;
 mod tuning;
@@ -21,26 +18,21 @@ pub use figure::{Figure, Place};
 
 use super::study::Study;
 use super::summary::BlockSummary;
+use figure::{Section, sections};
 
-type Plot = for<'a> fn(&'a Study, &'a [BlockSummary<'a>]) -> Vec<Figure<'a>>;
+/// Of one block, in the order in which it has them.
+type BlockPlot = for<'a> fn(Section<'a>) -> Vec<Figure<'a>>;
 
-/// In the order in which a block has them.
-const PLOTS: [Plot; 10] = [
-    overview::figures,
-    difference::figures,
-    size::figures,
-    tuning::figures,
-    heatmap::figures,
-    curves::figures,
-    classes::figures,
-    confusion::figures,
-    mistakes::figures,
-    filters::figures,
-];
+const BLOCK_PLOTS: [BlockPlot; 6] =
+    [difference::figures, size::figures, tuning::figures, heatmap::figures, curves::figures, classes::figures];
 
 /// What applies to the study, in the order of the report.
 pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
-    let mut figures: Vec<Figure> = PLOTS.iter().flat_map(|plot| plot(study, blocks)).collect();
+    let of_blocks = sections(study, blocks).flat_map(|own| BLOCK_PLOTS.iter().flat_map(move |plot| plot(own)));
+    let mut figures = difference::overviews(study, blocks);
+    figures.extend(of_blocks);
+    figures.extend(confusion::figures(study, blocks));
+    figures.extend(closeups::figures(study, blocks));
     figures.sort_by_key(|figure| figure.place);
     figures
 }

@@ -1,8 +1,7 @@
 //! Conditions that trials must meet, such as `lr>=0.01`.
 
-use super::listing::Listing;
-use super::value::Value;
-use crate::report::trials::LIST_SEPARATOR;
+use super::listing::{Listing, Value};
+use crate::report::tables::LIST_SEPARATOR;
 use crate::spec::Cell;
 use anyhow::{Context, Result, bail, ensure};
 use std::cmp::Ordering;
@@ -17,24 +16,17 @@ pub struct Filter {
     wanted: String,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Relation {
-    Is,
-    IsNot,
-    Above,
-    AtLeast,
-    Below,
-    AtMost,
-}
+/// A sign, and whether a value passes that is or is not the wanted one, and that compares with it where both are numbers.
+type Relation = (&'static str, fn(bool, Option<Ordering>) -> bool);
 
 /// Those of two characters first, because the others begin them.
-const RELATIONS: [(&str, Relation); 6] = [
-    ("!=", Relation::IsNot),
-    (">=", Relation::AtLeast),
-    ("<=", Relation::AtMost),
-    ("=", Relation::Is),
-    (">", Relation::Above),
-    ("<", Relation::Below),
+const RELATIONS: [Relation; 6] = [
+    ("!=", |is, _| !is),
+    (">=", |_, order| order.is_some_and(Ordering::is_ge)),
+    ("<=", |_, order| order.is_some_and(Ordering::is_le)),
+    ("=", |is, _| is),
+    (">", |_, order| order.is_some_and(Ordering::is_gt)),
+    ("<", |_, order| order.is_some_and(Ordering::is_lt)),
 ];
 
 impl Filter {
@@ -42,7 +34,7 @@ impl Filter {
         let at = text.find(['=', '<', '>', '!']);
         let split = at.and_then(|at| {
             let (name, rest) = text.split_at(at);
-            RELATIONS.iter().find_map(|(sign, relation)| Some((name, *relation, rest.strip_prefix(sign)?)))
+            RELATIONS.iter().find_map(|relation| Some((name, *relation, rest.strip_prefix(relation.0)?)))
         });
         let Some((name, relation, wanted)) = split else {
             bail!(
@@ -51,14 +43,14 @@ impl Filter {
         };
         let column = listing.find(name.trim()).with_context(|| format!("--filter {text}"))?;
         let filter = Filter { text: text.to_owned(), column, relation, wanted: wanted.trim().to_owned() };
-        let compares = !matches!(relation, Relation::Is | Relation::IsNot);
+        let compares = !["=", "!="].contains(&relation.0);
         ensure!(!compares || filter.number().is_some(), "--filter {text}: `{}` is not a number", filter.wanted);
         Ok(filter)
     }
 
     /// Whether it sets a bound or leaves something out.
     pub fn is_range(&self) -> bool {
-        self.relation != Relation::Is
+        self.relation.0 != "="
     }
 
     /// The wanted number; `57%` is 0.57.
@@ -84,14 +76,7 @@ impl Filter {
             (Value::Number(number), Some(wanted)) => number.partial_cmp(&wanted),
             _ => None,
         };
-        match self.relation {
-            Relation::Is => is,
-            Relation::IsNot => !is,
-            Relation::Above => compared.is_some_and(Ordering::is_gt),
-            Relation::AtLeast => compared.is_some_and(Ordering::is_ge),
-            Relation::Below => compared.is_some_and(Ordering::is_lt),
-            Relation::AtMost => compared.is_some_and(Ordering::is_le),
-        }
+        (self.relation.1)(is, compared)
     }
 
     /// What there is instead in `rows`, none of which passes.

@@ -1,12 +1,9 @@
 //! The trials of an experiment as rows of cells, under names that users may shorten.
 
-use super::value::Value;
-use crate::report::keys;
-
 use crate::report::study::StoredTrial;
-use crate::report::trials;
-use crate::report::unit::Unit;
-use crate::spec::{Cell, choices};
+use crate::report::table::{Unit, differ, short_names};
+use crate::report::tables;
+use crate::spec::{Cell, Kind, choices};
 use anyhow::{Context, Result};
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -30,14 +27,14 @@ pub struct Listing {
 impl Listing {
     /// A trial that has not ended is running or waits its turn; its history is what it has stored so far.
     pub fn new(trials: &[StoredTrial], targets: &[f64], is_running: impl Fn(&str) -> bool) -> Listing {
-        let mut columns = Vec::from(trials::identity());
+        let mut columns = Vec::from(tables::identity());
         let first_key = columns.len();
-        columns.extend(trials::keys(trials));
+        columns.extend(tables::keys(trials));
         let keys = first_key..columns.len();
-        columns.extend(trials::results(targets));
+        columns.extend(tables::results(targets));
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let (before, after) = (&names[..keys.start], &names[keys.end..]);
-        let short_keys = keys::short_names(&names[keys.clone()], &[before, after].concat());
+        let short_keys = short_names(&names[keys.clone()], &[before, after].concat());
         let mut listing = Listing {
             short: [before, &short_keys, after].concat(),
             units: columns.iter().map(|column| column.unit).collect(),
@@ -80,10 +77,34 @@ impl Listing {
 
     /// Whether it tells the rows apart.
     pub fn differs(&self, column: usize, rows: &[&[Cell]]) -> bool {
-        keys::differ(
-            &self.names[column],
-            &self.names[self.keys.clone()],
-            rows.iter().map(|row| row[column].text.as_str()),
-        )
+        differ(&self.names[column], &self.names[self.keys.clone()], rows.iter().map(|row| row[column].text.as_str()))
+    }
+}
+
+/// What a cell says, so that cells can be ordered and compared.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    Missing,
+    Number(f64),
+    Text(&'a str),
+}
+
+impl Value<'_> {
+    pub fn of(cell: &Cell) -> Value<'_> {
+        match cell.kind {
+            _ if cell.text.is_empty() => Value::Missing,
+            Kind::Number => Value::Number(cell.text.parse().expect("a number as it was formatted")),
+            Kind::Flag | Kind::Text => Value::Text(&cell.text),
+        }
+    }
+
+    /// Numbers before words.
+    pub fn compare(self, other: Value) -> Ordering {
+        match (self, other) {
+            (Value::Number(a), Value::Number(b)) => a.total_cmp(&b),
+            (Value::Text(a), Value::Text(b)) => a.cmp(b),
+            (Value::Number(_), _) => Ordering::Less,
+            _ => Ordering::Greater,
+        }
     }
 }
