@@ -11,7 +11,7 @@ use super::load::Loaded;
 use crate::data;
 use crate::data::batches::{Scaling, Split};
 use crate::record::{CLASSES, Confusion};
-use crate::report::metrics::{ClassScores, macro_average, per_class};
+use crate::report::measure::{ClassScores, macro_average, per_class};
 use crate::spec::config::{Config, DatasetName};
 use crate::train::Sets;
 use crate::train::evaluate::evaluate_one;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::evaluate::Evaluation;
 use crate::record::CLASSES;
 use crate::report::data_label;
-use crate::report::metrics::SHARES;
+use crate::report::measure::SHARES;
 use crate::report::plots::classes::{self, Bars};
 use crate::report::plots::confusion;
 use crate::report::table::{differ, short_names};

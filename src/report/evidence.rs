@@ -53,7 +53,9 @@ pub fn setting(trials: &[&StoredTrial], labels: &[u8]) -> Option<SettingEvidence
         let mut votes = [0_usize; CLASSES];
         predicted.iter().for_each(|predicted| votes[usize::from(predicted[image])] += 1);
         always_wrong += usize::from(votes[usize::from(truth)] == 0);
-        right += usize::from(most_voted(&votes) == usize::from(truth));
+        // Of equal ones, max_by_key takes the last.
+        let most_voted = (0..CLASSES).rev().max_by_key(|&class| votes[class]);
+        right += usize::from(most_voted == Some(usize::from(truth)));
     }
     Some(SettingEvidence {
         trials: predicted.len(),
@@ -92,11 +94,6 @@ pub fn pair(base: &[&StoredTrial], setting: &[&StoredTrial], labels: &[u8]) -> O
 /// The trial's, if it has them and they are of these images.
 fn predictions<'a>(trial: &'a StoredTrial, labels: &[u8]) -> Option<&'a [u8]> {
     trial.predictions.as_deref().filter(|predictions| predictions.len() == labels.len())
-}
-
-fn most_voted(votes: &[usize; CLASSES]) -> usize {
-    // Of equal ones, max_by_key takes the last.
-    (0..CLASSES).rev().max_by_key(|&class| votes[class]).expect("there are classes")
 }
 
 /// The mean of `values`, one an image, each the sum over so many pairs.

@@ -46,7 +46,8 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
         };
         add("results", "test results", results(study, block));
         add("classes", "means over the classes", class_means(block));
-        for (part, targets) in target_groups(&study.targets).into_iter().enumerate() {
+        let groups = study.targets.chunks(TARGETS_ACROSS).chain(study.targets.is_empty().then_some(&[][..]));
+        for (part, targets) in groups.enumerate() {
             let kind = format!("convergence-{}", part + 1);
             add(&kind, "convergence and generalization", convergence(block, targets));
         }
@@ -59,10 +60,6 @@ pub fn summary_tex(study: &Study, blocks: &[BlockSummary]) -> String {
 
 /// More targets do not fit beside each other on a page.
 const TARGETS_ACROSS: usize = 3;
-
-fn target_groups(targets: &[f64]) -> Vec<&[f64]> {
-    if targets.is_empty() { vec![targets] } else { targets.chunks(TARGETS_ACROSS).collect() }
-}
 
 /// Of a document that compiles with any LaTeX; the tables can be copied out of it.
 const START: &str = "\\documentclass[10pt,a4paper]{article}

@@ -1,8 +1,7 @@
 //! The CSV tables. Shares and losses are plain numbers in full precision, a missing value is an empty cell, so pandas reads
 //! every column with its right type.
 
-use super::measure::{Described, MACRO, Measure, NEWER};
-use super::metrics::{ClassScores, SHARES, per_class};
+use super::measure::{ClassScores, Described, MACRO, Measure, NEWER, SHARES, per_class};
 use super::statistics::Spread;
 use super::study::{StoredTrial, Study, StudyTuning, status_word};
 use super::summary::{BlockSummary, Row};
@@ -181,12 +180,6 @@ struct Setting<'a> {
     spreads: Vec<Option<Spread>>,
 }
 
-impl<'a> Setting<'a> {
-    fn new(block: &'a BlockSummary<'a>, row: &'a Row<'a>, measures: &[Measure]) -> Setting<'a> {
-        Setting { block, row, spreads: measures.iter().map(|measure| row.spread(*measure)).collect() }
-    }
-}
-
 type SettingColumn<'a> = Column<'a, Setting<'a>>;
 
 /// Per block and configuration, over the seeds. Means leave out failed and diverged trials, which have their own columns.
@@ -199,7 +192,8 @@ pub fn summary_csv(blocks: &[BlockSummary], targets: &[f64]) -> Result<Vec<u8>> 
         measures.iter().enumerate().flat_map(|(place, measure)| spread_columns(place, measure.describe().column));
     let columns: Vec<SettingColumn> = counts().into_iter().chain(spreads).chain(comparison()).collect();
     let rows = blocks.iter().flat_map(|block| block.rows.iter().map(move |row| (block, row)));
-    csv(&columns, rows.map(|(block, row)| Setting::new(block, row, &measures)))
+    let spreads = |row: &Row| measures.iter().map(|measure| row.spread(*measure)).collect();
+    csv(&columns, rows.map(|(block, row)| Setting { block, row, spreads: spreads(row) }))
 }
 
 fn of_row<'a>(name: &'a str, cell: impl Fn(&Row) -> Cell + 'a) -> SettingColumn<'a> {

@@ -104,10 +104,8 @@ fn plan(experiment: &Experiment, configurations: &[Configuration]) -> Plan {
         |config: &Config| configurations.iter().position(|known| known.config == config).expect("one of its own");
     let blocks = experiment.blocks.iter();
     let blocks = blocks.map(|block| block.variants.iter().map(|variant| place(&variant.config)).collect()).collect();
-    let replicates = match experiment.settle {
-        Some(settle) => Replicates::Settle { max_seeds: settle.max_seeds },
-        None => Replicates::Fixed,
-    };
+    let settled = experiment.settle.map(|settle| Replicates::Settle { max_seeds: settle.max_seeds });
+    let replicates = settled.unwrap_or(Replicates::Fixed);
     Plan { margin: experiment.margin, replicates, blocks }
 }
 

@@ -5,7 +5,7 @@ use super::figure::{Figure, Section, headline, page, seeds_label};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
 use crate::record::CLASSES;
-use crate::report::metrics::{ClassScores, SHARES, Share, per_class};
+use crate::report::measure::{ClassScores, SHARES, Share, per_class};
 use crate::report::statistics::spread;
 use crate::report::summary::{Row, best};
 use anyhow::Result;

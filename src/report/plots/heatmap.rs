@@ -126,13 +126,8 @@ fn draw_names(canvas: &Canvas, grid: &Grid, width: f64, top: f64) -> Result<()> 
 }
 
 /// A combination that was not planned stays grey.
-fn draw_cell(
-    canvas: &Canvas,
-    (left, top): Point,
-    width: f64,
-    row: Option<&Row>,
-    (low, high): (f64, f64),
-) -> Result<()> {
+fn draw_cell(canvas: &Canvas, (left, top): Point, width: f64, row: Option<&Row>, range: (f64, f64)) -> Result<()> {
+    let (low, high) = range;
     let spread = row.and_then(|row| row.spread(Measure::TestAccuracy));
     let share = spread.map(|spread| if high > low { 0.1 + 0.75 * (spread.mean - low) / (high - low) } else { 0.1 });
     let color = share.map_or(GRID, shade);

@@ -1,6 +1,5 @@
 //! `runner show`: trials sorted, filtered and cut to the columns that matter, as a table for people or as JSON.
 
-mod filter;
 mod listing;
 #[cfg(test)]
 mod tests;
@@ -12,8 +11,7 @@ use crate::report::terminal::{Column, Lines, lay_out};
 use crate::spec::{Cell, Kind};
 use crate::words::count;
 use anyhow::{Context, Result};
-use filter::Filter;
-use listing::{STATUSES, Value};
+use listing::{Filter, STATUSES, Value};
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeSet, HashMap};
 
