@@ -1,10 +1,10 @@
 //! The convolutional network of the Keras tutorials, with one more convolution.
 
 use super::network::Layer::{self, Act};
-use super::network::{Halve, Model, Network, Pool, channels, conv, hidden, with_classifier};
+use super::network::{Architecture, Halve, Model, Pool, channels, conv, hidden, with_classifier};
 use crate::options::{Key, variant};
 
-pub const NETWORK: Network = Network {
+pub const NETWORK: Architecture = Architecture {
     variant: variant("keras_cnn", SIZES, "KerasCnn", "three convolutions and a hidden dense layer, dropout 0.25"),
     activation: "relu",
     pool: Pool::Max,

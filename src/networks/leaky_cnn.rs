@@ -1,10 +1,10 @@
 //! Blocks of padded 3×3 convolutions.
 
 use super::network::Layer::{self, Act};
-use super::network::{Halve, Model, Network, Pool, channels, conv_padded, hidden, with_classifier};
+use super::network::{Architecture, Halve, Model, Pool, channels, conv_padded, hidden, with_classifier};
 use crate::options::{Key, Takes, key, variant};
 
-pub const NETWORK: Network = Network {
+pub const NETWORK: Architecture = Architecture {
     variant: variant("leaky_cnn", SIZES, "LeakyCnn", "blocks of padded 3×3 convolutions, widths and depth free"),
     activation: "relu",
     pool: Pool::Max,

@@ -1,10 +1,10 @@
 //! LeCun et al. 1998, on three colour planes; plain, and with what came later.
 
 use super::network::Layer::{self, Act};
-use super::network::{Halve, Model, Network, Pool, channels, conv, hidden, with_classifier};
+use super::network::{Architecture, Halve, Model, Pool, channels, conv, hidden, with_classifier};
 use crate::options::{Key, variant};
 
-pub const NETWORK: Network = Network {
+pub const NETWORK: Architecture = Architecture {
     variant: variant("lenet5", SIZES, "LeNet5", "LeCun et al. 1998 on three colour planes, average pooling, tanh"),
     activation: "tanh",
     pool: Pool::Avg,
@@ -12,7 +12,7 @@ pub const NETWORK: Network = Network {
     layers,
 };
 
-pub const WITH_DROPOUT: Network = Network {
+pub const WITH_DROPOUT: Architecture = Architecture {
     variant: variant("lenet5_dropout", SIZES, "LeNet5Dropout", "with ReLU, max pooling and dropout 0.2"),
     activation: "relu",
     pool: Pool::Max,

@@ -9,14 +9,14 @@ mod resnet;
 #[cfg(test)]
 mod tests;
 
-pub use network::{Layer, Model, Network, Pool, Table, TableRow, Weights, table};
+pub use network::{Architecture, Layer, Model, Pool, Table, TableRow, Weights, table};
 
 use crate::options::Variant;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 
 /// Every network there is.
-const NETWORKS: &[Network] =
+const NETWORKS: &[Architecture] =
     &[lenet5::NETWORK, lenet5::WITH_DROPOUT, keras_cnn::NETWORK, leaky_cnn::NETWORK, resnet::NETWORK];
 
 /// As the table of keys has them.
@@ -35,14 +35,14 @@ pub fn names() -> Vec<&'static str> {
     VARIANTS.iter().map(|network| network.name).collect()
 }
 
-impl Serialize for Network {
+impl Serialize for Architecture {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.variant.name)
     }
 }
 
-impl<'de> Deserialize<'de> for &'static Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<&'static Network, D::Error> {
+impl<'de> Deserialize<'de> for &'static Architecture {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<&'static Architecture, D::Error> {
         let name = String::deserialize(deserializer)?;
         let found = NETWORKS.iter().find(|network| network.variant.name == name);
         found.ok_or_else(|| D::Error::custom(format!("there is no network `{name}`; valid: {}", names().join(", "))))

@@ -181,7 +181,7 @@ impl Walk {
 
 /// A network, whatever its sizes.
 #[derive(Clone, Copy, Debug)]
-pub struct Network {
+pub struct Architecture {
     /// Its name, and the options that say how large it is.
     pub variant: Variant,
     /// The activation that it has of its own, as users write it.
@@ -193,8 +193,8 @@ pub struct Network {
     pub layers: fn(&Model, Halve, f64) -> Vec<Layer>,
 }
 
-impl PartialEq for Network {
-    fn eq(&self, other: &Network) -> bool {
+impl PartialEq for Architecture {
+    fn eq(&self, other: &Architecture) -> bool {
         self.variant.name == other.variant.name
     }
 }
@@ -214,7 +214,7 @@ pub type Halve = fn(i64) -> Layer;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     #[serde(rename = "name")]
-    pub network: &'static Network,
+    pub network: &'static Architecture,
     pub channels: Vec<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub convs_per_block: Option<i64>,

@@ -1,10 +1,10 @@
 //! Five stages, each fed by the stage before and by the pooled input image.
 
 use super::network::Layer::{self, Act, AvgPool, BatchNorm, Sum};
-use super::network::{Halve, Model, Network, Pool, channels, conv_padded, hidden, shortcut, with_classifier};
+use super::network::{Architecture, Halve, Model, Pool, channels, conv_padded, hidden, shortcut, with_classifier};
 use crate::options::{Key, variant};
 
-pub const NETWORK: Network = Network {
+pub const NETWORK: Architecture = Architecture {
     variant: variant("resnet", SIZES, "ResNet", "five residual stages, each also fed by the pooled input image"),
     activation: "relu",
     pool: Pool::Max,
