@@ -3,10 +3,13 @@
 use anyhow::Result;
 use tch::{Device, Kind, Reduction, Tensor};
 
+use super::arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured};
 use super::clip::clip;
+use super::init::untrained;
 use super::memory::Memory;
+use super::network::Network;
 use super::penalties::penalized;
-use super::{Arithmetic, Batch, IGNORE_INDEX, Measured, Network, State, untrained};
+use super::state::State;
 use crate::native::{self, no_grad};
 use crate::spec::config::Config;
 

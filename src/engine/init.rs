@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::Network;
+use super::network::Network;
 use crate::native::no_grad;
 use crate::networks::Weights;
 use crate::spec::config::{Activation, Config, Init};

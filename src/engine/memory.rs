@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
-use super::State;
+use super::state::State;
 use crate::native::no_grad;
 use crate::optimizers::{self, Optimizer};
 

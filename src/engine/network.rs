@@ -3,10 +3,9 @@
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use super::State;
 use super::batch_norm::Running;
-use super::penalties::covers;
 use super::state;
+use super::state::State;
 use super::walk::{Layers, activate, walk};
 use crate::networks::{Layer, Weights, table};
 use crate::spec::config::{Activation, Config, Kernels};
@@ -94,6 +93,19 @@ impl Network {
     /// Takes over `state` if it fits: see [`state::load`].
     pub fn load_state(&mut self, state: &State) -> Result<()> {
         state::load(self.state(), state)
+    }
+}
+
+/// Whether a penalty on `which` kernels is one on a layer with `weights`.
+pub fn covers(which: Kernels, weights: Weights) -> bool {
+    match weights {
+        Weights::Conv { kernel, .. } => match which {
+            Kernels::All | Kernels::Conv => true,
+            Kernels::Conv3x3 => kernel == 3,
+            Kernels::Dense => false,
+        },
+        Weights::Dense { .. } => matches!(which, Kernels::All | Kernels::Dense),
+        Weights::None | Weights::BatchNorm { .. } => false,
     }
 }
 

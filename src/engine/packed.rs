@@ -3,11 +3,15 @@
 use anyhow::Result;
 use tch::{Device, Kind, Reduction, Tensor};
 
+use super::arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured};
 use super::clip::clip;
 use super::cuda_graph::Recorder;
+use super::init::untrained;
+use super::network::Network;
 use super::packed_memory::PackedMemory;
+use super::packed_network::PackedNetwork;
 use super::penalties::Penalties;
-use super::{Arithmetic, Batch, IGNORE_INDEX, Measured, Network, PackedNetwork, State, untrained};
+use super::state::State;
 use crate::native::{self, no_grad};
 use crate::optimizers::Optimizer;
 use crate::spec::config::{Activation, Clip, Config, Init, Mode, Regularization};

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::State;
+use super::state::State;
 use crate::native::{fused_adam, no_grad};
 use crate::optimizers::{Common, Members, Optimizer};
 

@@ -6,10 +6,11 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::Running;
-use super::penalties::covers;
+use super::network::{Network, covers};
 use super::state;
+use super::state::State;
 use super::walk::{Layers, activate, walk};
-use super::{Network, State, windows};
+use super::windows;
 use crate::native::{self, no_grad};
 use crate::networks::{Layer, Weights};
 use crate::spec::config::{Activation, Config, Kernels};

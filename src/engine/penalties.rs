@@ -2,24 +2,10 @@
 
 use tch::{Kind, Tensor};
 
-use super::PackedNetwork;
 use super::packed_memory::blocks;
+use super::packed_network::PackedNetwork;
 use crate::native::add_scaled;
-use crate::networks::Weights;
-use crate::spec::config::{Kernels, Regularization};
-
-/// Whether a penalty on `which` kernels is one on a layer with `weights`.
-pub fn covers(which: Kernels, weights: Weights) -> bool {
-    match weights {
-        Weights::Conv { kernel, .. } => match which {
-            Kernels::All | Kernels::Conv => true,
-            Kernels::Conv3x3 => kernel == 3,
-            Kernels::Dense => false,
-        },
-        Weights::Dense { .. } => matches!(which, Kernels::All | Kernels::Dense),
-        Weights::None | Weights::BatchNorm { .. } => false,
-    }
-}
+use crate::spec::config::Regularization;
 
 /// `loss` with the terms of `rule` for `kernels`, and these alone.
 pub fn penalized(loss: &Tensor, kernels: &[&Tensor], rule: Regularization) -> (Tensor, f32) {

@@ -6,4 +6,5 @@ pub mod load;
 pub mod picture;
 pub mod predict;
 pub mod side_by_side;
+mod size;
 mod tiff;

@@ -10,12 +10,8 @@ use image::{
 };
 
 use super::jpeg::whole_picture;
+use super::size::{MAX_PIXEL_BYTES, check_size, middle};
 use super::tiff;
-
-/// A picture's pixels may take so much memory, which 20,000×20,000 pixels of one byte do not reach; decoders may take as
-/// much again for themselves.
-const MAX_PIXEL_BYTES: u64 = 512 << 20;
-const MEGABYTE: u64 = 1_000_000;
 
 /// [side, side, 3] bytes, red, green and blue for each pixel: the middle square of the picture as it is meant to be seen,
 /// turned as its EXIF data say and on white where it is transparent. Of an animation the first frame. Refuses what is no whole
@@ -44,23 +40,6 @@ fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation)> {
     // Damaged notes about a picture do not spoil its pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((DynamicImage::from_decoder(decoder).map_err(in_words)?, orientation))
-}
-
-/// Refuses pixels that take too much memory.
-pub(super) fn check_size((width, height): (u32, u32), bytes: u64) -> Result<()> {
-    ensure!(
-        bytes <= MAX_PIXEL_BYTES,
-        "{width}×{height} pixels take {} MB, more than the {} MB that are read; make it smaller",
-        bytes / MEGABYTE,
-        MAX_PIXEL_BYTES / MEGABYTE
-    );
-    Ok(())
-}
-
-/// The left column, the top row and the side of the middle square.
-pub(super) fn middle((width, height): (u32, u32)) -> (u32, u32, u32) {
-    let side = width.min(height);
-    ((width - side) / 2, (height - side) / 2, side)
 }
 
 /// Once: these errors repeat their causes in their own text.

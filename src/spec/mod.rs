@@ -1,8 +1,8 @@
 //! From a YAML file to the unique trials it asks for. Needs no libtorch.
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
-//! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the tables of keys (`keys.rs`,
-//! `optimizers.rs`, `fields.rs`), then by what keys must have in common (`check.rs`).
+//! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
+//! `fields.rs` reads by), then by what keys must have in common (`check.rs`).
 
 pub mod config;
 

@@ -18,7 +18,7 @@ use super::watchdog::Watchdog;
 use crate::data::shared::SharedDataset;
 use crate::host::{refused, spare_descriptors, start_thread};
 
-/// The hidden subcommand that `cli.rs` hands to [`super::worker`].
+/// The hidden subcommand that `cli/worker.rs` hands to [`super::worker`].
 pub const WORKER_COMMAND: &str = "worker";
 
 /// How long after a worker could not be started another one is tried, while some run.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tch::Device;
 
-use super::Sets;
 use super::group::Group;
+use super::observer::Sets;
 use crate::engine::WARM_UP;
 use crate::spec::config::Config;
 

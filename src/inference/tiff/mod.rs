@@ -18,7 +18,7 @@ use layout::{Layout, refused};
 
 pub use directory::begins;
 
-use super::picture::{check_size, middle};
+use super::size::{check_size, middle};
 
 const ORIENTATION: u16 = 274;
 

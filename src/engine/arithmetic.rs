@@ -1,0 +1,55 @@
+//! What computes a group of trials, whichever operations it does that in.
+
+use anyhow::Result;
+use tch::{Device, Tensor};
+
+use super::state::State;
+
+/// PyTorch's default `ignore_index`, which no label equals.
+pub const IGNORE_INDEX: i64 = -100;
+
+/// The networks of K trials, the members, with what their optimizers remember. Members are counted from 0.
+pub trait Arithmetic {
+    /// One optimizer step of every member, each at its own learning rate.
+    fn step(&mut self, batch: &Batch, rates: &[f64]) -> Vec<Measured>;
+
+    /// float32 [N, 3, 32, 32] → logits [K, N, 10], in evaluation mode.
+    fn logits(&self, images: &Tensor) -> Tensor;
+
+    /// A member's state dict, which shares memory with the network.
+    fn state(&self, member: usize) -> State;
+
+    /// Takes over a member's state dict if it fits; [`Arithmetic::refresh`] makes it count.
+    fn write(&mut self, member: usize, state: &State) -> Result<()>;
+
+    fn refresh(&mut self) {}
+
+    /// Steps that the optimizer has taken, and what it remembers of a member.
+    fn memory(&self, member: usize) -> (u64, State);
+
+    /// Takes back what [`Arithmetic::memory`] gave.
+    fn remember(&mut self, member: usize, steps: u64, state: &State) -> Result<()>;
+
+    /// Gives every member a fresh optimizer.
+    fn restart(&mut self);
+}
+
+/// What a step learns from.
+pub struct Batch<'a> {
+    /// Where the tensors that [`Batch::images`] makes are.
+    pub device: Device,
+    /// All that differs from batch to batch.
+    pub input: Vec<Tensor>,
+    /// Makes the images, float32 [N, 3, 32, 32], and their labels, int64 [N], of such input by tensor operations alone.
+    pub images: &'a dyn Fn(&[Tensor]) -> (Tensor, Tensor),
+}
+
+/// What one step says of one member, before it moved.
+#[derive(Clone, Copy)]
+pub struct Measured {
+    /// The batch's cross-entropy with label smoothing, without penalties.
+    pub loss: f32,
+    pub penalty: f32,
+    /// Right answers.
+    pub correct: i64,
+}
