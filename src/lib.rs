@@ -2,26 +2,28 @@
 //!
 //! The rooms from the top down; each uses only those below it.
 //!
-//! | room | what it holds |
+//! | room | what it holds, and in which file |
 //! |---|---|
-//! | [`cli`] | a file for every command: its arguments, its help, what it prints |
+//! | [`cli`] | a file for every command: its arguments and what it prints; `mod` lists them with their help |
 //! | [`parity`], [`inference`] | the comparison with PyTorch; trained networks on a split or on pictures |
-//! | [`sweep`] | which trial runs next, the worker processes, what is shown meanwhile |
+//! | [`sweep`] | `queue` decides which trial runs next; `supervisor` conducts the `workers`; `worker` is one's inside |
 //! | [`publish`] | a results folder → what a report needs → its files |
-//! | [`report`] | stored trials → statistics → CSV, Markdown, TeX, HTML, PNG, as bytes |
-//! | [`verdict`] | what results may say, and which trials are needed to say it |
-//! | [`train`] | the one loop over K trials: epochs, schedule, selection, checkpoints |
-//! | [`engine`] | tensors: the walk over a network's layers, exact and packed arithmetic |
-//! | [`data`] | CIFAR-10's formats, the synthetic set, splits, batches, augmentation |
-//! | [`store`] | the results folder: names, atomic files, locks; the only writer of results |
-//! | [`spec`] | an experiment file → checked configurations → trials |
-//! | [`networks`], [`optimizers`] | one file each, with its options |
-//! | [`record`] | what is stored of a trial |
-//! | [`options`], [`native`], [`host`], [`words`] | kinds of keys; libtorch beyond tch; the machine; numbers as text |
+//! | [`report`] | stored trials → statistics → tables and pages, as bytes; `plots/`: a file a plot, which says when it applies |
+//! | [`verdict`] | what differences may be called, and which trials are needed to say so |
+//! | [`train`] | `group`: the one loop over the epochs of K trials; `course`, `learning_rate`, `checkpoint`, `evaluate` |
+//! | [`engine`] | tensors: `walk` through a network's layers; `exact` and `packed` arithmetic behind one trait |
+//! | [`data`] | `cifar/`: `layout`, `python` with its `pickle`, `archive`; synthetic set, splits, batches, augmentation |
+//! | [`store`] | the results folder's `layout`, atomic writes in `files`, locks in `claim`; the only writer of results |
+//! | [`spec`] | experiment files: `keys` is the table of all keys with ranges and defaults; `load`, `check`, `expand` to trials |
+//! | [`networks`] | one file each: its options and its layers |
+//! | [`optimizers`] | one file each: its options, its exact and its packed step; AdamW's steps are Adam's, in `adam` |
+//! | [`record`] | what is stored of a trial: `result.json` and its parts |
+//! | [`options`], [`native`] | what a key can take, and the named ranges; libtorch beyond tch |
+//! | [`host`], [`words`] | the machine; numbers, counts and times as text |
 //!
-//! A trial's way: `spec::load` reads the file and `spec::expand` makes its [`spec::Trial`]s, `sweep::queue` gives them to
-//! workers, `sweep::worker` claims each in the `store` and hands it to [`train::run`], whose `engine` takes the steps; what it
-//! measured is a [`record::Outcome`] in the `store`, from which `publish` has `verdict` and `report` make the tables and plots.
+//! A trial's way: `spec` makes it from the file, `sweep::queue` gives it to a worker, which claims it in the `store` and hands
+//! it to [`train::run`]; `engine` takes its steps; what it measured is a [`record::Outcome`] in the `store`, from which
+//! `publish` has `verdict` and `report` make the tables and plots.
 
 // See clippy.toml.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]

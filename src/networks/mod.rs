@@ -16,8 +16,14 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 
 /// Every network there is.
-const NETWORKS: &[Architecture] =
-    &[lenet5::NETWORK, lenet5::WITH_DROPOUT, keras_cnn::NETWORK, leaky_cnn::NETWORK, resnet::NETWORK];
+const NETWORKS: &[Architecture] = &[
+    // As `runner models` lists them.
+    lenet5::NETWORK,
+    lenet5::WITH_DROPOUT,
+    keras_cnn::NETWORK,
+    leaky_cnn::NETWORK,
+    resnet::NETWORK,
+];
 
 /// As the table of keys has them.
 pub const VARIANTS: [Variant; NETWORKS.len()] = {

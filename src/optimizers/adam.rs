@@ -52,6 +52,9 @@ impl<const DECOUPLED: bool> Rule for Adam<DECOUPLED> {
 
     fn exact(&self, parameter: &mut Tensor, gradient: Tensor, memory: &mut [Tensor], lr: f64, step: u64) {
         let [beta1, beta2] = self.betas;
+        if DECOUPLED && self.weight_decay != 0.0 {
+            let _ = parameter.g_mul_scalar_(1.0 - lr * self.weight_decay);
+        }
         let square = self.remember(&gradient, memory);
         let correction1 = 1.0 - beta1.powf(step as f64);
         let correction2 = 1.0 - beta2.powf(step as f64);

@@ -47,7 +47,7 @@ pub trait Rule {
     where
         Self: Sized;
 
-    /// Moves `parameter` by `gradient`, which has the weight decay in it, at rate `lr`. `step` is counted from 1.
+    /// Moves `parameter` by `gradient`, which has the weight decay in it unless that is decoupled, at rate `lr`. `step` is counted from 1.
     fn exact(&self, parameter: &mut Tensor, gradient: Tensor, memory: &mut [Tensor], lr: f64, step: u64);
 
     /// `lr` with what the number of the step makes of it, and a second number of that kind.
@@ -125,13 +125,11 @@ optimizers! {
     adagrad::Adagrad,
 }
 
-/// One step of `rule` on `parameter`, weight decay included.
+/// One step of `rule` on `parameter`, with its weight decay in the gradient unless the rule decouples it.
 pub fn step(rule: &dyn Rule, parameter: &mut Tensor, gradient: &Tensor, memory: &mut [Tensor], lr: f64, step: u64) {
     let Common { weight_decay, .. } = rule.common();
     let mut gradient = gradient.shallow_clone();
-    if weight_decay != 0.0 && rule.is_decoupled() {
-        let _ = parameter.g_mul_scalar_(1.0 - lr * weight_decay);
-    } else if weight_decay != 0.0 {
+    if weight_decay != 0.0 && !rule.is_decoupled() {
         gradient = gradient.copy();
         add_scaled(&mut gradient, parameter, weight_decay);
     }

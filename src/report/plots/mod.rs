@@ -20,11 +20,18 @@ use super::study::Study;
 use super::summary::BlockSummary;
 use figure::{Section, sections};
 
-/// Of one block, in the order in which it has them.
+/// Of one block.
 type BlockPlot = for<'a> fn(Section<'a>) -> Vec<Figure<'a>>;
 
-const BLOCK_PLOTS: [BlockPlot; 6] =
-    [difference::figures, size::figures, tuning::figures, heatmap::figures, curves::figures, classes::figures];
+const BLOCK_PLOTS: &[BlockPlot] = &[
+    // In the order in which a block has them.
+    difference::figures,
+    size::figures,
+    tuning::figures,
+    heatmap::figures,
+    curves::figures,
+    classes::figures,
+];
 
 /// What applies to the study, in the order of the report.
 pub fn figures<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
