@@ -6,13 +6,13 @@
 //! |---|---|
 //! | [`cli`] | a file for every command: its arguments and what it prints; `mod` lists them with their help |
 //! | [`parity`], [`inference`] | the comparison with PyTorch; trained networks on a split or on pictures |
-//! | [`sweep`] | `queue` decides which trial runs next; `supervisor` conducts the `workers`; `worker` is one's inside |
+//! | [`sweep`] | `queue` decides which trial runs next, and again; `supervisor` conducts the `workers`; `worker` is one's inside |
 //! | [`publish`] | a results folder → what a report needs → its files |
 //! | [`report`] | stored trials → statistics → tables and pages, as bytes; `plots/`: a file a plot, which says when it applies |
 //! | [`verdict`] | what differences may be called, and which trials are needed to say so |
-//! | [`train`] | `group`: the one loop over the epochs of K trials; `course`, `learning_rate`, `checkpoint`, `evaluate` |
+//! | [`train`] | `group`: the one loop over epochs and batches of K trials; `course`, `learning_rate`, `checkpoint`, `evaluate` |
 //! | [`engine`] | tensors: `walk` through a network's layers; `exact` and `packed` arithmetic behind one trait |
-//! | [`data`] | `cifar/`: `layout`, `python` with its `pickle`, `archive`; synthetic set, splits, batches, augmentation |
+//! | [`data`] | `cifar/`: `layout`, `python` (batches), `pickle` (their opcodes), `archive`; synthetic set, splits, batches, augmentation |
 //! | [`store`] | the results folder's `layout`, atomic writes in `files`, locks in `claim`; the only writer of results |
 //! | [`spec`] | experiment files: `keys` is the table of all keys with ranges and defaults; `load`, `check`, `expand` to trials |
 //! | [`networks`] | one file each: its options and its layers |
