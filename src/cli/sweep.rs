@@ -209,10 +209,9 @@ fn at_most(experiment: &Experiment, may_run: &HashSet<&str>) -> usize {
     let count = |trials: Vec<Trial>| trials.iter().filter(|trial| may_run.contains(trial.id.as_str())).count();
     let trials_of = |configuration: Configuration| {
         let tried: usize = experiment.tuning_trials(&configuration).into_iter().map(count).sum();
-        let Configuration { config, candidates, blocks, most_seeds, .. } = &configuration;
-        let configs =
-            candidates.iter().map(|candidate| &candidate.config).chain(candidates.is_empty().then_some(*config));
-        let compared = configs.map(|config| count(experiment.comparison_trials(config, blocks, *most_seeds)));
+        let Configuration { blocks, most_seeds, .. } = &configuration;
+        let compared =
+            configuration.compared().map(|config| count(experiment.comparison_trials(config, blocks, *most_seeds)));
         tried + compared.max().unwrap_or_default()
     };
     experiment.configurations().into_iter().map(trials_of).sum()

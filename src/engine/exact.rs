@@ -37,8 +37,7 @@ impl Arithmetic for Exact {
         let logits = self.network.forward(&images, true);
         let smoothing = self.config.label_smoothing;
         let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, IGNORE_INDEX, smoothing);
-        let rule = self.config.regularization;
-        let (total, penalty) = penalized(&loss, &self.network.kernels(rule.on), rule);
+        let (total, penalty) = penalized(&loss, &self.network, self.config.regularization);
         let parameters = self.network.parameters();
         let mut gradients = Tensor::run_backward(&[total], &parameters, false, false);
         clip(&mut gradients, self.config.clip);

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use tch::Tensor;
 
-use super::state::State;
+use super::state::{State, find};
 use crate::native::no_grad;
 use crate::optimizers::{self, Optimizer};
 
@@ -52,7 +52,7 @@ impl Memory {
     pub fn restore(&mut self, steps: u64, state: &State) -> Result<()> {
         self.steps = steps;
         for (name, target) in self.state() {
-            let source = state.iter().find(|(given, _)| *given == name).map(|(_, tensor)| tensor);
+            let source = find(state, &name);
             ensure!(source.is_some_and(|source| source.size() == target.size()), "{name}: missing or of another shape");
             no_grad(|| { target }.copy_(source.unwrap()));
         }

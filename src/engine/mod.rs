@@ -25,7 +25,7 @@ pub use cuda_graph::WARM_UP;
 pub use init::untrained;
 pub use network::Network;
 pub use packed::fit_together;
-pub use state::{State, copied};
+pub use state::{State, copied, find};
 
 use crate::spec::config::{Config, Mode};
 

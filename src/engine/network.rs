@@ -4,8 +4,7 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::Running;
-use super::state;
-use super::state::State;
+use super::state::{self, State};
 use super::walk::{Layers, activate, walk};
 use crate::networks::{Layer, Weights, table};
 use crate::spec::config::{Activation, Config, Kernels};

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
-use super::state::State;
+use super::state::{State, find};
 use crate::native::{fused_adam, no_grad};
 use crate::optimizers::{Common, Members, Optimizer};
 
@@ -154,7 +154,7 @@ impl PackedMemory {
     pub fn restore(&mut self, member: i64, steps: u64, state: &State) -> Result<()> {
         self.steps = steps;
         for (name, mut target) in self.state(member) {
-            let source = state.iter().find(|(given, _)| *given == name).map(|(_, tensor)| tensor);
+            let source = find(state, &name);
             let Some(source) = source.filter(|source| source.size() == target.size()) else {
                 // A member whose momentum is 0 may have been alone, without any memory.
                 ensure!(source.is_none() && state.is_empty(), "{name}: missing or of another shape");
@@ -168,9 +168,7 @@ impl PackedMemory {
     /// Some columns of the parameters, the gradient and the memory.
     fn update(&self, parameters: &mut Tensor, mut gradient: Tensor, memory: &mut [Tensor]) {
         let rule = self.optimizer.rule();
-        if !self.weight_decay.zero && rule.is_decoupled() {
-            let _ = parameters.g_mul_(&self.rates.kept);
-        } else if !self.weight_decay.zero {
+        if !self.weight_decay.zero && !rule.is_decoupled() {
             let _ = gradient.g_add_(&(&*parameters * &self.weight_decay.tensor));
         }
         let members = Members {
@@ -178,6 +176,8 @@ impl PackedMemory {
             second: &self.rates.second,
             momentum: &self.momentum.tensor,
             no_momentum: self.momentum.zero,
+            kept: &self.rates.kept,
+            no_weight_decay: self.weight_decay.zero,
             is_first_step: self.steps == 1,
         };
         rule.packed(parameters, gradient, memory, &members);

@@ -7,8 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::Running;
 use super::network::{Network, covers};
-use super::state;
-use super::state::State;
+use super::state::{self, State};
 use super::walk::{Layers, activate, walk};
 use super::windows;
 use crate::native::{self, no_grad};

@@ -2,13 +2,18 @@
 
 use tch::{Kind, Tensor};
 
+use super::network::Network;
 use super::packed_memory::blocks;
 use super::packed_network::PackedNetwork;
 use crate::native::add_scaled;
 use crate::spec::config::Regularization;
 
-/// `loss` with the terms of `rule` for `kernels`, and these alone.
-pub fn penalized(loss: &Tensor, kernels: &[&Tensor], rule: Regularization) -> (Tensor, f32) {
+/// `loss` with the terms of `rule` for the kernels of `network`, and these alone.
+pub fn penalized(loss: &Tensor, network: &Network, rule: Regularization) -> (Tensor, f32) {
+    if rule.l1 == 0.0 && rule.l2 == 0.0 {
+        return (loss.shallow_clone(), 0.0);
+    }
+    let kernels = network.kernels(rule.on);
     let sum = |term: fn(&Tensor) -> Tensor| {
         let first = term(kernels[0]).sum(Kind::Float);
         kernels[1..].iter().fold(first, |sum, kernel| sum + term(kernel).sum(Kind::Float))
@@ -21,8 +26,8 @@ pub fn penalized(loss: &Tensor, kernels: &[&Tensor], rule: Regularization) -> (T
         terms.push(sum(Tensor::square) * rule.l2);
     }
     let total = terms.iter().fold(loss.shallow_clone(), |total, term| total + term);
-    let penalty = terms.into_iter().reduce(|left, right| left + right);
-    (total, penalty.map_or(0.0, |penalty| penalty.double_value(&[]) as f32))
+    let penalty = terms.into_iter().reduce(|left, right| left + right).expect("a penalty is on");
+    (total, penalty.double_value(&[]) as f32)
 }
 
 /// Factors of the L1 and L2 terms, float32 [K, P], 0 where none applies; none where no member has that term.

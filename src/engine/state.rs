@@ -8,14 +8,18 @@ use crate::native::no_grad;
 /// Names as PyTorch gives them, in the order of construction.
 pub type State = Vec<(String, Tensor)>;
 
+pub fn find<'a>(state: &'a State, name: &str) -> Option<&'a Tensor> {
+    state.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor)
+}
+
 /// Copies `state` into `own`, live tensors that are detached, if it has just their names, shapes and kinds and only finite values.
 /// `load_state_dict(state, strict=True)`, without broadcasting.
 pub fn load(own: State, state: &State) -> Result<()> {
     for (name, _) in state {
-        ensure!(own.iter().any(|(known, _)| known == name), "{name}: this model has no such tensor");
+        ensure!(find(&own, name).is_some(), "{name}: this model has no such tensor");
     }
     for (name, mut target) in own {
-        let Some((_, source)) = state.iter().find(|(given, _)| *given == name) else {
+        let Some(source) = find(state, &name) else {
             bail!("{name}: missing; this model needs it with shape {:?}", target.size());
         };
         let (size, needed) = (source.size(), target.size());

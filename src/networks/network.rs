@@ -244,7 +244,8 @@ impl Model {
 
     /// Whether there is a dense layer before the one to the classes.
     pub fn has_hidden_dense(&self) -> bool {
-        self.weights().iter().filter(|weights| matches!(weights, Weights::Dense { .. })).count() > 1
+        let layers = self.layers(self.network.pool, 0.0);
+        layers.iter().filter(|layer| matches!(layer, Layer::Dense(_))).count() > 1
     }
 }
 

@@ -71,6 +71,9 @@ impl<const DECOUPLED: bool> Rule for Adam<DECOUPLED> {
     }
 
     fn packed(&self, parameters: &mut Tensor, gradient: Tensor, memory: &mut [Tensor], members: &Members) {
+        if DECOUPLED && !members.no_weight_decay {
+            let _ = parameters.g_mul_(members.kept);
+        }
         let square = self.remember(&gradient, memory);
         let denominator = square.sqrt().g_div_(members.second).g_add_scalar_(self.eps);
         let _ = parameters.g_sub_(&((&memory[0] / denominator).g_mul_(members.rate)));

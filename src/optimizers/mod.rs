@@ -82,6 +82,10 @@ pub struct Members<'a> {
     pub momentum: &'a Tensor,
     /// No member has momentum.
     pub no_momentum: bool,
+    /// What a decoupled weight decay leaves of a parameter.
+    pub kept: &'a Tensor,
+    /// No member has weight decay.
+    pub no_weight_decay: bool,
     pub is_first_step: bool,
 }
 

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::trace::{EPOCH_COLUMNS, EpochNumbers, Trace};
-use crate::engine::State;
+use crate::engine::{State, find};
 use crate::record::Scores;
 
 /// How far two traces agree.
@@ -104,10 +104,6 @@ pub fn first_difference(ours: &State, theirs: &State) -> Option<String> {
     let differing = ours.iter().find(|entry| !same(entry));
     let stray = || theirs.iter().find(|(name, _)| find(ours, name).is_none());
     differing.or_else(stray).map(|(name, _)| name.clone())
-}
-
-fn find<'a>(state: &'a State, name: &str) -> Option<&'a Tensor> {
-    state.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor)
 }
 
 /// Unlike `==`, tells 0.0 from -0.0 and takes a NaN for itself.

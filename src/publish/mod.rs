@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::data::{self, Images};
-use crate::host::print;
-use crate::host::start_thread;
+use crate::host::{print, start_thread};
+use crate::record::CLASSES;
 use crate::report::join::join;
 use crate::report::summary::summarize;
 use crate::report::{Rendered, StoredTrial, Study, events, html, pixels_label, render_all};
@@ -131,7 +131,7 @@ pub fn note(manifest: &Manifest, experiment: &Experiment, test_images: Option<Ar
     let name = experiment.base.data.dataset;
     let source = manifest.data.get(name.as_str());
     let class_names =
-        source.map_or_else(|| (0..10).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
+        source.map_or_else(|| (0..CLASSES).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
     let digest = source.map_or("unknown", |source| &source.sha256[..DIGEST_SHOWN.min(source.sha256.len())]);
     let official = source.is_some_and(|source| source.official);
     let text = format!("{} (sha256 {digest}…)", pixels_label(name, official));

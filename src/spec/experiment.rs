@@ -134,6 +134,12 @@ pub struct Configuration<'a> {
 }
 
 impl Configuration<'_> {
+    /// What may be compared: itself or, where it is tuned, each of its candidates.
+    pub fn compared(&self) -> impl Iterator<Item = &Config> {
+        let own = self.candidates.is_empty().then_some(self.config);
+        own.into_iter().chain(self.candidates.iter().map(|candidate| &candidate.config))
+    }
+
     /// The same for equal configurations that may be tuned to the same values.
     pub fn id(&self) -> String {
         let all: Vec<String> =
@@ -191,10 +197,9 @@ impl Experiment {
 
     /// Those that its comparisons may need, whichever candidate is taken.
     pub fn compared_trials(&self, configuration: &Configuration) -> Vec<Trial> {
-        let Configuration { config, candidates, blocks, most_seeds } = configuration;
-        let own = if candidates.is_empty() { vec![*config] } else { vec![] };
-        let configs = own.into_iter().chain(candidates.iter().map(|candidate| &candidate.config));
-        configs.flat_map(|config| self.comparison_trials(config, blocks, *most_seeds)).collect()
+        let Configuration { blocks, most_seeds, .. } = configuration;
+        let compared = configuration.compared();
+        compared.flat_map(|config| self.comparison_trials(config, blocks, *most_seeds)).collect()
     }
 
     /// Those of the first `seeds` seeds.

@@ -120,16 +120,18 @@ impl Queue {
 
     /// Whether there is something to give out.
     pub fn has_work(&self, now: Duration) -> bool {
-        !self.stopped && self.waiting.iter().any(|waiting| waiting.not_before <= now)
+        self.next(now).is_some()
+    }
+
+    /// The place of the trial that is to be given out next.
+    fn next(&self, now: Duration) -> Option<usize> {
+        let next = self.waiting.iter().position(|waiting| waiting.not_before <= now);
+        next.filter(|_| !self.stopped)
     }
 
     /// Gives an idle worker the next trial, with up to `most` in all that can be computed together.
     pub fn give(&mut self, worker: usize, most: usize, now: Duration) -> Option<Batch> {
-        if !self.has_work(now) {
-            return None;
-        }
-        let next = self.waiting.iter().position(|waiting| waiting.not_before <= now)?;
-        let first = self.waiting.remove(next)?;
+        let first = self.waiting.remove(self.next(now)?)?;
         let trials = &self.trials;
         let mut batch = vec![first.trial];
         self.waiting.retain(|other| {

@@ -7,7 +7,7 @@ use tch::Device;
 use super::checkpoint::{self, Checkpoint};
 use super::learning_rate::{LearningRate, Position};
 use crate::data::batches::draw_order_seed;
-use crate::engine::State;
+use crate::engine::{State, find};
 use crate::native;
 use crate::record::{Epoch, SplitScore};
 use crate::spec::config::{Config, Select};
@@ -253,10 +253,9 @@ impl<'a> Course<'a> {
         let progress = progress(&checkpoint)?;
         progress.is_of(self.config, self.progress.seed)?;
         let state = checkpoint.state()?;
-        let generator = |kind| state.iter().find(|(name, _)| name == kind).map(|(_, generator)| generator);
-        native::set_generator_state(Device::Cpu, generator(GENERATOR).context("no generator state")?);
+        native::set_generator_state(Device::Cpu, find(&state, GENERATOR).context("no generator state")?);
         // A trial that began on the CPU has drawn nothing on a GPU.
-        if let Some(generator) = generator(GPU_GENERATOR).filter(|_| self.device != Device::Cpu) {
+        if let Some(generator) = find(&state, GPU_GENERATOR).filter(|_| self.device != Device::Cpu) {
             native::set_generator_state(self.device, generator);
         }
         self.best_state = part(BEST, &state);

@@ -58,7 +58,7 @@ enum Flow {
 }
 
 impl<'a> Group<'a> {
-    pub fn new(configs: &[&'a Config], seed: u64, sets: &'a Sets, device: Device) -> Result<Group<'a>> {
+    pub fn new(configs: &[&'a Config], seed: u64, sets: &'a Sets, device: Device) -> Group<'a> {
         let config = configs[0];
         let split = Split::new(&config.data, sets.train.labels.size()[0] as usize);
         let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
@@ -71,7 +71,7 @@ impl<'a> Group<'a> {
             last_state: vec![],
         };
         let members = configs.iter().map(member).collect();
-        Ok(Group { config, sets, split, scaling, arithmetic, members })
+        Group { config, sets, split, scaling, arithmetic, members }
     }
 
     /// From where the members are to how each of them ends.
@@ -191,7 +191,7 @@ impl<'a> Group<'a> {
         observers: &mut [&mut dyn Observer],
     ) -> Result<Flow> {
         draw_base_seed();
-        let (scored, _) = self.evaluate(&self.sets.train, &self.split.val, observers);
+        let scored = self.evaluate(&self.sets.train, &self.split.val, &mut |_| observers[0].evaluated_batch());
         let share = clock.elapsed().as_secs_f64() / self.members.len() as f64;
         let images = self.split.train.size()[0];
         let mut afresh = false;
@@ -264,10 +264,14 @@ impl<'a> Group<'a> {
     fn score(&mut self, observers: &mut [&mut dyn Observer]) -> Result<Vec<Scored>> {
         let last = self.score_last(observers)?;
         self.take(|member| &member.course.best_state).context("the selected epoch's weights")?;
-        let (train, _) = self.evaluate(&self.sets.train, &self.split.train, observers);
-        let (val, _) = self.evaluate(&self.sets.train, &self.split.val, observers);
-        let set = &self.sets.test;
-        let (test, logits) = self.evaluate(set, &set.all(), observers);
+        let train = self.evaluate(&self.sets.train, &self.split.train, &mut |_| observers[0].evaluated_batch());
+        let val = self.evaluate(&self.sets.train, &self.split.val, &mut |_| observers[0].evaluated_batch());
+        let (set, mut logits) = (&self.sets.test, vec![]);
+        let test = self.evaluate(set, &set.all(), &mut |batch| {
+            logits.push(batch.shallow_clone());
+            observers[0].evaluated_batch();
+        });
+        let logits = Tensor::cat(&logits, 1);
         let scored = |(k, member): (usize, &Member)| {
             let ((test, confusion), logits) = (test[k], logits.get(k as i64));
             let scores = Scores {
@@ -293,7 +297,7 @@ impl<'a> Group<'a> {
         }
         self.take(|member| &member.last_state).context("the last epoch's weights")?;
         let set = &self.sets.test;
-        let (scored, _) = self.evaluate(set, &set.all(), observers);
+        let scored = self.evaluate(set, &set.all(), &mut |_| observers[0].evaluated_batch());
         Ok(scored.into_iter().map(|(test, _)| test).collect())
     }
 
@@ -306,15 +310,14 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Each member's score on the images of `set` at `index`, and the logits [K, N, 10].
+    /// Each member's score on the images of `set` at `index`; `after_batch` sees the logits [K, N, 10] of each batch.
     fn evaluate(
         &self,
         set: &Resident,
         index: &Tensor,
-        observers: &mut [&mut dyn Observer],
-    ) -> (Vec<(SplitScore, Confusion)>, Tensor) {
+        after_batch: &mut dyn FnMut(&Tensor),
+    ) -> Vec<(SplitScore, Confusion)> {
         let forward = |images: &Tensor| self.arithmetic.logits(images);
-        let after_batch = &mut || observers[0].evaluated_batch();
         evaluate(&forward, self.members.len(), set, &self.scaling, index, after_batch)
     }
 

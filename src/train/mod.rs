@@ -11,6 +11,8 @@ mod observer;
 pub mod pack_size;
 mod showcase;
 
+use std::slice;
+
 use anyhow::Result;
 use tch::Device;
 
@@ -32,7 +34,7 @@ pub fn run(
     resume: Option<&[Vec<u8>]>,
     observers: &mut [&mut dyn Observer],
 ) -> Result<Vec<Ended>> {
-    let mut group = Group::new(configs, seed, sets, device)?;
+    let mut group = Group::new(configs, seed, sets, device);
     if let Some(checkpoints) = resume {
         group.restore(checkpoints)?;
     }
@@ -53,7 +55,6 @@ pub fn run_one(
     resume: Option<Vec<u8>>,
     observer: &mut dyn Observer,
 ) -> Result<Ended> {
-    let resume = resume.map(|bytes| [bytes]);
-    let resume = resume.as_ref().map(|bytes| bytes.as_slice());
+    let resume = resume.as_ref().map(slice::from_ref);
     Ok(run(&[config], seed, sets, device, resume, &mut [observer])?.remove(0))
 }

@@ -51,7 +51,7 @@ pub fn best_size(configs: &[&Config], seed: u64, sets: &Sets, device: Device) ->
 
 /// Of one training step: the quickest seen, for other work on the machine only ever adds.
 fn seconds_per_trial(configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<f64> {
-    let mut group = Group::new(configs, seed, sets, device)?;
+    let mut group = Group::new(configs, seed, sets, device);
     let images = group.first_batch();
     // On a GPU what counts is the step that is replayed, after those that choose kernels and the one that is recorded.
     let untimed = if device == Device::Cpu { 0 } else { WARM_UP + 1 };
