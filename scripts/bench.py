@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import platform
-import random
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from benchmark import cases, report  # noqa: E402
+from benchmark.images import random_images  # noqa: E402
 from benchmark.contenders import Row  # noqa: E402
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
@@ -25,7 +25,6 @@ PACKAGES = ("torch", "torchvision", "lightning", "ray")
 # Cases whose losses all contenders share, and how closely.
 WITHOUT_DROPOUT = ("lenet5 batch 64", "lenet5 batch 512", "leaky_cnn batch 64", "leaky_cnn batch 512")
 CLOSE = 0.01
-RECORDS = {**{f"data_batch_{number}.bin": 10_000 for number in range(1, 6)}, "test_batch.bin": 10_000}
 
 
 def parse_arguments():
@@ -186,17 +185,6 @@ def git():
 
 def fingerprint(args):
     return [git(), args.steps.name, args.device, args.quick, str(args.data), [version(name) for name in PACKAGES]]
-
-
-def random_images(folder):
-    """Files in CIFAR-10's binary layout, with random pixels: the time of a step does not depend on them."""
-    drawn = random.Random(0)
-    (folder / "cifar-10-batches-bin").mkdir()
-    for name, count in RECORDS.items():
-        records = bytearray(drawn.randbytes(count * 3073))
-        records[::3073] = bytes(k % 10 for k in range(count))
-        (folder / "cifar-10-batches-bin" / name).write_bytes(records)
-    return folder
 
 
 def write(path, text):

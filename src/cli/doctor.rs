@@ -12,6 +12,7 @@ use crate::engine::device;
 use crate::spec::config::DatasetName;
 use crate::store::Store;
 use crate::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
+use crate::native::gpus::{self, Driver};
 use crate::{data, native};
 
 #[derive(Args)]
@@ -33,7 +34,12 @@ struct Findings {
     runner: &'static str,
     git: &'static str,
     libtorch: String,
+    /// Those that libtorch can use.
     gpus: i64,
+    /// What NVIDIA's driver says, or why it says nothing.
+    driver: Result<Driver, String>,
+    /// Why libtorch cannot use a GPU.
+    gpu_support: Result<(), &'static str>,
     cores: usize,
     /// Where CIFAR-10 was found, or why it was not.
     cifar10: Result<String, String>,
@@ -54,6 +60,8 @@ fn examine(data_folder: &Path) -> Findings {
         git: env!("RUNNER_GIT"),
         libtorch: native::libtorch_version().to_owned(),
         gpus: device::count_gpus(),
+        driver: gpus::driver(),
+        gpu_support: native::load_gpu_support(),
         cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
         cifar10: cifar10.map_err(|error| format!("{error:#}")),
         results_warning: (found.is_ok() && !is_synced).then_some(NAMES_MAY_BE_LOST),
@@ -61,10 +69,8 @@ fn examine(data_folder: &Path) -> Findings {
     }
 }
 
-impl fmt::Display for Findings {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        writeln!(f, "runner      {} (built from {})", self.runner, self.git)?;
-        writeln!(f, "libtorch    {}", self.libtorch)?;
+impl Findings {
+    fn write_gpus(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.gpus {
             0 => writeln!(f, "GPU         none that libtorch can use: --device auto takes the CPU")?,
             count => {
@@ -73,6 +79,20 @@ impl fmt::Display for Findings {
                 writeln!(f, "GPU         {count}: --device auto takes cuda:0; {steps}")?
             }
         }
+        let Ok(driver) = &self.driver else { return Ok(()) };
+        for gpu in &driver.gpus {
+            writeln!(f, "            {gpu}, driver {}", driver.version)?;
+        }
+        let lack = driver.lacks().or_else(|| self.gpu_support.err().map(str::to_owned));
+        lack.filter(|_| self.gpus == 0).map_or(Ok(()), |lack| writeln!(f, "            {lack}"))
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "runner      {} (built from {})", self.runner, self.git)?;
+        writeln!(f, "libtorch    {}", self.libtorch)?;
+        self.write_gpus(f)?;
         writeln!(f, "processor   {} cores: a sweep runs so many trials at a time, one thread each", self.cores)?;
         let (Ok(found) | Err(found)) = &self.cifar10;
         writeln!(f, "CIFAR-10    {found}")?;

@@ -11,7 +11,7 @@ pub const IGNORE_INDEX: i64 = -100;
 /// The networks of K trials, the members, with what their optimizers remember. Members are counted from 0.
 pub trait Arithmetic {
     /// One optimizer step of every member, each at its own learning rate.
-    fn step(&mut self, batch: &Batch, rates: &[f64]) -> Vec<Measured>;
+    fn step(&mut self, batch: &Batch, rates: &[f64]) -> Measures;
 
     /// float32 [N, 3, 32, 32] → logits [K, N, 10], in evaluation mode.
     fn logits(&self, images: &Tensor) -> Tensor;
@@ -44,12 +44,51 @@ pub struct Batch<'a> {
     pub images: &'a dyn Fn(&[Tensor]) -> (Tensor, Tensor),
 }
 
+/// What one step says of each member.
+pub enum Measures {
+    Read(Vec<Measured>),
+    /// float32 [K, 3] on a GPU, which may still be computing it: to read it is to wait for that.
+    Unread(Tensor),
+}
+
 /// What one step says of one member, before it moved.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
     /// The batch's cross-entropy with label smoothing, without penalties.
     pub loss: f32,
     pub penalty: f32,
     /// Right answers.
     pub correct: i64,
+}
+
+impl Measured {
+    /// Of a row of [`Measures::Unread`].
+    fn new(row: &[f32]) -> Measured {
+        Measured { loss: row[0], penalty: row[1], correct: row[2] as i64 }
+    }
+}
+
+/// Reads all that has not been read of these steps at once, and returns each one's members.
+pub fn read(steps: Vec<Measures>) -> Vec<Vec<Measured>> {
+    let unread: Vec<&Tensor> = steps.iter().filter_map(Measures::unread).collect();
+    let rows = if unread.is_empty() { vec![] } else { floats(&Tensor::cat(&unread, 0)) };
+    let mut rows = rows.chunks_exact(3).map(Measured::new);
+    let members = |step| match step {
+        Measures::Read(members) => members,
+        Measures::Unread(rows_of_step) => rows.by_ref().take(rows_of_step.size()[0] as usize).collect(),
+    };
+    steps.into_iter().map(members).collect()
+}
+
+impl Measures {
+    fn unread(&self) -> Option<&Tensor> {
+        match self {
+            Measures::Read(_) => None,
+            Measures::Unread(rows) => Some(rows),
+        }
+    }
+}
+
+fn floats(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.view([-1])).expect("float32")
 }

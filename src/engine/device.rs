@@ -33,8 +33,8 @@ pub fn parse_list(text: &str) -> Result<Vec<Device>> {
 
 /// How many GPUs libtorch can use.
 pub fn count_gpus() -> i64 {
-    native::load_gpu_support();
-    if Cuda::is_available() { Cuda::device_count() } else { 0 }
+    let is_loaded = native::load_gpu_support().is_ok();
+    if is_loaded && Cuda::is_available() { Cuda::device_count() } else { 0 }
 }
 
 /// `cpu` or `cuda:N`, as in results.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured};
+use super::arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured, Measures};
 use super::clip::clip;
 use super::init::untrained;
 use super::memory::Memory;
@@ -22,7 +22,7 @@ pub struct Exact {
 impl Exact {
     pub fn new(config: &Config, seed: u64, device: Device) -> Exact {
         if device != Device::Cpu {
-            native::make_gpu_repeatable();
+            native::make_gpu_repeatable(device);
         }
         let mut network = untrained(config, seed);
         network.move_to(device);
@@ -32,7 +32,7 @@ impl Exact {
 }
 
 impl Arithmetic for Exact {
-    fn step(&mut self, batch: &Batch, rates: &[f64]) -> Vec<Measured> {
+    fn step(&mut self, batch: &Batch, rates: &[f64]) -> Measures {
         let (images, labels) = (batch.images)(&batch.input);
         let logits = self.network.forward(&images, true);
         let smoothing = self.config.label_smoothing;
@@ -44,7 +44,7 @@ impl Arithmetic for Exact {
         self.memory.step(&parameters, &gradients, rates[0]);
 
         let correct = logits.argmax(1, false).eq_tensor(&labels).sum(Kind::Int64).int64_value(&[]);
-        vec![Measured { loss: loss.double_value(&[]) as f32, penalty, correct }]
+        Measures::Read(vec![Measured { loss: loss.double_value(&[]) as f32, penalty, correct }])
     }
 
     fn logits(&self, images: &Tensor) -> Tensor {

@@ -4,6 +4,7 @@
 mod arithmetic;
 mod batch_norm;
 mod clip;
+mod convolution;
 mod cuda_graph;
 pub mod device;
 mod exact;
@@ -20,8 +21,8 @@ mod windows;
 
 use tch::Device;
 
-pub use arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured};
-pub use cuda_graph::WARM_UP;
+pub use arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured, Measures, read};
+pub use cuda_graph::{RECORDED_NOTHING, WARM_UP, cannot_record};
 pub use init::untrained;
 pub use network::Network;
 pub use packed::fit_together;

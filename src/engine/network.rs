@@ -125,7 +125,7 @@ impl Module {
 }
 
 impl Layers for Network {
-    fn convolve(&self, module: usize, x: &Tensor, padding: i64) -> Tensor {
+    fn convolve(&self, module: usize, x: &Tensor, padding: i64, _: bool) -> Tensor {
         let Module { weight, bias, .. } = &self.modules[module];
         x.conv2d(weight, Some(bias), [1, 1], [padding, padding], [1, 1], 1)
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured};
+use super::arithmetic::{self, Arithmetic, Batch, IGNORE_INDEX, Measures};
 use super::clip::clip;
 use super::cuda_graph::Recorder;
 use super::init::untrained;
@@ -30,7 +30,7 @@ impl Packed {
     pub fn new(configs: &[&Config], seed: u64, device: Device) -> Packed {
         let config = configs[0].clone();
         if device != Device::Cpu {
-            native::make_gpu_quick(config.mode == Mode::FastTf32);
+            native::make_gpu_quick(device, config.mode == Mode::FastTf32);
         }
         let networks: Vec<Network> = configs.iter().map(|config| untrained(config, seed)).collect();
         // The order of images is the one that follows PyTorch's own starting weights, whatever the members' are.
@@ -78,7 +78,7 @@ impl Packed {
 }
 
 impl Arithmetic for Packed {
-    fn step(&mut self, batch: &Batch, rates: &[f64]) -> Vec<Measured> {
+    fn step(&mut self, batch: &Batch, rates: &[f64]) -> Measures {
         self.memory.begin_step(rates);
         let mut recorder = std::mem::take(&mut self.recorder);
         let output = recorder.run(batch.device, &batch.input, |input| {
@@ -86,9 +86,11 @@ impl Arithmetic for Packed {
             self.compute(&images, &labels)
         });
         self.recorder = recorder;
-        let rows = Vec::<Vec<f32>>::try_from(output).expect("float32 [K, 3]");
-        let measured = |row: Vec<f32>| Measured { loss: row[0], penalty: row[1], correct: row[2] as i64 };
-        rows.into_iter().map(measured).collect()
+        let unread = Measures::Unread(output);
+        match batch.device {
+            Device::Cpu => Measures::Read(arithmetic::read(vec![unread]).remove(0)),
+            _ => unread,
+        }
     }
 
     fn logits(&self, images: &Tensor) -> Tensor {

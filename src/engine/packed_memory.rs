@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::state::{State, find};
-use crate::native::{fused_adam, no_grad};
+use crate::native::{copy_without_waiting, fused_adam, no_grad};
 use crate::optimizers::{Common, Members, Optimizer};
 
 /// Numbers updated at a time: so many of each kind stay in a processor's cache from one operation to the next.
@@ -45,7 +45,11 @@ impl Rates {
 
     fn set(&mut self, values: Vec<f64>) {
         if values != self.values {
-            self.all.copy_(&Tensor::from_slice(&values).to_kind(Kind::Float).view([-1, 3]));
+            let rates = Tensor::from_slice(&values).to_kind(Kind::Float).view([-1, 3]);
+            match self.all.device() {
+                Device::Cpu => self.all.copy_(&rates),
+                _ => copy_without_waiting(&self.all, &rates),
+            }
             self.values = values;
         }
     }

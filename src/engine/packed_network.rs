@@ -2,14 +2,16 @@
 //! one operation. Convolutions run side by side as groups, dense layers as batched matrix products, and images and kernels
 //! lie in memory as NHWC, which the CPU's convolutions like better. Wang et al. 2021, "HFTA".
 
+use std::cell::OnceCell;
+
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::Running;
+use super::convolution::{Algorithm, Shape};
 use super::network::{Network, covers};
 use super::state::{self, State};
 use super::walk::{Layers, activate, walk};
-use super::windows;
 use crate::native::{self, no_grad};
 use crate::networks::{Layer, Weights};
 use crate::spec::config::{Activation, Config, Kernels};
@@ -37,6 +39,8 @@ struct Module {
     weight: Leaf,
     bias: Leaf,
     running: Option<Running>,
+    /// How a convolution is computed on a GPU, once it has been measured.
+    algorithm: OnceCell<Algorithm>,
 }
 
 /// A parameter as autograd sees it, and where its columns in `parameters` begin.
@@ -200,7 +204,7 @@ fn modules(network: &Network, parameters: &Tensor) -> Vec<Module> {
             Weights::BatchNorm { channels } => Some(Running::new(members * channels, device)),
             _ => None,
         };
-        Module { name: module.name.clone(), weights: module.weights, weight, bias, running }
+        Module { name: module.name.clone(), weights: module.weights, weight, bias, running, algorithm: OnceCell::new() }
     };
     network.modules().iter().map(module).collect()
 }
@@ -225,14 +229,17 @@ fn floats(values: &[f64], shape: &[i64], device: Device) -> Tensor {
 /// Images are [N, K·C, H, W], or [N, C, H, W] while all members see the same. Vectors are columns, [K, F, N]: so the gradient of
 /// a dense kernel lies in memory as the kernel does.
 impl Layers for PackedNetwork {
-    fn convolve(&self, module: usize, x: &Tensor, padding: i64) -> Tensor {
-        let Module { weights, weight, bias, .. } = &self.modules[module];
+    fn convolve(&self, module: usize, x: &Tensor, padding: i64, train: bool) -> Tensor {
+        let Module { weights, weight: Leaf { tensor: weight, .. }, bias: Leaf { tensor: bias, .. }, algorithm, .. } =
+            &self.modules[module];
         let &Weights::Conv { input, kernel, .. } = weights else { unreachable!("made from this layer") };
-        let groups = x.size()[1] / input;
-        if windows::pay(x, kernel) {
-            return windows::convolve(x, &weight.tensor, &bias.tensor, padding, groups);
-        }
-        x.conv2d(&weight.tensor, Some(&bias.tensor), [1, 1], [padding, padding], [1, 1], groups)
+        let shape = Shape { padding, groups: x.size()[1] / input };
+        let algorithm = match x.device() {
+            Device::Cpu => Algorithm::on_cpu(x, kernel),
+            _ if train => *algorithm.get_or_init(|| Algorithm::quickest(x, weight, bias, shape)),
+            _ => algorithm.get().copied().unwrap_or(Algorithm::ChannelsFirst),
+        };
+        algorithm.convolve(x, weight, bias, shape)
     }
 
     fn dense(&self, module: usize, x: &Tensor) -> Tensor {

@@ -11,7 +11,7 @@ use crate::spec::config::Activation;
 /// What the layers with tensors of their own, and those that treat the members of a pack apart, compute. `module` counts the layers
 /// that hold tensors, in the order of construction.
 pub trait Layers {
-    fn convolve(&self, module: usize, x: &Tensor, padding: i64) -> Tensor;
+    fn convolve(&self, module: usize, x: &Tensor, padding: i64, train: bool) -> Tensor;
     fn dense(&self, module: usize, x: &Tensor) -> Tensor;
     fn normalize(&self, module: usize, x: &Tensor, train: bool) -> Tensor;
     fn activate(&self, x: &Tensor) -> Tensor;
@@ -45,7 +45,7 @@ impl Walk<'_> {
 
     fn step(&self, layer: &Layer, x: Tensor) -> Tensor {
         match *layer {
-            Layer::Conv { padding, .. } => self.network.convolve(self.next_module(), &x, padding),
+            Layer::Conv { padding, .. } => self.network.convolve(self.next_module(), &x, padding, self.train),
             Layer::Dense(_) => self.network.dense(self.next_module(), &x),
             Layer::BatchNorm => self.network.normalize(self.next_module(), &x, self.train),
             Layer::Act => self.network.activate(&x),

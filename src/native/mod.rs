@@ -1,7 +1,9 @@
 //! The libtorch calls that tch does not bind, behind safe functions. The C++ side is `torch.cpp`.
 
+pub mod gpus;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::Once;
+use std::sync::LazyLock;
 
 use tch::{Device, Tensor};
 use torch_sys::C_tensor;
@@ -17,9 +19,10 @@ unsafe extern "C" {
     fn runner_graph_free(graph: *mut c_void);
     fn runner_set_autocast(cuda: c_int, on: c_int) -> *mut c_char;
     fn runner_set_flush_denormals(on: c_int) -> *mut c_char;
-    fn runner_set_gpu(repeatable: c_int, tf32: c_int) -> *mut c_char;
+    fn runner_set_gpu(gpu: c_int, repeatable: c_int, tf32: c_int) -> *mut c_char;
     fn runner_randperm(seed: u64, n: i64, permutation: *mut *mut C_tensor) -> *mut c_char;
     fn runner_leaky_relu(input: *const C_tensor, slope: f64, output: *mut *mut C_tensor) -> *mut c_char;
+    fn runner_copy_without_waiting_(this: *mut C_tensor, source: *const C_tensor) -> *mut c_char;
     fn runner_channels_last(input: *const C_tensor, output: *mut *mut C_tensor) -> *mut c_char;
     fn runner_add_(this: *mut C_tensor, other: *const C_tensor, alpha: f64) -> *mut c_char;
     fn runner_addcmul_(this: *mut C_tensor, left: *const C_tensor, right: *const C_tensor, value: f64) -> *mut c_char;
@@ -51,28 +54,36 @@ pub fn libtorch_version() -> &'static str {
     unsafe { CStr::from_ptr(runner_libtorch_version()) }.to_str().expect("a version is ASCII")
 }
 
-/// Makes libtorch's GPU side usable where a driver and `libtorch_cuda` are there; else does nothing. The linker drops that
+/// Makes libtorch's GPU side usable where a driver and `libtorch_cuda` are there; else says what is missing. The linker drops that
 /// library from the program, so that it also starts on machines without any of NVIDIA's.
-pub fn load_gpu_support() {
-    static LOADED: Once = Once::new();
-    LOADED.call_once(|| {
-        // SAFETY: the names are C strings, and the libraries' initializers are made to be run this way.
-        unsafe {
-            if !libc::dlopen(c"libcuda.so.1".as_ptr(), libc::RTLD_LAZY).is_null() {
-                libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
-            }
-        }
+pub fn load_gpu_support() -> Result<(), &'static str> {
+    static LOADED: LazyLock<Result<(), String>> = LazyLock::new(|| {
+        load(c"libcuda.so.1", libc::RTLD_LAZY)?;
+        load(c"libtorch_cuda.so", libc::RTLD_NOW | libc::RTLD_GLOBAL)
     });
+    LOADED.as_ref().copied().map_err(String::as_str)
 }
 
-/// Has a GPU compute the same bits each time, in float32: cuDNN's deterministic algorithms, none chosen by timing, no TF32.
-pub fn make_gpu_repeatable() {
-    succeed(unsafe { runner_set_gpu(1, 0) });
+fn load(library: &CStr, flags: c_int) -> Result<(), String> {
+    // SAFETY: the library's initializers are made to be run this way; dlerror returns a C string after a failure.
+    unsafe {
+        if libc::dlopen(library.as_ptr(), flags).is_null() {
+            return Err(CStr::from_ptr(libc::dlerror()).to_string_lossy().into_owned());
+        }
+    }
+    Ok(())
 }
 
-/// Has a GPU compute with the algorithms that cuDNN measures to be quickest, which may round differently from run to run.
-pub fn make_gpu_quick(tf32: bool) {
-    succeed(unsafe { runner_set_gpu(0, tf32.into()) });
+/// Has a GPU compute the same bits each time, in float32: cuDNN's deterministic algorithms, none chosen by timing, no TF32. What
+/// this thread does from here on runs on a stream of its own.
+pub fn make_gpu_repeatable(device: Device) {
+    succeed(unsafe { runner_set_gpu(gpu(device), 1, 0) });
+}
+
+/// Has a GPU compute with the algorithms that cuDNN measures to be quickest, which may round differently from run to run; else
+/// like [`make_gpu_repeatable`].
+pub fn make_gpu_quick(device: Device, tf32: bool) {
+    succeed(unsafe { runner_set_gpu(gpu(device), 0, tf32.into()) });
 }
 
 /// Whether the libtorch that is loaded has what [`Graph`] needs of its GPU side; else what it lacks.
@@ -158,6 +169,12 @@ pub fn randperm(seed: u64, n: i64) -> Tensor {
 /// `F.leaky_relu(input, slope)`
 pub fn leaky_relu(input: &Tensor, slope: f64) -> Tensor {
     returned(|out| unsafe { runner_leaky_relu(input.as_ptr(), slope, out) })
+}
+
+/// `target.copy_(source.pin_memory(), non_blocking=True)`: copies from the CPU to a GPU, in order with what runs there, without
+/// waiting for it.
+pub fn copy_without_waiting(target: &Tensor, source: &Tensor) {
+    succeed(unsafe { runner_copy_without_waiting_(target.as_ptr().cast_mut(), source.as_ptr()) });
 }
 
 /// [N, C, H, W] laid out as NHWC in memory. `input.contiguous(memory_format=torch.channels_last)`.

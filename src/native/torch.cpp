@@ -67,8 +67,9 @@ const c10::impl::VirtualGuardImpl &gpus() {
   return gpus;
 }
 
-// Graphs are not recorded from the default stream. One other for each device: cuBLAS keeps a workspace for each that it saw.
-c10::Stream recording_stream(c10::Device device) {
+// Graphs are not recorded from the default stream, and what is to be recorded has to have run where it is recorded. One other
+// for each device: cuBLAS keeps a workspace for each that it saw.
+c10::Stream own_stream(c10::Device device) {
   static std::map<c10::DeviceIndex, c10::Stream> streams;
   auto found = streams.find(device.index());
   if (found == streams.end()) {
@@ -77,16 +78,13 @@ c10::Stream recording_stream(c10::Device device) {
   return found->second;
 }
 
-// A graph and, while it is recorded, the device and the stream to go back to.
+// A graph of what runs on the thread's stream.
 struct Graph {
   c10::Device device;
-  c10::Device earlier_device;
-  c10::Stream earlier_stream;
   bool recording = false;
   alignas(64) char object[1024];
 
-  explicit Graph(c10::DeviceIndex index)
-      : device(c10::DeviceType::CUDA, index), earlier_device(gpus().getDevice()), earlier_stream(gpus().getStream(device)) {
+  explicit Graph(c10::DeviceIndex index) : device(c10::DeviceType::CUDA, index) {
     graph_functions().construct(object, false);
   }
 
@@ -100,20 +98,12 @@ struct Graph {
     // A recording has memory of its own and cannot ask for what is only cached.
     c10::getDeviceAllocator(device.type())->emptyCache();
     recording = true;
-    gpus().exchangeDevice(device);
-    gpus().exchangeStream(recording_stream(device));
     graph_functions().begin(object, {0, 0}, 0 /* cudaStreamCaptureModeGlobal */);
   }
 
   void end() {
     graph_functions().end(object);
-    leave();
-  }
-
-  void leave() {
     recording = false;
-    gpus().exchangeStream(earlier_stream);
-    gpus().exchangeDevice(earlier_device);
   }
 
   // After an error. libtorch then leaves the generator in a state that only recordings may draw from.
@@ -122,8 +112,8 @@ struct Graph {
       graph_functions().end(object);
     } catch (...) {
     }
+    recording = false;
     try {
-      leave();
       at::Generator generator = default_generator(device.index());
       std::lock_guard<std::mutex> lock(generator.mutex());
       generator.graphsafe_set_state(generator.clone());
@@ -162,6 +152,10 @@ char *runner_randperm(uint64_t seed, int64_t n, tensor *permutation) {
 
 char *runner_leaky_relu(tensor input, double slope, tensor *output) {
   return guarded([&] { *output = new at::Tensor(at::leaky_relu(*input, slope)); });
+}
+
+char *runner_copy_without_waiting_(tensor self, tensor source) {
+  return guarded([&] { self->copy_(source->pin_memory(), true); });
 }
 
 char *runner_channels_last(tensor input, tensor *output) {
@@ -231,8 +225,14 @@ char *runner_set_flush_denormals(int on) {
   return guarded([&] { at::globalContext().setFlushDenormal(on); });
 }
 
-char *runner_set_gpu(int repeatable, int tf32) {
+char *runner_set_gpu(int gpu, int repeatable, int tf32) {
   return guarded([&] {
+    c10::Device device(c10::DeviceType::CUDA, gpu);
+    gpus().exchangeDevice(device);
+    if (gpus().getStream(device) != own_stream(device)) {
+      gpus().synchronizeDevice(gpu);
+      gpus().exchangeStream(own_stream(device));
+    }
     at::Context &context = at::globalContext();
     context.setDeterministicCuDNN(repeatable);
     context.setBenchmarkCuDNN(!repeatable);

@@ -19,7 +19,7 @@ pub struct Job {
 /// From a worker's standard output: the trial's place in the job, from 0, and what happens to it.
 pub type Said = (usize, Event);
 
-/// What happens to a trial. Each of a job ends with one of the last six.
+/// What happens to a trial. Each of a job ends with one of the last seven.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
     /// The worker cannot work for want of something that the system refuses. Nothing has become of any trial of the job.
@@ -44,6 +44,9 @@ pub enum Event {
     Refused(String),
     /// Given back untouched: it is for another worker, or for later.
     Released,
+    /// As all others of the job, untouched since its last checkpoint: its steps cannot be recorded, and the worker ends. Another
+    /// worker runs them one operation at a time.
+    CannotRecord,
     /// The trial failed in a way that its worker survived.
     Failed(String),
     /// Stopped at a checkpoint as asked.

@@ -68,7 +68,7 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     }
     say_dropped(experiment, &store)?;
     let (results, data) = (options.out.clone(), options.data.clone());
-    let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, images };
+    let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, records_steps: true, images };
     let publisher = Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, Some(test_images)));
     let mut report = Supervisor::new(needs, options, store, setup, publisher)?.run()?;
     report.undone.extend(kept);

@@ -32,6 +32,8 @@ pub struct Reporter<'a> {
     /// Since the last progress event.
     images: usize,
     val_accuracy: Option<f64>,
+    /// How long its checkpoints have taken.
+    pub storing: Duration,
 }
 
 impl<'a> Reporter<'a> {
@@ -49,6 +51,7 @@ impl<'a> Reporter<'a> {
             last_progress: now,
             images: 0,
             val_accuracy: None,
+            storing: Duration::ZERO,
         })
     }
 
@@ -107,23 +110,26 @@ impl Observer for Reporter<'_> {
     }
 
     fn checkpoint(&mut self, bytes: Vec<u8>, history: &[Epoch]) -> Result<()> {
+        let began = Instant::now();
         self.store_trace()?;
         self.claim.write_checkpoint(&bytes, history)?;
         self.last_checkpoint = Instant::now();
-        if let Some(epoch) = history.last().filter(|epoch| epoch.epoch > self.start.reached.epochs) {
-            self.start.reached.epochs = epoch.epoch;
-            self.val_accuracy = Some(epoch.val_accuracy);
-            self.say(&format!(
-                "epoch {}: training loss {:.4}, validation loss {:.4}, validation accuracy {:.2} %, {:.1} s",
-                epoch.epoch,
-                epoch.train_loss,
-                epoch.val_loss,
-                100.0 * epoch.val_accuracy,
-                epoch.seconds
-            ));
-            send(self.index, Event::Epoch(epoch.clone()));
-        }
+        self.storing += began.elapsed();
         Ok(())
+    }
+
+    fn epoch(&mut self, history: &[Epoch]) {
+        let Some(epoch) = history.last() else { return };
+        self.val_accuracy = Some(epoch.val_accuracy);
+        self.say(&format!(
+            "epoch {}: training loss {:.4}, validation loss {:.4}, validation accuracy {:.2} %, {:.1} s",
+            epoch.epoch,
+            epoch.train_loss,
+            epoch.val_loss,
+            100.0 * epoch.val_accuracy,
+            epoch.seconds
+        ));
+        send(self.index, Event::Epoch(epoch.clone()));
     }
 
     fn wants_checkpoint(&mut self) -> bool {

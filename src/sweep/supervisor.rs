@@ -212,6 +212,11 @@ impl<'a> Supervisor<'a> {
             Event::Busy => self.busy(trial),
             Event::Refused(error) => self.refused(trial, &error),
             Event::Released => self.queue.put_back(&[trial]),
+            Event::CannotRecord => {
+                self.say_of(trial, "its steps cannot be recorded as a CUDA graph; another worker does without");
+                self.queue.put_back(&self.queue.running(worker));
+                self.workers.cannot_record(worker)?;
+            }
             Event::Failed(error) => self.failed(trial, error)?,
             Event::Interrupted => self.interrupted(worker, trial)?,
         }

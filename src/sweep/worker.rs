@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel as queue};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -19,7 +20,7 @@ use super::reporter::Reporter;
 use super::workers::restore_name;
 use crate::data::batches::Resident;
 use crate::data::shared;
-use crate::engine::{device, fit_together};
+use crate::engine::{cannot_record, device, fit_together};
 use crate::host::start_thread;
 use crate::record::{Epoch, Outcome, Status, total};
 use crate::spec::config::{Config, DatasetName};
@@ -64,7 +65,7 @@ impl Worker {
         let mut cache = Cache::default();
         while let Ok(job) = jobs.recv() {
             self.run(&job, &mut cache, &stop);
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) || cannot_record() {
                 break;
             }
         }
@@ -88,7 +89,8 @@ impl Worker {
         let mut unanswered: Vec<usize> = taken.iter().map(|reporter| reporter.index).collect();
         let trained = catch_unwind(AssertUnwindSafe(|| self.train(job, taken, &mut unanswered, cache)));
         if let Err(error) = trained.unwrap_or_else(|panic| Err(anyhow!(panic_message(panic)))) {
-            unanswered.into_iter().for_each(|index| send(index, failed(&error)));
+            let became = || if cannot_record() { Event::CannotRecord } else { failed(&error) };
+            unanswered.into_iter().for_each(|index| send(index, became()));
         }
     }
 
@@ -134,7 +136,10 @@ impl Worker {
             Some((_, _, best)) => return Ok((*best).min(offered)),
             None => {}
         }
+        let began = Instant::now();
         let best = best_size(&configs, job.trials[0].seed, sets, self.device)?;
+        let seconds = began.elapsed().as_secs_f64();
+        println!("measured in {seconds:.1} s: of {offered} trials {best} together are quickest");
         sizes.push((configs[0].clone(), offered, best));
         Ok(best)
     }
@@ -198,7 +203,8 @@ impl Worker {
             processor: host::processor(),
             git: env!("RUNNER_GIT").to_owned(),
         };
-        reporter.say(&format!("{status:?} after {} epochs", outcome.epochs));
+        let storing = reporter.storing.as_secs_f64();
+        reporter.say(&format!("{status:?} after {} epochs; checkpoints took {storing:.1} s", outcome.epochs));
         reporter.into_claim()?.finish(&outcome, &history, kept.as_ref())?;
         Ok(Event::Ended(Box::new(outcome)))
     }

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use super::message::{Event, Job, Progress, Said};
 use super::watchdog::Watchdog;
 use crate::data::shared::SharedDataset;
+use crate::engine::RECORDED_NOTHING;
 use crate::host::{refused, spare_descriptors, start_thread};
 
 /// The hidden subcommand that `cli/worker.rs` hands to [`super::worker`].
@@ -32,6 +33,8 @@ pub struct Setup {
     /// The first worker's, the second one's and so on, from the start again after the last.
     pub devices: Vec<String>,
     pub threads: usize,
+    /// Whether steps on a GPU are recorded as CUDA graphs, where that can be done.
+    pub records_steps: bool,
     /// The experiment's images, which workers map rather than read.
     pub images: Option<Arc<SharedDataset>>,
 }
@@ -134,6 +137,12 @@ impl Workers {
         self.do_without(error, alone, say)
     }
 
+    /// A worker has found that it cannot record steps, and ends.
+    pub fn cannot_record(&mut self, worker: usize) -> Result<()> {
+        self.setup.records_steps = false;
+        self.wait(worker).map(drop)
+    }
+
     /// An error if there is no worker and trying again is of no use: this one was tried `alone`.
     fn do_without(&mut self, error: anyhow::Error, alone: bool, say: impl Fn(&str)) -> Result<()> {
         if alone && !self.has_any() {
@@ -222,6 +231,7 @@ fn command(setup: &Setup, worker: usize) -> Result<Command> {
         .arg(option("--data", &setup.data))
         .args(["--device", &setup.devices[worker % setup.devices.len()], "--threads", &setup.threads.to_string()])
         .args(setup.images.iter().map(|images| option("--images", &images.path())))
+        .envs((!setup.records_steps).then_some((RECORDED_NOTHING, "1")))
         // The thread pools that libtorch does not size itself.
         .env("OMP_NUM_THREADS", setup.threads.to_string())
         .env("MKL_NUM_THREADS", setup.threads.to_string())

@@ -1,69 +1,117 @@
 //! Loss, accuracy and confusion matrix of networks on a set of images, in evaluation mode.
 
-use tch::{Device, IndexOp, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::data::batches::{Resident, Scaling};
 use crate::engine::{IGNORE_INDEX, Network};
 use crate::native::no_grad;
 use crate::record::{CLASSES, Confusion, SplitScore};
+use crate::spec::config::{Config, Mode};
 
 /// Images a forward pass when no gradients are needed; divides 5,000 and 10,000.
 const EVALUATION_BATCH: i64 = 500;
+/// Of the largest tensor between two layers of all networks, on a GPU: 1 GiB.
+const NUMBERS_A_LAYER: i64 = 1 << 28;
+const MOST_ON_A_GPU: i64 = 10_000;
+const CELLS: i64 = (CLASSES * CLASSES) as i64;
 
-/// The scores of K networks on the images at `index` (i64) in that order; `forward` gives their logits [K, N, 10] for images
-/// [N, 3, 32, 32]. The loss is the mean over images of the plain cross-entropy, summed in float64 over batches; `after_batch` sees
-/// the logits of each.
+/// How many images a forward pass takes of `members` networks of this configuration on `device`.
+pub fn images_per_pass(config: &Config, members: usize, device: Device) -> i64 {
+    let members = members as i64;
+    if config.mode == Mode::Exact {
+        return EVALUATION_BATCH;
+    }
+    if device == Device::Cpu {
+        // As much at a time as of one network: larger tensors do not stay in its caches.
+        return (EVALUATION_BATCH / members).max(1);
+    }
+    let sizes = config.table().rows.into_iter().map(|row| row.output.iter().product::<i64>());
+    (NUMBERS_A_LAYER / (members * sizes.max().unwrap_or(1))).clamp(1, MOST_ON_A_GPU)
+}
+
+/// The scores of networks on the images at `index` (i64) in that order, `batch` at a time; `forward` gives their logits [K, N, 10]
+/// for images [N, 3, 32, 32]. The loss is the mean over images of the plain cross-entropy, summed in float64 over batches;
+/// `after_batch` sees the logits of each.
 pub fn evaluate(
     forward: &dyn Fn(&Tensor) -> Tensor,
-    members: usize,
+    batch: i64,
     set: &Resident,
     scaling: &Scaling,
     index: &Tensor,
     after_batch: &mut dyn FnMut(&Tensor),
 ) -> Vec<(SplitScore, Confusion)> {
-    let mut tallies: Vec<Tally> = (0..members).map(|_| Tally::default()).collect();
-    // On a CPU as much at a time as of one network: larger tensors do not stay in its caches.
-    let share = if set.images.device() == Device::Cpu { members as i64 } else { 1 };
+    let mut tally = None;
     no_grad(|| {
-        for batch in index.split(EVALUATION_BATCH / share, 0) {
+        for batch in index.split(batch, 0) {
             let (images, labels) = set.select(&batch);
             let logits = forward(&scaling.apply(&images));
-            (0..).zip(&mut tallies).for_each(|(member, tally)| tally.add(&labels, &logits.get(member)));
+            tally.get_or_insert_with(|| Tally::new(logits.size()[0], logits.device())).add(&labels, &logits);
             after_batch(&logits);
         }
     });
-    tallies.iter().map(Tally::score).collect()
+    tally.expect("at least one image").scores()
 }
 
 /// [`evaluate`] of one network.
 pub fn evaluate_one(network: &Network, set: &Resident, scaling: &Scaling, index: &Tensor) -> (SplitScore, Confusion) {
     let forward = |images: &Tensor| network.forward(images, false).unsqueeze(0);
-    evaluate(&forward, 1, set, scaling, index, &mut |_| {}).remove(0)
+    evaluate(&forward, EVALUATION_BATCH, set, scaling, index, &mut |_| {}).remove(0)
 }
 
-/// What batches of one network add up to.
-#[derive(Default)]
+/// What batches of K networks add up to, on their device: to read of each batch would be to wait for it.
 struct Tally {
-    loss_sum: f64,
-    confusion: Confusion,
+    /// float64 [K]
+    loss_sums: Tensor,
+    /// int64 [K · 100]
+    confusions: Tensor,
+    /// int64 [K, 1]: where each one's cells begin.
+    starts: Tensor,
 }
 
 impl Tally {
-    /// Logits [N, 10].
-    fn add(&mut self, labels: &Tensor, logits: &Tensor) {
-        let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, IGNORE_INDEX, 0.0);
-        self.loss_sum += loss.double_value(&[]) * labels.size()[0] as f64;
-        let classes = CLASSES as i64;
-        let cells = (labels * classes + logits.argmax(1, false)).bincount::<Tensor>(None, classes * classes);
-        let counts = Vec::<i64>::try_from(cells.i(..)).expect("bincount gives int64");
-        for (cell, count) in self.confusion.as_flattened_mut().iter_mut().zip(counts) {
-            *cell += count as u64;
+    fn new(members: i64, device: Device) -> Tally {
+        Tally {
+            loss_sums: Tensor::zeros([members], (Kind::Double, device)),
+            confusions: Tensor::zeros([members * CELLS], (Kind::Int64, device)),
+            starts: Tensor::arange(members, (Kind::Int64, device)).unsqueeze(1) * CELLS,
         }
     }
 
-    fn score(&self) -> (SplitScore, Confusion) {
-        let images = self.confusion.as_flattened().iter().sum::<u64>() as f64;
-        let correct: u64 = (0..CLASSES).map(|class| self.confusion[class][class]).sum();
-        (SplitScore { loss: self.loss_sum / images, accuracy: correct as f64 / images }, self.confusion)
+    /// Logits [K, N, 10].
+    fn add(&mut self, labels: &Tensor, logits: &Tensor) {
+        self.loss_sums += losses(labels, logits).to_kind(Kind::Double) * labels.size()[0] as f64;
+        let cells = (labels * CLASSES as i64 + logits.argmax(2, false) + &self.starts).view([-1]);
+        let _ = self.confusions.scatter_add_(0, &cells, &cells.ones_like());
+    }
+
+    fn scores(&self) -> Vec<(SplitScore, Confusion)> {
+        let loss_sums = Vec::<f64>::try_from(&self.loss_sums).expect("float64 [K]");
+        let counts = Vec::<i64>::try_from(&self.confusions).expect("int64 [K * 100]");
+        loss_sums.into_iter().zip(counts.chunks_exact(CELLS as usize)).map(|(sum, counts)| score(sum, counts)).collect()
     }
 }
+
+/// float32 [K]: the mean over the images of each network's cross-entropy.
+fn losses(labels: &Tensor, logits: &Tensor) -> Tensor {
+    let (members, count, _) = logits.size3().expect("[K, N, 10]");
+    let entropy = |logits: &Tensor, labels: &Tensor, reduction| {
+        logits.cross_entropy_loss::<Tensor>(labels, None, reduction, IGNORE_INDEX, 0.0)
+    };
+    if members == 1 {
+        // PyTorch's own order of additions.
+        return entropy(&logits.get(0), labels, Reduction::Mean).view([1]);
+    }
+    let all = entropy(&logits.reshape([members * count, -1]), &labels.repeat([members]), Reduction::None);
+    all.view([members, count]).mean_dim(1, false, Kind::Float)
+}
+
+fn score(loss_sum: f64, counts: &[i64]) -> (SplitScore, Confusion) {
+    let mut confusion = Confusion::default();
+    for (cell, &count) in confusion.as_flattened_mut().iter_mut().zip(counts) {
+        *cell = count as u64;
+    }
+    let images = counts.iter().sum::<i64>() as f64;
+    let correct: u64 = (0..CLASSES).map(|class| confusion[class][class]).sum();
+    (SplitScore { loss: loss_sum / images, accuracy: correct as f64 / images }, confusion)
+}
+

@@ -6,13 +6,13 @@ use anyhow::{Context, Result, ensure};
 use tch::{Device, Tensor};
 
 use super::course::{Course, Partial, Restored};
-use super::evaluate::evaluate;
+use super::evaluate::{evaluate, images_per_pass};
 use super::evidence::{evidence, predictions};
 use super::observer::{Ended, Observer, Sets, Step};
 use super::showcase::showcase;
 use crate::data::augment::{augment, draw};
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
-use crate::engine::{self, Arithmetic, Batch, Measured, State, copied};
+use crate::engine::{self, Arithmetic, Batch, Measured, Measures, State, copied};
 use crate::native;
 use crate::record::{Confusion, Scores, Showcase, SplitScore};
 use crate::spec::config::{Config, Mode};
@@ -50,6 +50,25 @@ struct Scored {
     showcase: Showcase,
     predictions: Vec<u8>,
 }
+
+/// A step that was taken.
+struct Taken {
+    measures: Measures,
+    rates: Vec<f64>,
+    /// Counted from 1: over the whole trial, and of this epoch.
+    step: usize,
+    batch: usize,
+    images: usize,
+}
+
+impl Taken {
+    fn is_unread(&self) -> bool {
+        matches!(self.measures, Measures::Unread(_))
+    }
+}
+
+/// So many steps of a GPU are read at a time: to read one is to wait for it, and the GPU then waits for the next.
+const READ_AT_ONCE: usize = 32;
 
 #[derive(PartialEq)]
 enum Flow {
@@ -96,20 +115,18 @@ impl<'a> Group<'a> {
         let count = self.split.train.size()[0];
         let order = self.split.train.index_select(0, &native::randperm(order_seed, count));
         let batches = order.split(self.config.batch_size as i64, 0);
+        let mut taken = vec![];
         for (batch, index) in batches.iter().enumerate().skip(done) {
-            let rates = self.rates();
-            let measured = self.step(index, &rates);
-            self.book_step(
-                &mut partials,
-                &measured,
-                &rates,
-                [batch + 1, batches.len(), index.size()[0] as usize],
-                observers,
-            );
+            taken.push(self.take_step(batch + 1, index));
+            let is_last = batch + 1 == batches.len();
+            if is_last || !taken.last().is_some_and(Taken::is_unread) || taken.len() == READ_AT_ONCE {
+                self.book_steps(&mut partials, &mut taken, batches.len(), observers);
+            }
             if !self.is_running() {
                 return Ok(Flow::Continue);
             }
-            if batch + 1 < batches.len() && self.wants_checkpoint(observers) {
+            if !is_last && self.wants_checkpoint(observers) {
+                self.book_steps(&mut partials, &mut taken, batches.len(), observers);
                 book(&mut partials, &mut clock, Partial::train);
                 self.store(Some(&partials), observers)?;
                 if observers.iter().any(|observer| observer.wants_stop()) {
@@ -137,8 +154,16 @@ impl<'a> Group<'a> {
         self.members.iter().map(|member| member.course.rate.position.lr).collect()
     }
 
+    /// Takes the step of the `batch`-th batch, whose images are at `index`.
+    fn take_step(&mut self, batch: usize, index: &Tensor) -> Taken {
+        let rates = self.rates();
+        let measures = self.step(index, &rates);
+        let step = self.members[0].course.rate.position.step;
+        Taken { measures, rates, step, batch, images: index.size()[0] as usize }
+    }
+
     /// One optimizer step of every member on the images at `index`.
-    fn step(&mut self, index: &Tensor, rates: &[f64]) -> Vec<Measured> {
+    fn step(&mut self, index: &Tensor, rates: &[f64]) -> Measures {
         let device = self.sets.train.images.device();
         let (rule, scaling, images) = (&self.config.augment, &self.scaling, &self.sets.train);
         // PyTorch draws where the images are; the input of a recorded step comes from outside.
@@ -149,30 +174,33 @@ impl<'a> Group<'a> {
             (augment(scaling.apply(&images), rule, &input[1..]), labels)
         };
         let input = [index.shallow_clone()].into_iter().chain(drawn).collect();
-        let measured = self.arithmetic.step(&Batch { device, input, images: &prepare }, rates);
+        let measures = self.arithmetic.step(&Batch { device, input, images: &prepare }, rates);
         self.members.iter_mut().for_each(|member| member.course.rate.batch_done());
-        measured
+        measures
     }
 
-    /// Adds a step, the `batch`-th of `batches`, to each member's epoch, and tells the observers of those that still run.
-    fn book_step(
+    /// Adds steps of an epoch of `batches` to each member's epoch, and tells the observers of those that still run.
+    fn book_steps(
         &mut self,
         partials: &mut [Partial],
-        measured: &[Measured],
-        rates: &[f64],
-        [batch, batches, images]: [usize; 3],
+        taken: &mut Vec<Taken>,
+        batches: usize,
         observers: &mut [&mut dyn Observer],
     ) {
-        for (k, member) in self.members.iter_mut().enumerate() {
-            let Measured { loss, penalty, correct } = measured[k];
-            partials[k].add_batch(images as i64, loss.into(), penalty.into(), correct);
-            if !member.is_running() {
-                continue;
-            }
-            let (step, epoch) = (member.course.rate.position.step, member.course.epoch());
-            observers[k].step(&Step { step, batch, batches, epoch, images, lr: rates[k], loss });
-            if !partials[k].is_finite() {
-                member.diverged = Some(format!("epoch {epoch}, step {step}: the training loss is {loss}"));
+        let (measures, steps): (Vec<Measures>, Vec<_>) =
+            taken.drain(..).map(|taken| (taken.measures, (taken.rates, taken.step, taken.batch, taken.images))).unzip();
+        for (measured, (rates, step, batch, images)) in engine::read(measures).into_iter().zip(steps) {
+            for (k, member) in self.members.iter_mut().enumerate() {
+                let Measured { loss, penalty, correct } = measured[k];
+                partials[k].add_batch(images as i64, loss.into(), penalty.into(), correct);
+                if !member.is_running() {
+                    continue;
+                }
+                let epoch = member.course.epoch();
+                observers[k].step(&Step { step, batch, batches, epoch, images, lr: rates[k], loss });
+                if !partials[k].is_finite() {
+                    member.diverged = Some(format!("epoch {epoch}, step {step}: the training loss is {loss}"));
+                }
             }
         }
     }
@@ -183,7 +211,7 @@ impl<'a> Group<'a> {
         running.any(|(_, observer)| observer.wants_checkpoint())
     }
 
-    /// Validates, records and selects, moves the schedules and leaves checkpoints.
+    /// Validates, records and selects, moves the schedules and leaves checkpoints where they are due.
     fn close_epoch(
         &mut self,
         partials: &[Partial],
@@ -194,11 +222,14 @@ impl<'a> Group<'a> {
         let scored = self.evaluate(&self.sets.train, &self.split.val, &mut |_| observers[0].evaluated_batch());
         let share = clock.elapsed().as_secs_f64() / self.members.len() as f64;
         let images = self.split.train.size()[0];
-        let mut afresh = false;
+        let (mut afresh, mut closed) = (false, vec![]);
         for (k, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.is_running()) {
             let weights = || copied(self.arithmetic.state(k));
             match member.course.close_epoch(&partials[k], images, scored[k].0, share, weights) {
-                Ok(restart) => afresh |= restart,
+                Ok(restart) => {
+                    afresh |= restart;
+                    closed.push(k);
+                }
                 Err(reason) => member.diverged = Some(reason),
             }
             if member.course.finished() {
@@ -208,9 +239,23 @@ impl<'a> Group<'a> {
         if afresh {
             self.arithmetic.restart();
         }
-        self.store(None, observers)?;
+        if !self.stores_seldom() || self.wants_checkpoint(observers) || self.has_just_finished() {
+            self.store(None, observers)?;
+        }
+        closed.into_iter().for_each(|k| observers[k].epoch(self.members[k].course.history()));
         let stop = observers.iter().any(|observer| observer.wants_stop());
         Ok(if stop && self.is_running() { Flow::Stop } else { Flow::Continue })
+    }
+
+    /// The epochs of a pack on a GPU take less time than the checkpoints of all its members.
+    fn stores_seldom(&self) -> bool {
+        self.members.len() > 1 && self.sets.train.images.device() != Device::Cpu
+    }
+
+    /// Whether a member has finished before the others, which would compute on what it has to keep.
+    fn has_just_finished(&self) -> bool {
+        let finished = |member: &Member| member.course.finished() && !member.closed && member.diverged.is_none();
+        self.is_running() && self.members.iter().any(finished)
     }
 
     /// Hands each running member's checkpoint to its observer, and once that of one that has finished.
@@ -318,7 +363,8 @@ impl<'a> Group<'a> {
         after_batch: &mut dyn FnMut(&Tensor),
     ) -> Vec<(SplitScore, Confusion)> {
         let forward = |images: &Tensor| self.arithmetic.logits(images);
-        evaluate(&forward, self.members.len(), set, &self.scaling, index, after_batch)
+        let batch = images_per_pass(self.config, self.members.len(), set.images.device());
+        evaluate(&forward, batch, set, &self.scaling, index, after_batch)
     }
 
     /// Places of the images that one training step takes.
@@ -326,10 +372,11 @@ impl<'a> Group<'a> {
         self.split.train.narrow(0, 0, self.split.train.size()[0].min(self.config.batch_size as i64))
     }
 
-    /// One step that nobody records.
+    /// One step that nobody records, to its end.
     pub fn train_on(&mut self, index: &Tensor) {
         let rates = self.rates();
-        self.step(index, &rates);
+        let measures = self.step(index, &rates);
+        engine::read(vec![measures]);
     }
 }
 

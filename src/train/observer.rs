@@ -26,11 +26,14 @@ pub trait Observer {
     fn step(&mut self, step: &Step);
     /// After each batch of an evaluation, which can take longer than all steps of an epoch.
     fn evaluated_batch(&mut self) {}
-    /// After each epoch and, where [`Observer::wants_checkpoint`] says so, in between: bytes from which the trial goes on.
+    /// Bytes from which the trial goes on, after each epoch and, where [`Observer::wants_checkpoint`] says so, in between. A pack
+    /// on a GPU has them only where that says so.
     fn checkpoint(&mut self, _bytes: Vec<u8>, _history: &[Epoch]) -> Result<()> {
         Ok(())
     }
-    /// Asked after each step.
+    /// After each epoch and its checkpoint: all epochs so far.
+    fn epoch(&mut self, _history: &[Epoch]) {}
+    /// Asked after each step and epoch.
     fn wants_checkpoint(&mut self) -> bool {
         false
     }

@@ -1,6 +1,6 @@
 //! How many trials are worth computing together: measured, for it depends on the network, the batch and the machine.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -8,7 +8,7 @@ use tch::Device;
 
 use super::group::Group;
 use super::observer::Sets;
-use crate::engine::WARM_UP;
+use crate::engine::{WARM_UP, cannot_record};
 use crate::spec::config::Config;
 
 /// More make checkpoints and the loss of one failed pack large, and gain little on a processor's core.
@@ -18,6 +18,8 @@ const MOST_ON_A_GPU: usize = 128;
 const WORTHWHILE: f64 = 0.97;
 /// The first steps are the slow ones that choose kernels and fill caches.
 const STEPS: usize = 5;
+/// What a GPU's search may take: each size has it set up its convolutions anew.
+const SEARCH: Duration = Duration::from_secs(20);
 const AT_LEAST: Duration = Duration::from_millis(50);
 const AT_MOST: Duration = Duration::from_secs(2);
 /// What has so much to do in one step gains nothing, and is not worth the time to find that out.
@@ -32,17 +34,19 @@ pub fn largest(device: Device) -> usize {
 ///
 /// Takes some steps on packs of growing size; uses and reseeds the process's default generator.
 pub fn best_size(configs: &[&Config], seed: u64, sets: &Sets, device: Device) -> Result<usize> {
-    let most = configs.len().min(largest(device));
+    let (start, most) = (Instant::now(), configs.len().min(largest(device)));
+    let growth = if device == Device::Cpu { 2 } else { 4 };
     let mut best = (1, seconds_per_trial(&configs[..1], seed, sets, device)?);
     if best.1 > LONG_STEP.as_secs_f64() {
         return Ok(1);
     }
-    while best.0 < most {
-        let size = (2 * best.0).min(most);
+    while best.0 < most && (device == Device::Cpu || start.elapsed() < SEARCH) {
+        let size = (growth * best.0).min(most);
         // A pack that does not fit into the device's memory panics, where tch has no other way to say so.
         let measured = catch_unwind(AssertUnwindSafe(|| seconds_per_trial(&configs[..size], seed, sets, device)));
         match measured {
             Ok(Ok(seconds)) if seconds <= best.1 * WORTHWHILE => best = (size, seconds),
+            Err(panic) if cannot_record() => resume_unwind(panic),
             _ => break,
         }
     }
