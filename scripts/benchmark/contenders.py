@@ -14,7 +14,7 @@ START_SECONDS = 900     # compilation included
 ROUND_SECONDS = 300
 RUN_SECONDS = 900
 POLL_SECONDS = 0.002
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 # One number: `value` is of `quantity` in `unit`. What could not be measured has the quantity "failed" and says why in `unit`.
 Row = collections.namedtuple("Row", "case contender repeat quantity value unit")
@@ -66,7 +66,7 @@ def start(command, log, **options):
     """In a group of its own, so that what it starts can be ended with it."""
     with open(log, "w") as errors:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
-                                env=ENVIRONMENT, **options)
+                                env={**os.environ, **ONE_THREAD}, **options)
 
 
 def end(process):

@@ -1,6 +1,8 @@
 //! The ways to compute one convolution of a pack, and which of them is the quickest. On a CPU that is known beforehand; a GPU's
 //! depends on the shape and the number of members so much that it is measured: cuDNN has slow kernels for some groups in NHWC.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -51,8 +53,20 @@ impl Algorithm {
         }
     }
 
-    /// The one that computes a training step of this layer in the least time, measured. Leaves the default generator alone.
+    /// The one that computes a training step of this layer in the least time, measured once a process, which has one mode. Leaves
+    /// the default generator alone.
     pub fn quickest(images: &Tensor, weight: &Tensor, bias: &Tensor, shape: Shape) -> Algorithm {
+        thread_local!(static KNOWN: RefCell<HashMap<[Vec<i64>; 2], Algorithm>> = RefCell::default());
+        let sizes = [images.size(), weight.size()];
+        if let Some(known) = KNOWN.with_borrow(|known| known.get(&sizes).copied()) {
+            return known;
+        }
+        let best = Algorithm::measured(images, weight, bias, shape);
+        KNOWN.with_borrow_mut(|known| known.insert(sizes, best));
+        best
+    }
+
+    fn measured(images: &Tensor, weight: &Tensor, bias: &Tensor, shape: Shape) -> Algorithm {
         let leaf = |tensor: &Tensor| tensor.detach().set_requires_grad(tensor.requires_grad());
         let leaves = [images, weight, bias].map(leaf);
         let (mut best, mut least, mut said) = (ChannelsLast, f64::INFINITY, String::new());

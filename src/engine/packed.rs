@@ -39,7 +39,7 @@ impl Packed {
         let rules: Vec<Regularization> = configs.iter().map(|config| config.regularization).collect();
         let optimizers: Vec<Optimizer> = configs.iter().map(|config| config.optimizer).collect();
         let (memory, penalties) =
-            (PackedMemory::new(&optimizers, &network.parameters()), Penalties::new(&rules, &network));
+            (PackedMemory::new(&optimizers, &network.parameters(), network.width()), Penalties::new(&rules, &network));
         Packed { config, optimizers, network, memory, penalties, recorder: Recorder::default() }
     }
 
@@ -94,7 +94,8 @@ impl Arithmetic for Packed {
     }
 
     fn logits(&self, images: &Tensor) -> Tensor {
-        no_grad(|| self.network.forward(images, false))
+        let forward = || no_grad(|| self.network.forward(images, false));
+        if images.device() == Device::Cpu { forward() } else { native::without_kernel_search(forward) }
     }
 
     fn state(&self, member: usize) -> State {
@@ -118,7 +119,7 @@ impl Arithmetic for Packed {
     }
 
     fn restart(&mut self) {
-        self.memory = PackedMemory::new(&self.optimizers, &self.network.parameters());
+        self.memory = PackedMemory::new(&self.optimizers, &self.network.parameters(), self.network.width());
         self.recorder = Recorder::default();
     }
 }

@@ -20,6 +20,8 @@ pub struct PackedMemory {
     /// Each member's learning rate of this step.
     lrs: Vec<f64>,
     steps: u64,
+    /// So many columns are those of parameters; the others fill the rows.
+    width: i64,
     /// [K, P] for each of the optimizer's kinds of memory.
     tensors: Vec<Tensor>,
 }
@@ -79,8 +81,8 @@ pub fn blocks(matrix: &Tensor) -> impl Iterator<Item = (i64, i64)> + use<> {
 }
 
 impl PackedMemory {
-    /// For `parameters` [K, P], a row for each of `optimizers`.
-    pub fn new(optimizers: &[Optimizer], parameters: &Tensor) -> PackedMemory {
+    /// For `parameters` [K, P], a row for each of `optimizers`, of whose columns the first `width` count.
+    pub fn new(optimizers: &[Optimizer], parameters: &Tensor, width: i64) -> PackedMemory {
         let device = parameters.device();
         let numbers = |of: fn(Common) -> f64| optimizers.iter().map(|own| of(own.rule().common())).collect();
         // The member with the highest momentum knows whether there is any to remember.
@@ -93,6 +95,7 @@ impl PackedMemory {
             weight_decay: Column::new(numbers(|own| own.weight_decay), device),
             lrs: vec![],
             steps: 0,
+            width,
             tensors: names.unwrap_or_default().iter().map(|_| parameters.full_like(initial)).collect(),
         }
     }
@@ -151,7 +154,8 @@ impl PackedMemory {
     /// What it remembers of one member, which shares memory with it.
     pub fn state(&self, member: i64) -> State {
         let names = (0..self.tensors.len()).map(|index| format!("memory.{index}"));
-        names.zip(&self.tensors).map(|(name, memory)| (name, memory.get(member))).collect()
+        let row = |memory: &Tensor| memory.get(member).narrow(0, 0, self.width);
+        names.zip(&self.tensors).map(|(name, memory)| (name, row(memory))).collect()
     }
 
     /// Takes back what `steps` and `state` gave.

@@ -28,9 +28,14 @@ pub struct PackedNetwork {
     dropout: Option<Tensor>,
     modules: Vec<Module>,
     /// What the optimizer moves, float32 [K, P]: a row a member, in the order of `model.parameters()`, each convolution's
-    /// kernel as it lies in memory.
+    /// kernel as it lies in memory, and zeros that fill the row.
     parameters: Tensor,
+    /// Parameters of one network.
+    width: i64,
 }
+
+/// Rows of parameters are multiples of so many numbers: a GPU's matrix units want them 16 bytes apart.
+const ROW: i64 = 4;
 
 /// One layer's tensors, of all members.
 struct Module {
@@ -61,8 +66,8 @@ impl PackedNetwork {
         let dropout = |config: &&Config| config.regularization.dropout;
         let probabilities: Vec<f64> = configs.iter().map(dropout).collect();
         let most = configs.iter().max_by(|one, two| dropout(one).total_cmp(&dropout(two))).expect("at least one");
-        let width = networks[0].parameters().iter().map(|parameter| parameter.numel() as i64).sum();
-        let parameters = Tensor::zeros([members, width], (Kind::Float, device));
+        let width: i64 = networks[0].parameters().iter().map(|parameter| parameter.numel() as i64).sum();
+        let parameters = Tensor::zeros([members, (width + ROW - 1) / ROW * ROW], (Kind::Float, device));
         let packed = PackedNetwork {
             members,
             layers: most.layers(),
@@ -71,6 +76,7 @@ impl PackedNetwork {
             dropout: differ(&probabilities).then(|| floats(&probabilities, &[members, 1, 1], device)),
             modules: modules(&networks[0], &parameters),
             parameters,
+            width,
         };
         for (member, network) in (0..).zip(networks) {
             packed.write(member, &network.state()).expect("a state dict of this declaration");
@@ -84,6 +90,11 @@ impl PackedNetwork {
         self.members
     }
 
+    /// Parameters of one network: as many columns of [`PackedNetwork::parameters`] count.
+    pub fn width(&self) -> i64 {
+        self.width
+    }
+
     /// The parameters of all members, float32 [K, P]; [`PackedNetwork::refresh`] makes a change of them count.
     pub fn parameters(&self) -> Tensor {
         self.parameters.shallow_clone()
@@ -93,8 +104,12 @@ impl PackedNetwork {
     pub fn gradient(&self, loss: &Tensor) -> Tensor {
         let leaves: Vec<&Tensor> = self.leaves().map(|leaf| &leaf.tensor).collect();
         let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
-        let rows: Vec<Tensor> =
+        let mut rows: Vec<Tensor> =
             gradients.iter().map(|gradient| in_memory_order(gradient).reshape([self.members, -1])).collect();
+        let padding = self.parameters.size()[1] - self.width;
+        if padding > 0 {
+            rows.push(Tensor::zeros([self.members, padding], (Kind::Float, self.parameters.device())));
+        }
         Tensor::cat(&rows, 1)
     }
 

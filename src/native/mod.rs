@@ -18,6 +18,7 @@ unsafe extern "C" {
     fn runner_graph_replay(graph: *mut c_void) -> *mut c_char;
     fn runner_graph_free(graph: *mut c_void);
     fn runner_set_autocast(cuda: c_int, on: c_int) -> *mut c_char;
+    fn runner_set_kernel_search(on: c_int) -> *mut c_char;
     fn runner_set_flush_denormals(on: c_int) -> *mut c_char;
     fn runner_set_gpu(gpu: c_int, repeatable: c_int, tf32: c_int) -> *mut c_char;
     fn runner_randperm(seed: u64, n: i64, permutation: *mut *mut C_tensor) -> *mut c_char;
@@ -121,6 +122,12 @@ impl Drop for Graph {
 pub fn in_bfloat16<T>(device: Device, work: impl FnOnce() -> T) -> T {
     let cuda = (device != Device::Cpu).into();
     switched_on(|on| unsafe { runner_set_autocast(cuda, on) }, work)
+}
+
+/// Runs `work` on a GPU made quick with the kernels that cuDNN thinks quickest: to measure them for every size takes longer than
+/// what is done once or twice.
+pub fn without_kernel_search<T>(work: impl FnOnce() -> T) -> T {
+    switched_on(|on| unsafe { runner_set_kernel_search(1 - on) }, work)
 }
 
 /// Runs `work` with numbers below 1.2e-38, float32's smallest normal one, taken as 0 on this thread: a processor takes

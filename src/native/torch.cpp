@@ -221,6 +221,10 @@ char *runner_set_autocast(int cuda, int on) {
   });
 }
 
+char *runner_set_kernel_search(int on) {
+  return guarded([&] { at::globalContext().setBenchmarkCuDNN(on); });
+}
+
 char *runner_set_flush_denormals(int on) {
   return guarded([&] { at::globalContext().setFlushDenormal(on); });
 }

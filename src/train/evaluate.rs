@@ -10,9 +10,9 @@ use crate::spec::config::{Config, Mode};
 
 /// Images a forward pass when no gradients are needed; divides 5,000 and 10,000.
 const EVALUATION_BATCH: i64 = 500;
-/// Of the largest tensor between two layers of all networks, on a GPU: 1 GiB.
-const NUMBERS_A_LAYER: i64 = 1 << 28;
-const MOST_ON_A_GPU: i64 = 10_000;
+/// Of the largest tensor between two layers of all networks, on a GPU: half a GiB.
+const NUMBERS_A_LAYER: i64 = 1 << 27;
+const MOST_ON_A_GPU: i64 = 5_000;
 const CELLS: i64 = (CLASSES * CLASSES) as i64;
 
 /// How many images a forward pass takes of `members` networks of this configuration on `device`.
