@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use tch::{Cuda, Device};
 
-use crate::native;
+use crate::{host, native};
 
 /// `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes the first GPU that libtorch can use, else the CPU.
 pub fn parse(text: &str) -> Result<Device> {
@@ -35,6 +35,14 @@ pub fn parse_list(text: &str) -> Result<Vec<Device>> {
 pub fn count_gpus() -> i64 {
     let is_loaded = native::load_gpu_support().is_ok();
     if is_loaded && Cuda::is_available() { Cuda::device_count() } else { 0 }
+}
+
+/// What computes on a device, as in results: the GPU and the machine's processor, or that alone.
+pub fn processor(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("{}, {}", native::gpu_name(index), host::processor()),
+        _ => host::processor(),
+    }
 }
 
 /// `cpu` or `cuda:N`, as in results.

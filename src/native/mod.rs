@@ -12,6 +12,7 @@ unsafe extern "C" {
     fn runner_libtorch_version() -> *const c_char;
     fn runner_generator_state(gpu: c_int, state: *mut *mut C_tensor) -> *mut c_char;
     fn runner_set_generator_state(gpu: c_int, state: *const C_tensor) -> *mut c_char;
+    fn runner_gpu_name(gpu: c_int, name: *mut *mut c_char) -> *mut c_char;
     fn runner_find_graph_functions() -> *mut c_char;
     fn runner_graph_begin(gpu: c_int, graph: *mut *mut c_void) -> *mut c_char;
     fn runner_graph_end(graph: *mut c_void) -> *mut c_char;
@@ -73,6 +74,13 @@ fn load(library: &CStr, flags: c_int) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Such as `NVIDIA H200`. `torch.cuda.get_device_name(gpu)`
+pub fn gpu_name(gpu: usize) -> String {
+    let mut name = std::ptr::null_mut();
+    succeed(unsafe { runner_gpu_name(gpu as c_int, &mut name) });
+    take(name)
 }
 
 /// Has a GPU compute the same bits each time, in float32: cuDNN's deterministic algorithms, none chosen by timing, no TF32. What
@@ -262,10 +270,14 @@ fn checked(message: *mut c_char) -> Result<(), String> {
     if message.is_null() {
         return Ok(());
     }
-    // SAFETY: a non-null answer is a C string from strdup.
-    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
-    unsafe { libc::free(message.cast()) };
-    Err(text)
+    Err(take(message))
+}
+
+fn take(text: *mut c_char) -> String {
+    // SAFETY: the C++ side's texts are C strings from strdup.
+    let owned = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+    unsafe { libc::free(text.cast()) };
+    owned
 }
 
 #[cfg(test)]

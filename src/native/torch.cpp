@@ -208,6 +208,14 @@ char *runner_graph_replay(void *graph) {
 
 void runner_graph_free(void *graph) { delete static_cast<Graph *>(graph); }
 
+// cudaDeviceProp, whose header is NVIDIA's, begins with the name.
+char *runner_gpu_name(int gpu, char **name) {
+  return guarded([&] {
+    auto *properties = gpu_function<const char *(c10::DeviceIndex)>("_ZN2at4cuda19getDevicePropertiesEa");
+    *name = strdup(properties(static_cast<c10::DeviceIndex>(gpu)));
+  });
+}
+
 char *runner_find_graph_functions() {
   return guarded([] { graph_functions(); });
 }

@@ -30,7 +30,7 @@ use crate::store::{Identity, Kept, Store};
 use crate::train::checkpoint;
 use crate::train::pack_size::best_size;
 use crate::train::{self, Ended, Observer, Sets};
-use crate::{host, native};
+use crate::native;
 
 /// How a worker is set up, for all its trials.
 pub struct Worker {
@@ -200,7 +200,7 @@ impl Worker {
             libtorch: native::libtorch_version().to_owned(),
             device: device::name(self.device),
             threads: self.threads,
-            processor: host::processor(),
+            processor: device::processor(self.device),
             git: env!("RUNNER_GIT").to_owned(),
         };
         let storing = reporter.storing.as_secs_f64();
