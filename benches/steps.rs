@@ -20,7 +20,7 @@ use runner::engine::device;
 use runner::native;
 use runner::spec::config::{Config, Mode};
 use runner::spec::{Experiment, Overrides};
-use runner::train::{self, Observer, Sets, Step};
+use runner::train::{self, Observer, READ_AT_ONCE, Sets, Step};
 use serde_json::json;
 use tch::Device;
 
@@ -115,7 +115,7 @@ fn augment_batches(config: &Config, sets: &Sets, meter: &mut Meter) {
             let (images, _) = sets.train.select(&index);
             let drawn = draw(&config.augment, images.size()[0], images.device());
             let _ = augment(scaling.apply(&images), &config.augment, &drawn);
-            meter.count(f32::NAN);
+            meter.count(1, f32::NAN);
         }
     }
 }
@@ -132,35 +132,53 @@ struct Meter {
     seen: usize,
     /// The step after which the round's clock starts.
     start: usize,
-    clock: Instant,
+    /// While it runs.
+    clock: Option<Clock>,
+}
+
+struct Clock {
+    /// After this step.
+    step: usize,
+    start: Instant,
     cpu_seconds: f64,
 }
 
 impl Meter {
     fn new(arguments: &Arguments, members: usize, device: Device) -> Meter {
         let (warmup, steps) = (arguments.warmup as usize, arguments.steps as usize);
-        Meter { warmup, steps, members, device, seen: 0, start: 0, clock: Instant::now(), cpu_seconds: 0.0 }
+        Meter { warmup, steps, members, device, seen: 0, start: 0, clock: None }
     }
 
-    fn count(&mut self, loss: f32) {
+    /// After the `batch`-th step of the epoch. On a GPU they are told in bursts, when all of one are done, so the clock is looked
+    /// at where one begins.
+    fn count(&mut self, batch: usize, loss: f32) {
         self.seen += 1;
         if self.seen == 1 {
             say(&json!({"first_loss": f64::from(loss)}));
-            self.await_turn();
-        } else if self.seen == self.start {
-            self.synchronize();
-            (self.clock, self.cpu_seconds) = (Instant::now(), cpu_seconds());
-        } else if self.seen == self.start + self.steps {
-            self.synchronize();
-            say(&json!({
-                "step": self.seen,
-                "steps": self.steps,
-                "members": self.members,
-                "seconds": self.clock.elapsed().as_secs_f64(),
-                "cpu_seconds": cpu_seconds() - self.cpu_seconds,
-                "loss": f64::from(loss),
-            }));
-            self.await_turn();
+            return self.await_turn();
+        }
+        if self.device != Device::Cpu && batch % READ_AT_ONCE != 1 {
+            return;
+        }
+        match &self.clock {
+            None if self.seen >= self.start => {
+                self.synchronize();
+                self.clock = Some(Clock { step: self.seen, start: Instant::now(), cpu_seconds: cpu_seconds() });
+            }
+            Some(clock) if self.seen >= clock.step + self.steps => {
+                self.synchronize();
+                say(&json!({
+                    "step": self.seen,
+                    "steps": self.seen - clock.step,
+                    "members": self.members,
+                    "seconds": clock.start.elapsed().as_secs_f64(),
+                    "cpu_seconds": cpu_seconds() - clock.cpu_seconds,
+                    "loss": f64::from(loss),
+                }));
+                self.clock = None;
+                self.await_turn();
+            }
+            _ => {}
         }
     }
 
@@ -181,7 +199,7 @@ impl Meter {
 impl Observer for Meter {
     fn step(&mut self, step: &Step) {
         assert!(step.epoch == 1, "rounds that go over an epoch's end would count its validation");
-        self.count(step.loss);
+        self.count(step.batch, step.loss);
     }
 }
 

@@ -68,7 +68,7 @@ impl Taken {
 }
 
 /// So many steps of a GPU are read at a time: to read one is to wait for it, and the GPU then waits for the next.
-const READ_AT_ONCE: usize = 32;
+pub const READ_AT_ONCE: usize = 32;
 
 #[derive(PartialEq)]
 enum Flow {

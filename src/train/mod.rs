@@ -19,6 +19,7 @@ use tch::Device;
 use crate::native;
 use crate::spec::config::{Config, Mode};
 use group::Group;
+pub use group::READ_AT_ONCE;
 pub use observer::{Ended, Observer, Sets, Step};
 
 /// Trains `configs` with one seed, from `resume` if given: bytes that [`Observer::checkpoint`] got, of each and all of the same
