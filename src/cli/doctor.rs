@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::common::{DataFolder, say_json_or};
 use crate::engine::device;
+use crate::native::gpus::{self, Driver};
 use crate::spec::config::DatasetName;
 use crate::store::Store;
 use crate::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
-use crate::native::gpus::{self, Driver};
 use crate::{data, native};
 
 #[derive(Args)]

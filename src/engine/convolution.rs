@@ -139,7 +139,10 @@ mod tests {
                 assert_eq!(ours.size(), theirs.size());
                 for (got, wanted) in [ours].iter().chain(&gradients).zip([&theirs].into_iter().chain(&expected)) {
                     let apart = (got - wanted).abs().max().double_value(&[]) / wanted.abs().max().double_value(&[]);
-                    assert!(apart < 1e-5, "way {number}, {groups} groups, side {side}, padding {padding}: {apart:e} apart");
+                    assert!(
+                        apart < 1e-5,
+                        "way {number}, {groups} groups, side {side}, padding {padding}: {apart:e} apart"
+                    );
                 }
             }
         }

@@ -62,7 +62,9 @@ impl Recorder {
         if self.seen == WARM_UP {
             match catch_unwind(AssertUnwindSafe(|| Graph::record(gpu, || step(&input)))) {
                 // To record is not to compute.
-                Ok((graph, output)) => return self.recorded.insert(Recorded { graph, input, output }).replay_as_it_is(),
+                Ok((graph, output)) => {
+                    return self.recorded.insert(Recorded { graph, input, output }).replay_as_it_is();
+                }
                 Err(panic) if is_lack_of_memory(&*panic) => self.give_up(),
                 Err(_) => {
                     FAILED.store(true, Ordering::Relaxed);

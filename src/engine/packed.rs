@@ -13,6 +13,7 @@ use super::packed_network::PackedNetwork;
 use super::penalties::Penalties;
 use super::state::State;
 use crate::native::{self, no_grad};
+use crate::networks::Weights;
 use crate::optimizers::Optimizer;
 use crate::spec::config::{Activation, Clip, Config, Init, Mode, Regularization};
 
@@ -24,6 +25,35 @@ pub struct Packed {
     memory: PackedMemory,
     penalties: Option<Penalties>,
     recorder: Recorder,
+    /// A step's images go through the network so many at a time.
+    images_a_pass: i64,
+}
+
+/// Of [`Packed::pass`].
+type Pass = (Tensor, Tensor, Tensor);
+
+fn sum(mut all: Pass, one: Pass) -> Pass {
+    all.0 += one.0;
+    all.1 += one.1;
+    all.2 += one.2;
+    all
+}
+
+/// On a CPU the largest tensor between two layers of all members has at most so many numbers, 8 MiB, or it does not stay in the
+/// processor's caches until the backward pass needs it.
+const NUMBERS_A_LAYER: i64 = 1 << 21;
+/// Fewer images fill no convolution.
+const FEWEST: i64 = 32;
+
+/// How many images a training pass takes of `members` networks of this configuration.
+fn images_a_pass(config: &Config, members: usize, device: Device) -> i64 {
+    let table = config.table();
+    let normalizes = table.rows.iter().any(|row| matches!(row.weights, Weights::BatchNorm { .. }));
+    // BatchNorm sees the whole batch.
+    if device != Device::Cpu || normalizes {
+        return i64::MAX;
+    }
+    (NUMBERS_A_LAYER / (members as i64 * table.largest_output())).max(FEWEST)
 }
 
 impl Packed {
@@ -40,31 +70,39 @@ impl Packed {
         let optimizers: Vec<Optimizer> = configs.iter().map(|config| config.optimizer).collect();
         let (memory, penalties) =
             (PackedMemory::new(&optimizers, &network.parameters(), network.width()), Penalties::new(&rules, &network));
-        Packed { config, optimizers, network, memory, penalties, recorder: Recorder::default() }
+        let images_a_pass = images_a_pass(&config, configs.len(), device);
+        Packed { config, optimizers, network, memory, penalties, recorder: Recorder::default(), images_a_pass }
     }
 
     /// The tensor operations of a step: always the same ones for as many images, from the second step on. float32 [K, 3]:
     /// each member's loss, penalty and count of right answers, before the step.
     fn compute(&self, images: &Tensor, labels: &Tensor) -> Tensor {
-        let logits = self.forward(images);
-        let (members, count) = (self.network.members(), labels.size()[0]);
-        let repeated = labels.repeat([members]);
-        let smoothing = self.config.label_smoothing;
-        let flat = logits.reshape([members * count, -1]);
-        let losses = flat.cross_entropy_loss::<Tensor>(&repeated, None, Reduction::None, IGNORE_INDEX, smoothing);
-        let losses = losses.view([members, count]).mean_dim(1, false, Kind::Float);
-        let mut gradient = self.network.gradient(&losses.sum(Kind::Float));
+        let count = labels.size()[0];
+        let passes = (count - 1) / self.images_a_pass + 1;
+        let parts = images.chunk(passes, 0).into_iter().zip(labels.chunk(passes, 0));
+        let passes = parts.map(|(images, labels)| self.pass(&images, &labels, count));
+        let (mut gradient, losses, correct) = passes.reduce(sum).expect("a batch has images");
         let parameters = self.network.parameters();
         let penalties = self.penalties.as_ref().map(|penalties| penalties.add(&gradient, &parameters));
         // One with a limit is alone, so the norm is its own.
         clip(std::slice::from_mut(&mut gradient), self.config.clip);
         self.memory.end_step(&parameters, &gradient);
         self.network.refresh();
+        Tensor::stack(&[&losses, &penalties.unwrap_or_else(|| losses.zeros_like()), &correct], 1)
+    }
 
+    /// What some images of a batch of `count` add to its gradient [K, P], and to each member's loss and right answers, float32 [K].
+    fn pass(&self, images: &Tensor, labels: &Tensor, count: i64) -> Pass {
+        let logits = self.forward(images);
+        let (members, own) = (self.network.members(), labels.size()[0]);
+        let smoothing = self.config.label_smoothing;
+        let (flat, repeated) = (logits.reshape([members * own, -1]), labels.repeat([members]));
+        let losses = flat.cross_entropy_loss::<Tensor>(&repeated, None, Reduction::None, IGNORE_INDEX, smoothing);
+        let losses = losses.view([members, own]).sum_dim_intlist(1, false, Kind::Float) / count as f64;
+        let gradient = self.network.gradient(&losses.sum(Kind::Float));
         // No batch has so many images that float32 could not count them.
         let correct = logits.argmax(2, false).eq_tensor(labels).sum_dim_intlist(1, false, Kind::Float);
-        let losses = losses.detach();
-        Tensor::stack(&[&losses, &penalties.unwrap_or_else(|| losses.zeros_like()), &correct], 1)
+        (gradient, losses.detach(), correct)
     }
 
     /// float32 [K, N, 10], with gradients.

@@ -92,6 +92,11 @@ impl Table {
     pub fn multiply_adds(&self) -> i64 {
         self.rows.iter().map(|row| row.multiply_adds).sum()
     }
+
+    /// Numbers of the largest tensor that a layer makes of one image.
+    pub fn largest_output(&self) -> i64 {
+        self.rows.iter().map(|row| row.output.iter().product()).max().unwrap_or(1)
+    }
 }
 
 /// Follows the shape of one image through `layers`, in the order in which PyTorch would construct them.

@@ -22,6 +22,7 @@ use crate::data::batches::Resident;
 use crate::data::shared;
 use crate::engine::{cannot_record, device, fit_together};
 use crate::host::start_thread;
+use crate::native;
 use crate::record::{Epoch, Outcome, Status, total};
 use crate::spec::config::{Config, DatasetName};
 use crate::store::files::is_refused;
@@ -30,7 +31,6 @@ use crate::store::{Identity, Kept, Store};
 use crate::train::checkpoint;
 use crate::train::pack_size::best_size;
 use crate::train::{self, Ended, Observer, Sets};
-use crate::native;
 
 /// How a worker is set up, for all its trials.
 pub struct Worker {

@@ -25,8 +25,7 @@ pub fn images_per_pass(config: &Config, members: usize, device: Device) -> i64 {
         // As much at a time as of one network: larger tensors do not stay in its caches.
         return (EVALUATION_BATCH / members).max(1);
     }
-    let sizes = config.table().rows.into_iter().map(|row| row.output.iter().product::<i64>());
-    (NUMBERS_A_LAYER / (members * sizes.max().unwrap_or(1))).clamp(1, MOST_ON_A_GPU)
+    (NUMBERS_A_LAYER / (members * config.table().largest_output())).clamp(1, MOST_ON_A_GPU)
 }
 
 /// The scores of networks on the images at `index` (i64) in that order, `batch` at a time; `forward` gives their logits [K, N, 10]
@@ -114,4 +113,3 @@ fn score(loss_sum: f64, counts: &[i64]) -> (SplitScore, Confusion) {
     let correct: u64 = (0..CLASSES).map(|class| confusion[class][class]).sum();
     (SplitScore { loss: loss_sum / images, accuracy: correct as f64 / images }, confusion)
 }
-

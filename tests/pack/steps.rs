@@ -65,6 +65,23 @@ fn each_network_takes_the_same_first_50_steps() {
 }
 
 #[test]
+fn a_batch_that_is_computed_in_parts_gives_the_same_steps() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    // Two of it have 65,536 numbers an image after the first layer, so 160 images are five parts.
+    let base = "model: {name: leaky_cnn, channels: [32], convs_per_block: 1, dense: [16]}, epochs: 2, batch_size: 160, \
+                optimizer: {name: sgd, lr: 0.01, momentum: 0.9}, label_smoothing: 0.1";
+    let members = configs(base, &["optimizer: {name: sgd, lr: 0.002, momentum: 0.5}"]);
+    let (watches, _) = together(&members, &sets, None, None);
+    for (watch, config) in watches.iter().zip(&members) {
+        let (exact, _) = alone(config, &sets);
+        assert_eq!(watch.losses.len(), 10);
+        let apart = watch.losses.iter().zip(&exact.losses).map(|(fast, exact)| (fast - exact).abs() / exact.abs());
+        assert!(apart.fold(0.0, f32::max) < 1e-4);
+    }
+}
+
+#[test]
 fn each_network_takes_nearly_the_same_first_50_steps_in_bfloat16() {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let sets = sets();
