@@ -14,7 +14,7 @@
 //! | [`engine`] | tensors: `walk` through a network's layers; `exact` and `packed` arithmetic behind one trait |
 //! | [`data`] | `cifar/`: `layout`, `python` (batches), `pickle` (their opcodes), `archive`; synthetic set, splits, batches, augmentation |
 //! | [`store`] | the results folder's `layout`, atomic writes in `files`, locks in `claim`; the only writer of results |
-//! | [`spec`] | experiment files: `keys` is the table of all keys with ranges and defaults; `load`, `check`, `expand` to trials |
+//! | [`spec`] | experiment files: `keys` is the table of all keys with ranges and defaults; `load`, `check`, `expand` to trials; `guide/`: their list and JSON Schema |
 //! | [`networks`] | one file each: its options and its layers |
 //! | [`optimizers`] | one file each: its options, its exact and its packed step; AdamW's steps are Adam's, in `adam` |
 //! | [`record`] | what is stored of a trial: `result.json` and its parts |

@@ -7,10 +7,12 @@ mod common;
 mod data;
 mod doctor;
 mod evaluate;
+mod keys;
 mod models;
 mod parity;
 mod predict;
 mod report;
+mod schema;
 mod show;
 mod sweep;
 mod worker;
@@ -58,6 +60,10 @@ enum Command {
     /// Get CIFAR-10, or check and describe the copy that is there
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// List the keys of the experiment file: values, range, default and PyTorch's name
+    Keys(keys::KeysArguments),
+    /// Print the JSON Schema of the experiment file, by which editors complete and check it
+    Schema,
     /// Say what of this machine is usable: libtorch, devices, data set, disk
     Doctor(doctor::DoctorArguments),
     #[command(name = WORKER_COMMAND, hide = true)]
@@ -77,6 +83,8 @@ pub fn run(cli: Cli) -> Result<i32> {
         Command::Parity(arguments) => parity::run(&arguments),
         Command::Models(arguments) => models::run(&arguments).map(done),
         Command::Data(command) => data::run(&command).map(done),
+        Command::Keys(arguments) => keys::run(&arguments).map(done),
+        Command::Schema => schema::run().map(done),
         Command::Doctor(arguments) => doctor::run(&arguments).map(done),
         Command::Worker(arguments) => worker::run(arguments).map(done),
     }
