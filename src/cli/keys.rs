@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::common::say_json_or;
+use super::completions;
 use crate::spec::guide::{self, Row};
 
 /// As wide as any terminal.
@@ -14,6 +15,7 @@ const MARGIN: usize = 28;
 #[derive(Args)]
 pub struct KeysArguments {
     /// Only this key and those below it, such as optimizer or optimizer.lr; also the last part of a key, or a name such as adam
+    #[arg(add = completions::all_keys())]
     key: Option<String>,
     /// Print JSON: a list with one object a key
     #[arg(long)]
