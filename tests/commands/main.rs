@@ -6,6 +6,7 @@
 mod common;
 mod completions;
 mod init;
+mod keys;
 mod open;
 mod plan;
 mod prune;

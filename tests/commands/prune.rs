@@ -1,11 +1,13 @@
 //! `runner prune`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::symlink;
 
 use libc::SIGINT;
 use serde_json::Value as Json;
 
+use crate::common::terminal::terminal;
 use crate::common::{BAD_INPUT, DONE, INTERRUPTED, Lab, TINY, files, one};
 
 /// What is listed, as kinds and paths.
@@ -98,4 +100,27 @@ fn what_failed_keeps_its_checkpoint_and_nothing_foreign_is_touched() {
         assert!(path.exists(), "{}", path.display());
     }
     lab.run("prune elsewhere").expect(BAD_INPUT).saying(&["elsewhere: not a results folder"]);
+}
+
+/// What is left of `item` once the question on a terminal has been answered.
+fn is_left_after(lab: &Lab, answer: &str, item: &str) -> bool {
+    let (mut ours, theirs) = terminal(80);
+    let mut command = lab.command("prune results/tiny");
+    let [input, errors] = [theirs.try_clone().unwrap(), theirs];
+    command.stdin(input).stdout(File::create(lab.path("list")).unwrap()).stderr(errors);
+    let mut child = command.spawn().unwrap();
+    ours.write_all(answer.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    lab.result(item).exists()
+}
+
+#[test]
+fn a_terminal_is_asked_and_only_yes_removes() {
+    let lab = Lab::new(&one("epochs: 1"));
+    lab.sweep("").expect(DONE);
+    let last = of_kind(&lab, "last_checkpoint").remove(0);
+    for answer in ["\n", "n\n", "nyes\n", "\u{4}"] {
+        assert!(is_left_after(&lab, answer, &last), "{answer:?}");
+    }
+    assert!(!is_left_after(&lab, "y\n", &last));
 }
