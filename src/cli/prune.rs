@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::common::say;
 use crate::publish;
+use crate::spec::config::Mode;
 use crate::store::Store;
 use crate::store::prune::{Kind, Leftover};
 use crate::words::{count, megabytes};
@@ -38,17 +39,17 @@ pub struct PruneArguments {
 }
 
 pub fn run(arguments: &PruneArguments) -> Result<i32> {
-    let (store, found) = find(arguments)?;
+    let (store, mode, found) = find(arguments)?;
     if arguments.json {
         say(serde_json::to_string_pretty(&found)?)?;
     } else {
-        say(describe(&store, &found))?;
+        say(describe(&store, mode, &found))?;
     }
     if found.is_empty() || !(arguments.yes || (!arguments.json && agrees()?)) {
         return Ok(exit::DONE);
     }
     // What has changed while the question stood is left alone.
-    let (store, now) = find(arguments)?;
+    let (store, _, now) = find(arguments)?;
     let (mut removed, mut bytes, mut code) = (0, 0, exit::DONE);
     for leftover in found.iter().filter(|leftover| now.iter().any(|other| other.path == leftover.path)) {
         match store.remove_leftover(leftover) {
@@ -63,17 +64,19 @@ pub fn run(arguments: &PruneArguments) -> Result<i32> {
     Ok(code)
 }
 
-fn find(arguments: &PruneArguments) -> Result<(Store, Vec<Leftover>)> {
+/// With the mode of the experiment as it was last swept.
+fn find(arguments: &PruneArguments) -> Result<(Store, Mode, Vec<Leftover>)> {
     let (store, manifest) = publish::open(&arguments.results)?;
     let named = manifest.experiment.trials().into_iter().map(|trial| trial.id).collect();
     let found = store.leftovers(&named);
-    Ok((store, found))
+    Ok((store, manifest.experiment.base.mode, found))
 }
 
-fn describe(store: &Store, found: &[Leftover]) -> String {
+fn describe(store: &Store, mode: Mode, found: &[Leftover]) -> String {
+    let swept = format!("not in the experiment as last swept (--mode {})", mode.as_str());
     let kinds = [
-        (Kind::Trial, "not in the experiment any more"),
-        (Kind::UnfinishedTrial, "not in the experiment any more, and not finished"),
+        (Kind::Trial, swept.as_str()),
+        (Kind::UnfinishedTrial, &format!("{swept}, and not finished")),
         (Kind::LastCheckpoint, "last checkpoints of trials that have ended"),
         (Kind::Work, "left behind by a kill"),
     ];

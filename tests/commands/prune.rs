@@ -35,7 +35,11 @@ fn what_the_experiment_names_no_more_is_listed_and_removed_only_when_told() {
     let gone = of_kind(&lab, "trial");
     assert_eq!(gone.len(), 2);
     let ended = lab.run("prune results/tiny").expect(DONE).saying(&["nothing is removed; --yes removes it"]);
-    assert!(ended.out.contains("not in the experiment any more: 2, ") && ended.out.contains(&gone[0]), "{}", ended.out);
+    assert!(
+        ended.out.contains("not in the experiment as last swept (--mode exact): 2, ") && ended.out.contains(&gone[0]),
+        "{}",
+        ended.out
+    );
     assert!(ended.out.contains("results/tiny: 6 items to remove, "), "{}", ended.out);
     assert!(lab.bytes() == bytes, "without --yes nothing changes");
     lab.run("prune results/tiny --yes").expect(DONE).saying(&["6 of 6 items removed, "]);
