@@ -2,9 +2,12 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use anyhow::{Context, Result, anyhow};
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 /// So many descriptors are left for the sweep's own files, whatever its workers take.
 const SPARE_DESCRIPTORS: usize = 8;
@@ -40,6 +43,32 @@ pub fn processor() -> String {
 /// Whether standard error is a terminal that can draw over its lines.
 pub fn can_draw() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// How the terminal was before [`hide_control_characters`].
+static TERMINAL: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Keeps the terminal from showing `^C`, which would begin a line of its own and leave a bar behind that is drawn over no more.
+pub fn hide_control_characters() {
+    let Some(before) = tcgetattr(io::stderr()).ok().filter(|_| is_in_foreground()) else { return };
+    let mut quiet = before.clone();
+    quiet.local_flags.remove(LocalFlags::ECHOCTL);
+    if tcsetattr(io::stderr(), SetArg::TCSANOW, &quiet).is_ok() {
+        *TERMINAL.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    }
+}
+
+/// Leaves the terminal as it was.
+pub fn show_control_characters() {
+    let before = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(before) = before.filter(|_| is_in_foreground()) {
+        let _ = tcsetattr(io::stderr(), SetArg::TCSANOW, &before);
+    }
+}
+
+/// A program in the background that changes its terminal is stopped for it.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(io::stderr()).is_ok_and(|group| group == getpgrp())
 }
 
 /// A reader that has gone away (`2>&1 | head`) does not end the sweep.

@@ -73,3 +73,20 @@ pub fn rounded_duration(seconds: f64) -> String {
         _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
     }
 }
+
+/// `0.3 MB`, `12.0 MB`, `1,234 MB`
+pub fn megabytes(bytes: u64) -> String {
+    let megabytes = bytes as f64 / 1e6;
+    if megabytes < 1000.0 { format!("{megabytes:.1} MB") } else { format!("{} MB", grouped(megabytes as i64)) }
+}
+
+/// At most so many characters, with the beginning and the end: both tell paths and settings apart.
+pub fn without_middle(text: &str, most: usize) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= most {
+        return text.to_owned();
+    }
+    let kept = (most - 1) / 2;
+    let end = &characters[characters.len() - kept..];
+    characters[..kept].iter().chain(['…'].iter()).chain(end).collect()
+}

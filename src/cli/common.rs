@@ -4,11 +4,12 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
 use crate::report::Study;
+use crate::store::files::{make_folder, write_atomically};
 use crate::words::count;
 use crate::{data, exit, host, publish};
 
@@ -63,4 +64,16 @@ pub fn say_unreadable(study: &Study) -> i32 {
     let trials = count(study.trials.len(), "trial");
     host::print(&format!("{} of {trials} cannot be read and count as failed", unreadable.len()));
     exit::FAILED
+}
+
+/// Writes files into a folder where none of these names is taken, unless by the same bytes; `what` is what the user may name
+/// instead.
+pub fn write_new(folder: &Path, files: &[(String, Vec<u8>)], what: &str) -> Result<()> {
+    make_folder(folder)?;
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        let free = !path.exists() || std::fs::read(&path).is_ok_and(|there| there == *bytes);
+        ensure!(free, "{}: is there already and differs; choose another {what}, or remove it", path.display());
+    }
+    files.iter().try_for_each(|(name, bytes)| write_atomically(&folder.join(name), bytes))
 }

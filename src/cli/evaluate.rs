@@ -1,17 +1,16 @@
 //! `runner evaluate`: stored networks' scores on a split.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Args;
 
-use super::common::{DataFolder, say_json_or, terminal_width};
+use super::common::{DataFolder, say_json_or, terminal_width, write_new};
 use crate::engine::device;
 use crate::host;
 use crate::inference::evaluate::{SplitName, evaluate_all};
 use crate::inference::load::load;
 use crate::inference::side_by_side;
-use crate::store::files::{make_folder, write_atomically};
 
 #[derive(Args)]
 pub struct EvaluateArguments {
@@ -49,19 +48,8 @@ pub fn run(arguments: &EvaluateArguments) -> Result<()> {
     bar.finish_and_clear();
     say_json_or(arguments.json, &evaluations, side_by_side::describe(&evaluations, terminal_width()))?;
     if let Some(folder) = &arguments.plots {
-        write_new(folder, &side_by_side::plots(&evaluations)?)?;
+        write_new(folder, &side_by_side::plots(&evaluations)?, "--plots folder")?;
         host::print(&format!("plots in {}", folder.display()));
     }
     Ok(())
-}
-
-/// Writes files into a folder where none of these names is taken, unless by the same bytes.
-fn write_new(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
-    make_folder(folder)?;
-    for (name, bytes) in files {
-        let path = folder.join(name);
-        let free = !path.exists() || std::fs::read(&path).is_ok_and(|there| there == *bytes);
-        ensure!(free, "{}: is there already and differs; choose another --plots folder, or remove it", path.display());
-    }
-    files.iter().try_for_each(|(name, bytes)| write_atomically(&folder.join(name), bytes))
 }

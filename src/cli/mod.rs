@@ -4,19 +4,27 @@
 //! asked.
 
 mod common;
+mod completions;
 mod data;
 mod doctor;
 mod evaluate;
+mod export;
+mod init;
+mod keys;
 mod models;
 mod parity;
 mod predict;
+mod prune;
 mod report;
+mod schema;
 mod show;
 mod sweep;
 mod worker;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+pub use completions::answer_shell;
 
 use crate::exit;
 use crate::sweep::WORKER_COMMAND;
@@ -36,6 +44,8 @@ enum Command {
     /// The same command again goes on where it was stopped. Exit codes: 0 done, 1 some trials failed, 2 bad input,
     /// 130 interrupted.
     Sweep(sweep::SweepArguments),
+    /// Write an experiment to begin with, which runs as it is
+    Init(init::InitArguments),
     /// Run an experiment's base configuration alone, one trial
     Train(sweep::TrainArguments),
     /// List the trials of a results folder: settings that differ, status, scores; also while they run
@@ -49,6 +59,10 @@ enum Command {
     Evaluate(evaluate::EvaluateArguments),
     /// Name the three most probable classes of image files; a folder gives CSV
     Predict(predict::PredictArguments),
+    /// Write a stored network as a plain PyTorch state dict and a class of plain torch.nn that loads it
+    Export(export::ExportArguments),
+    /// List what a results folder holds beyond its experiment, and remove it after a question
+    Prune(prune::PruneArguments),
     /// Run the same trials here and in PyTorch and compare every bit: weights, losses, learning rates, metrics
     ///
     /// Exit code 1 if anything differs that is promised to be identical.
@@ -58,6 +72,12 @@ enum Command {
     /// Get CIFAR-10, or check and describe the copy that is there
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// List the keys of the experiment file: values, range, default and PyTorch's name
+    Keys(keys::KeysArguments),
+    /// Print the JSON Schema of the experiment file, by which editors complete and check it
+    Schema,
+    /// Print a script by which the shell completes commands, keys, blocks and trials at the Tab key
+    Completions(completions::CompletionsArguments),
     /// Say what of this machine is usable: libtorch, devices, data set, disk
     Doctor(doctor::DoctorArguments),
     #[command(name = WORKER_COMMAND, hide = true)]
@@ -75,8 +95,14 @@ pub fn run(cli: Cli) -> Result<i32> {
         Command::Evaluate(arguments) => evaluate::run(&arguments).map(done),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Parity(arguments) => parity::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments).map(done),
+        Command::Export(arguments) => export::run(&arguments).map(done),
+        Command::Prune(arguments) => prune::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Models(arguments) => models::run(&arguments).map(done),
         Command::Data(command) => data::run(&command).map(done),
+        Command::Keys(arguments) => keys::run(&arguments).map(done),
+        Command::Schema => schema::run().map(done),
         Command::Doctor(arguments) => doctor::run(&arguments).map(done),
         Command::Worker(arguments) => worker::run(arguments).map(done),
     }

@@ -4,12 +4,14 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::common::say_json_or;
+use super::completions;
 use crate::words::grouped;
 use crate::{networks, spec};
 
 #[derive(Args)]
 pub struct ModelsArguments {
     /// lenet5, lenet5_dropout, keras_cnn, leaky_cnn or resnet
+    #[arg(add = completions::networks())]
     name: Option<String>,
     /// Print JSON
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! `runner report`: the tables and plots of stored trials, or how they compare with another setting.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -25,19 +26,22 @@ pub struct ReportArguments {
     /// With --baseline: print JSON
     #[arg(long, requires = "baseline")]
     json: bool,
+    /// Show report.html afterwards, with xdg-open (on macOS open)
+    #[arg(long, conflicts_with = "baseline")]
+    open: bool,
     #[command(flatten)]
     folder: DataFolder,
 }
 
 pub fn run(arguments: &ReportArguments) -> Result<i32> {
-    let ReportArguments { results, out, baseline, json, folder } = arguments;
+    let ReportArguments { results, out, baseline, json, open, folder } = arguments;
     match baseline {
         Some(baseline) => compare_with(baseline, results, *json),
-        None => publish(results, out.as_deref(), &folder.path()),
+        None => publish(results, out.as_deref(), &folder.path(), *open),
     }
 }
 
-fn publish(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i32> {
+fn publish(results: &[PathBuf], out: Option<&Path>, data: &Path, open: bool) -> Result<i32> {
     let (study, folder) = match (results, out) {
         ([folder], None) => (publish::publish_stored(folder, data)?, folder.as_path()),
         ([_], Some(_)) => bail!("--out is for the comparison of several results folders"),
@@ -51,7 +55,22 @@ fn publish(results: &[PathBuf], out: Option<&Path>, data: &Path) -> Result<i32> 
         host::print(&format!("note: {caveat}"));
     }
     say(format!("tables and plots in {}", folder.display()))?;
+    if open {
+        show(&folder.join("report.html"));
+    }
     Ok(say_unreadable(&study))
+}
+
+/// Where nothing can show the page, as on most servers, it is named; the report is made all the same.
+fn show(page: &Path) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let mut viewer = Command::new(program);
+    let shown = viewer.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match shown {
+        Ok(status) if status.success() => {}
+        Ok(_) => host::print(&format!("{program} cannot show it here; the page is {}", page.display())),
+        Err(error) => host::print(&format!("{program}: {error}; the page is {}", page.display())),
+    }
 }
 
 fn compare_with(baseline: &str, results: &[PathBuf], json: bool) -> Result<i32> {

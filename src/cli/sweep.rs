@@ -10,8 +10,11 @@ use clap::Args;
 use tch::Device;
 
 use super::common::{DataFolder, say};
+use super::completions;
 use crate::engine::device;
 use crate::publish::study::{ask_with, grows, stored_outcomes};
+use crate::record::Status;
+use crate::report::status_word;
 use crate::spec::config::{DatasetName, Mode};
 use crate::spec::{Configuration, Experiment, Overrides, Trial};
 use crate::store::Store;
@@ -24,6 +27,7 @@ use crate::{exit, host};
 #[derive(Args)]
 struct RunArguments {
     /// The experiment file
+    #[arg(add = completions::experiments())]
     experiment: PathBuf,
     /// Results folder [default: results/<experiment name>, or results/<experiment name>-train for train]
     #[arg(long, value_name = "DIR")]
@@ -37,7 +41,7 @@ struct RunArguments {
     #[arg(long, default_value = "auto")]
     device: String,
     /// Change one key of the base configuration, such as epochs=2 or optimizer.lr=0.1
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", add = completions::settings())]
     set: Vec<String>,
     /// exact: PyTorch's arithmetic to the bit; fast: several trials at once, with other last bits and dropout draws;
     /// fast-tf32, fast-bf16: the same with products of less precision (TF32 on GPUs, bfloat16 also on CPUs)
@@ -68,7 +72,7 @@ pub struct SweepArguments {
     #[arg(long)]
     plan: bool,
     /// Only these blocks or trial ids
-    #[arg(long, value_name = "BLOCK|ID")]
+    #[arg(long, value_name = "BLOCK|ID", add = completions::parts())]
     only: Vec<String>,
     /// Stop after this many failed trials
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -89,13 +93,13 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
     let experiment = Experiment::load(&run.experiment, &overrides(run, None))?;
     let trials = experiment.only(&arguments.only)?;
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
+    let jobs = arguments.jobs.map(usize::from);
+    let max_failures = arguments.max_failures.map(|most| most as usize);
+    let options = Options { max_failures, ..options(run, out.clone(), jobs)? };
     if arguments.plan {
         show_plan(&experiment, &trials, &out, run.rerun.unwrap_or_default())?;
         return Ok(exit::DONE);
     }
-    let jobs = arguments.jobs.map(usize::from);
-    let max_failures = arguments.max_failures.map(|most| most as usize);
-    let options = Options { max_failures, ..options(run, out, jobs)? };
     finish(sweep::run(&experiment, &trials, &options)?, &options)
 }
 
@@ -191,16 +195,19 @@ fn show_plan(experiment: &Experiment, trials: &[Trial], out: &Path, rerun: Rerun
         let state = match stored.get(&trial.id) {
             None => "new",
             Some(outcome) if is_again(&trial.id, outcome.status) => "again",
-            Some(_) => "stored",
+            Some(outcome) if outcome.status == Status::Done => "stored",
+            Some(outcome) => status_word(outcome.status),
         };
-        new += usize::from(state != "stored");
-        lines.push(format!("{}  seed {:<4} {state:<6}  {}", trial.id, trial.seed, plan_names(experiment, trial)));
+        new += usize::from(["new", "again"].contains(&state));
+        lines.push(format!("{}  seed {:<4} {state:<8}  {}", trial.id, trial.seed, plan_names(experiment, trial)));
     }
     let most = match grows(experiment) {
         true => format!(", at most {} in the end", at_most(experiment, &may_run)),
         false => String::new(),
     };
-    lines.push(format!("{}, {new} to run{most}; results in {}", count(lines.len(), "trial"), out.display()));
+    let failed = ended.values().filter(|outcome| outcome.status == Status::Failed).count();
+    let failed = if failed > 0 { format!(", {failed} failed (--rerun failed runs them again)") } else { String::new() };
+    lines.push(format!("{}, {new} to run{most}{failed}; results in {}", count(lines.len(), "trial"), out.display()));
     say(lines.join("\n"))
 }
 

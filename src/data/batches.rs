@@ -98,6 +98,12 @@ impl Scaling {
         }
     }
 
+    /// What is subtracted from x / 255 and what that is divided by; None where nothing is.
+    pub fn statistics(&self) -> Option<([f32; 3], [f32; 3])> {
+        let values = |column: &Tensor| [0, 1, 2].map(|channel| column.double_value(&[0, channel, 0, 0]) as f32);
+        self.normalization.as_ref().map(|(mean, deviation)| (values(mean), values(deviation)))
+    }
+
     fn by((mean, deviation): ([f64; 3], [f64; 3]), device: Device) -> Scaling {
         let column =
             |values: [f64; 3]| Tensor::from_slice(&values).to_kind(Kind::Float).view([1, 3, 1, 1]).to_device(device);

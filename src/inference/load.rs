@@ -14,7 +14,7 @@ use crate::spec::config::Config;
 use crate::spec::{Experiment, Overrides, check_stored};
 use crate::store::files::read_limited;
 use crate::store::{BEST, Identity, RESULT};
-use crate::train::checkpoint;
+use crate::train::{checkpoint, course};
 
 /// Larger files are no checkpoints of the five networks.
 const MAX_BYTES: u64 = 1 << 30;
@@ -50,6 +50,11 @@ pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Lo
 /// The network in a file's bytes, with its trial and configuration, or `base` in the trial's place.
 pub fn read(bytes: &[u8], base: Option<Config>) -> Result<(Option<Identity>, Config, Network)> {
     let checkpoint = checkpoint::decode(bytes)?;
+    ensure!(
+        !course::is_to_go_on_from(&checkpoint),
+        "this is the checkpoint from which a sweep goes on with a trial, not the weights of its selected epoch; those are in \
+         {BEST} once the trial has ended, so name that file or the folder of the finished trial"
+    );
     let (identity, config) = match base {
         Some(base) => (None, base),
         None => {

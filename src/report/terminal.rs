@@ -2,12 +2,13 @@
 
 use super::table::MISSING;
 use crate::spec::{Cell, Kind};
+use crate::words::without_middle;
 use console::{Alignment, measure_text_width, pad_str};
 
 /// Between two columns.
 const GAP: usize = 2;
 /// Longer cells lose their middle where there is a terminal to fit into.
-const WIDEST_CELL: usize = 32;
+const WIDEST_CELL: usize = 40;
 
 /// One column of a table. It is set to the right where every cell is a number.
 #[derive(Clone)]
@@ -82,7 +83,7 @@ struct Drawn {
 
 impl Drawn {
     fn new(column: &Column, narrow: bool) -> Drawn {
-        let cut = |cell: &Cell| if narrow { shortened(&cell.text) } else { cell.text.clone() };
+        let cut = |cell: &Cell| if narrow { without_middle(&cell.text, WIDEST_CELL) } else { cell.text.clone() };
         let cells: Vec<String> = column.cells.iter().map(cut).collect();
         let body = cells.iter().map(|cell| measure_text_width(cell)).max().unwrap_or(0);
         let header = if narrow { folded(&column.header, body) } else { [String::new(), column.header.clone()] };
@@ -91,17 +92,6 @@ impl Drawn {
         let alignment = if is_numeric { Alignment::Right } else { Alignment::Left };
         Drawn { header, cells, width, alignment }
     }
-}
-
-/// With its beginning and its end: both tell paths apart.
-fn shortened(cell: &str) -> String {
-    let characters: Vec<char> = cell.chars().collect();
-    if characters.len() <= WIDEST_CELL {
-        return cell.to_owned();
-    }
-    let kept = (WIDEST_CELL - 1) / 2;
-    let end = &characters[characters.len() - kept..];
-    characters[..kept].iter().chain(['…'].iter()).chain(end).collect()
 }
 
 /// A header on two lines if it is wider than `width` and has a joint that makes it narrower.
@@ -162,7 +152,7 @@ mod tests {
     #[test]
     fn long_cells_are_cut_on_a_terminal_alone() {
         let long = || [Column::new("error", [Cell::text("x".repeat(100))], 0)];
-        assert_eq!(lay_out(&long(), Some(80)).rows[0], format!("{}…{}", "x".repeat(15), "x".repeat(15)));
+        assert_eq!(lay_out(&long(), Some(80)).rows[0], format!("{}…{}", "x".repeat(19), "x".repeat(19)));
         assert_eq!(lay_out(&long(), None).rows[0].len(), 100);
     }
 }

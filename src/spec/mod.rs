@@ -2,9 +2,10 @@
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
 //! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
-//! `fields.rs` reads by), then by what keys must have in common (`check.rs`).
+//! `fields.rs` reads by), then by what keys must have in common (`check.rs`). `guide/` says the same table to people and editors.
 
 pub mod config;
+pub mod guide;
 
 mod check;
 mod error;

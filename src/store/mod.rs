@@ -13,6 +13,7 @@ mod layout;
 pub mod manifest;
 mod moves;
 mod npy;
+pub mod prune;
 mod trial;
 
 use std::collections::HashSet;

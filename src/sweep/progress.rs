@@ -1,18 +1,20 @@
 //! What a sweep shows while it runs: on a terminal one line a worker and one for the whole, elsewhere plain lines.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::message::Progress;
 use super::options::Report;
-use crate::host::{can_draw, print};
+use crate::host::{can_draw, hide_control_characters, print, show_control_characters};
 use crate::record::Outcome;
-use crate::words::rounded_duration;
+use crate::words::{rounded_duration, without_middle};
 
 /// How often plain output says where the sweep stands.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(60);
 const BAR_STEPS: u64 = 1000;
+/// Of 80 columns, this many leave room for the epoch and the loss.
+const WIDEST_NAME: usize = 41;
 
 pub struct Display {
     bars: Option<Bars>,
@@ -37,11 +39,12 @@ impl Display {
     pub fn say(&self, line: &str) {
         match &self.bars {
             Some(bars) => drop(bars.all.println(line)),
-            None => print(line),
+            None => log(line),
         }
     }
 
-    pub fn worker(&self, worker: usize, trial: &str, epochs: usize, progress: &Progress) {
+    /// What a worker does with a trial: `name` tells it apart from the others, `id` finds its files.
+    pub fn worker(&self, worker: usize, (name, id): (&str, &str), epochs: usize, progress: &Progress) {
         let Some(bars) = &self.bars else { return };
         let share = progress.epochs() / epochs as f64;
         let loss = progress.loss.map_or("not finite".to_owned(), |loss| format!("{loss:.3}"));
@@ -49,10 +52,12 @@ impl Display {
             progress.val_accuracy.map_or(String::new(), |accuracy| format!(" · val {:.1} %", 100.0 * accuracy));
         let bar = &bars.workers[worker];
         bar.set_position((share * BAR_STEPS as f64) as u64);
-        // The name last: it is the longest, and what a narrow terminal cuts off.
+        // A narrow terminal cuts off the end.
         bar.set_message(format!(
-            "epoch {}/{epochs} · loss {loss}{accuracy} · {:.0} images/s · {trial}",
-            progress.epoch, progress.images_per_second
+            "{} · {}/{epochs} · loss {loss}{accuracy} · {:.0} images/s · {id}",
+            without_middle(name, WIDEST_NAME),
+            progress.epoch,
+            progress.images_per_second
         ));
     }
 
@@ -72,21 +77,26 @@ impl Display {
             }
             None if self.last_plain.elapsed() >= PLAIN_INTERVAL => {
                 self.last_plain = Instant::now();
-                print(totals);
+                log(totals);
             }
             None => {}
         }
     }
 
-    pub fn finish(&self) {
-        if let Some(bars) = &self.bars {
-            let _ = bars.all.clear();
-        }
+    /// Takes the bars away.
+    pub fn finish(&mut self) {
+        self.bars = None;
     }
+}
+
+/// A plain line with the time, for whoever reads it later.
+fn log(line: &str) {
+    print(&format!("{} {line}", humantime::format_rfc3339_seconds(SystemTime::now())));
 }
 
 impl Bars {
     fn new(workers: usize) -> Bars {
+        hide_control_characters();
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
         let style =
             |template| ProgressStyle::with_template(template).expect("a fixed template").progress_chars("█▉▊▋▌▍▎▏ ");
@@ -94,6 +104,13 @@ impl Bars {
         let workers: Vec<ProgressBar> = (0..workers).map(|_| bar("{bar:16.cyan} {wide_msg}")).collect();
         let sweep = bar("{bar:16.green} {wide_msg}");
         Bars { all, workers, sweep }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        let _ = self.all.clear();
+        show_control_characters();
     }
 }
 

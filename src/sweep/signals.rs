@@ -7,7 +7,7 @@ use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::workers::Input;
-use crate::host::{print, start_thread};
+use crate::host::{print, show_control_characters, start_thread};
 
 /// How long the second signal may take to end a sweep in good order.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -39,6 +39,7 @@ pub fn listen(sender: Sender<Input>) -> Result<()> {
 
 /// Ends this process.
 pub fn stopped_at_once() -> ! {
+    show_control_characters();
     print("stopped at once; what is stored stands, and the same command goes on from there");
     std::process::exit(crate::exit::INTERRUPTED);
 }

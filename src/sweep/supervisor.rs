@@ -368,13 +368,14 @@ impl<'a> Supervisor<'a> {
 
     fn show_worker(&self, worker: usize, progress: Progress) {
         let trials = self.queue.running(worker);
+        let Trial { id, seed, .. } = &self.queue.trials()[trials[0]];
         let name = match trials.len() {
-            1 => self.name(trials[0]),
-            more => format!("{} and {} more", self.name(trials[0]), more - 1),
+            1 => format!("{}, seed {seed}", self.labels[id]),
+            more => format!("{} trials from {}, seed {seed}", more, self.labels[id]),
         };
         let images_per_second = progress.images_per_second * trials.len() as f64;
         let epochs = self.queue.trials()[trials[0]].config.epochs;
-        self.display.worker(worker, &name, epochs, &Progress { images_per_second, ..progress });
+        self.display.worker(worker, (&name, id), epochs, &Progress { images_per_second, ..progress });
     }
 
     /// Brings the line of the whole sweep up to date.

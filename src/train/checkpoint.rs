@@ -3,6 +3,8 @@
 //! With the description goes a checksum, so that a flipped bit is noticed. Both are entries of the file's metadata, so it
 //! stays one that every safetensors reader takes.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Metadata, TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensors};
@@ -25,12 +27,7 @@ const MAX_HEADER_BYTES: u64 = 16 << 20;
 /// A safetensors file with `description` as JSON in its metadata: equal contents, equal bytes. Tensors of every memory
 /// layout are stored row-major.
 pub fn encode<T: Serialize>(state: &State, description: &T) -> Result<Vec<u8>> {
-    let stored = state.iter().map(|(name, tensor)| Ok((name, Stored::new(tensor)?))).collect::<Result<Vec<_>>>()?;
-    let views = stored
-        .iter()
-        .map(|(name, stored)| Ok((name, TensorView::new(stored.dtype, stored.shape.clone(), &stored.bytes)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let plain = safetensors::serialize(views, None)?;
+    let plain = serialize(state, None)?;
     let (length, _) = SafeTensors::read_metadata(&plain)?;
     let (tensors, data) = plain[WORD..].split_at(length);
     let tensors = std::str::from_utf8(tensors)?.trim_end().strip_prefix('{').context("a header is an object")?;
@@ -41,6 +38,20 @@ pub fn encode<T: Serialize>(state: &State, description: &T) -> Result<Vec<u8>> {
     let mut header = format!(r#"{before}{CHECKSUM}{}"{after}"#, digest(&before, &after, data)).into_bytes();
     header.resize(header.len().next_multiple_of(WORD), b' ');
     Ok([&(header.len() as u64).to_le_bytes(), &*header, data].concat())
+}
+
+/// A safetensors file as PyTorch's users write it, which says nothing of this program.
+pub fn plain(state: &State) -> Result<Vec<u8>> {
+    serialize(state, Some(HashMap::from([("format".to_owned(), "pt".to_owned())])))
+}
+
+fn serialize(state: &State, metadata: Option<HashMap<String, String>>) -> Result<Vec<u8>> {
+    let stored = state.iter().map(|(name, tensor)| Ok((name, Stored::new(tensor)?))).collect::<Result<Vec<_>>>()?;
+    let views = stored
+        .iter()
+        .map(|(name, stored)| Ok((name, TensorView::new(stored.dtype, stored.shape.clone(), &stored.bytes)?)))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(safetensors::serialize(views, metadata)?)
 }
 
 /// Of the header, without the checksum and the padding, and the data.

@@ -284,6 +284,12 @@ pub fn stored_states(bytes: &[u8]) -> Result<(State, State)> {
     Ok((part(MODEL, &state), part(BEST, &state)))
 }
 
+/// Whether it holds a trial under way, rather than the weights of a selected epoch.
+pub fn is_to_go_on_from(checkpoint: &Checkpoint) -> bool {
+    let described = checkpoint.description::<serde_json::Value>();
+    described.is_ok_and(|described| described.is_some_and(|described| described["position"].is_object()))
+}
+
 /// The format first: what another one holds need not be readable here.
 fn progress(checkpoint: &Checkpoint) -> Result<Progress> {
     let described: Option<serde_json::Value> = checkpoint.description()?;

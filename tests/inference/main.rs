@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod evaluate;
+mod export;
 mod formats;
 mod memory;
 mod pictures;

@@ -5,7 +5,7 @@ use std::fs;
 use image::{DynamicImage, ImageFormat};
 use runner::data::{self, IMAGE_BYTES};
 
-use crate::common::{DONE, FAILED};
+use crate::common::{BAD_INPUT, DONE, FAILED};
 use crate::pictures::{folder_of_base, large_picture, one_pixel, picture, picture_folder, predicted, tiff};
 use crate::shared::{evaluated, folder, lab, trials};
 
@@ -92,4 +92,15 @@ fn folders_without_pictures_are_named() {
     }
     let ended = lab().run(&format!("predict {} outer outer/full", folder_of_base())).expect(FAILED);
     assert!(ended.out.lines().nth(1).unwrap().starts_with("outer/full/one.png,"), "{}", ended.out);
+}
+
+#[test]
+fn a_checkpoint_to_go_on_from_is_named_with_the_file_that_is_meant() {
+    let last = format!("results/tiny/trials/{}/last.safetensors", trials().base);
+    for command in ["evaluate", "export", "predict"] {
+        let more = if command == "predict" { "none.png" } else { "" };
+        let words = ["last.safetensors: this is the checkpoint from which a sweep goes on", "best.safetensors"];
+        let ended = lab().run(&format!("{command} {last} {more}")).expect(BAD_INPUT).saying(&words);
+        assert!(!ended.err.contains("missing field"), "{}", ended.err);
+    }
 }

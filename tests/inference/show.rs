@@ -12,10 +12,13 @@ use crate::shared::{TINY, Trials, json, lab, on_a_terminal, trials};
 fn show_lists_the_best_first_and_what_diverged_last() {
     let Trials { base, relu, diverged } = trials();
     let ended = lab().run("show results/tiny").expect(DONE).saying(&["3 trials: 2 done, 1 diverged"]);
-    let rows: Vec<Vec<&str>> = ended.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    let rows: Vec<Vec<&str>> = ended
+        .out
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
     // One seed and one optimizer: only what differs has a column.
-    let header =
-        "id status seed activation lr epochs_run best_epoch val_accuracy test_accuracy test_loss accuracy_gap seconds";
+    let header = "label id status seed activation lr epochs_run best_epoch val_accuracy test_accuracy test_loss accuracy_gap seconds";
     assert_eq!(rows[0].join(" "), header);
     let accuracy = lab().column("test_accuracy");
     let best_first = if accuracy[&base].parse::<f64>().unwrap() >= accuracy[&relu].parse().unwrap() {
@@ -23,10 +26,11 @@ fn show_lists_the_best_first_and_what_diverged_last() {
     } else {
         [&relu, &base]
     };
-    assert_eq!([rows[1][0], rows[2][0], rows[3][0]], [best_first[0], best_first[1], &diverged]);
-    assert_eq!((rows[3][1], rows[3][8]), ("diverged", "–"));
+    assert_eq!([rows[1][1], rows[2][1], rows[3][1]], [best_first[0], best_first[1], &diverged]);
+    assert_eq!((rows[3][2], rows[3][9]), ("diverged", "–"));
     let percent = format!("{:.2}%", 100.0 * accuracy[best_first[0]].parse::<f64>().unwrap());
-    assert_eq!(rows[1][8], percent);
+    assert_eq!(rows[1][9], percent);
+    assert_eq!(rows[3][0], "rate: relu · lr=1e30");
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn show_gives_scripts_the_numbers_of_the_tables() {
 fn show_tells_what_it_does_not_understand() {
     lab().run("show results/tiny --sort accuracy").expect(BAD_INPUT).saying(&[
         "`accuracy`",
-        "valid: id, ",
+        "valid: label, id, ",
         "val_accuracy",
     ]);
     lab().run("show results/tiny --columns id,statuss").expect(BAD_INPUT).saying(&["did you mean `status`?"]);
@@ -96,4 +100,18 @@ fn show_sees_what_runs_and_what_waits() {
     sweep.signal(libc::SIGINT);
     sweep.end().expect(INTERRUPTED);
     assert!(statuses()[0].starts_with("waiting") && statuses()[0] != "waiting 0", "its epochs are stored");
+}
+
+#[test]
+fn eighty_columns_tell_trials_apart_by_their_labels() {
+    let text = on_a_terminal(lab().command("show results/tiny"));
+    let lines: Vec<&str> = text.lines().map(|line| line.trim_end()).collect();
+    assert!(lines.iter().all(|line| console::measure_text_width(line) <= 80), "{text}");
+    for label in ["base ", "activation: relu ", "rate: "] {
+        let line = lines.iter().find(|line| console::strip_ansi_codes(line).starts_with(label));
+        assert!(line.is_some(), "{label}:\n{text}");
+    }
+    assert!(
+        lab().run("show results/tiny --columns label,lr --filter label!=base").expect(DONE).out.starts_with("label")
+    );
 }

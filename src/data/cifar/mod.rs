@@ -31,7 +31,7 @@ pub fn load(dir: &Path) -> Result<Dataset> {
             bail!("{}: this is one batch of CIFAR-10; name its folder", path.display())
         }
         Some(Place::Archive(path)) => archive::read(open(&path)?.0, &path.display().to_string()),
-        None => bail!("no CIFAR-10 in {}: {}\n{}", dir.display(), found_instead(dir), places::WAYS_OUT),
+        None => bail!("no CIFAR-10 in {}: {}\n{}", dir.display(), found_instead(dir), places::ways_out()),
     }
 }
 

@@ -100,8 +100,12 @@ pub fn open(path: &Path) -> Result<(File, u64)> {
 }
 
 /// What to tell someone who has no data.
-pub const WAYS_OUT: &str = "\
-  - `runner data fetch` downloads it (170 MB); or
+pub fn ways_out() -> String {
+    format!("  - `runner data fetch` downloads it (170 MB); or\n{OTHER_WAYS}")
+}
+
+/// What to tell someone whose download failed.
+pub const OTHER_WAYS: &str = "\
   - put cifar-10-binary.tar.gz or cifar-10-python.tar.gz, or a folder unpacked from one, into that directory,
     or name the directory with --data or the environment variable RUNNER_DATA; or
   - `--dataset synthetic` trains on images that this program draws, without any file";

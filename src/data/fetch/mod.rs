@@ -8,9 +8,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
-use super::cifar::places::{self, Place, WAYS_OUT};
+use super::cifar::places::{self, OTHER_WAYS, Place};
 use super::cifar::{self, BATCH_NAMES, Layout};
 use super::dataset::{Dataset, records};
 use super::inspect;
@@ -52,7 +52,9 @@ fn fetch_archive(wanted: &Archive, dir: &Path) -> Result<Dataset> {
         return cifar::load(dir);
     }
     fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    let path = download(wanted, dir).with_context(|| format!("CIFAR-10 could not be downloaded\n{WAYS_OUT}"))?;
+    // The cause first: the other ways are many lines.
+    let cause = |error| anyhow!("CIFAR-10 could not be downloaded: {error:#}\nOther ways:\n{OTHER_WAYS}");
+    let path = download(wanted, dir).map_err(cause)?;
     // Reading the archive takes seconds, the unpacked folder a fraction of one, and every worker does it.
     unpack(&cifar::load(&path)?, &folder)?;
     cifar::load(dir)
@@ -114,6 +116,7 @@ mod tests {
         let (url, server) = serve(vec![not_found]);
         let error = format!("{:#}", fetch_archive(&Archive { url, ..official() }, dir.path()).unwrap_err());
         server.join().unwrap();
-        assert!(error.contains("--dataset synthetic") && error.contains("404"), "{error}");
+        assert!(error.contains("--dataset synthetic") && error.lines().next().unwrap().contains("404"), "{error}");
+        assert!(!error.contains("`runner data fetch`"), "it would send in circles:\n{error}");
     }
 }

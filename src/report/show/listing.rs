@@ -1,19 +1,23 @@
 //! The trials of an experiment as rows of cells, under names that users may shorten, and conditions that rows must meet.
 
+use crate::record::Epoch;
 use crate::report::study::StoredTrial;
-use crate::report::table::{Unit, differ, short_names};
+use crate::report::table::{Column, Unit, differ, exact, short_names};
 use crate::report::tables;
+use crate::spec::config::Select;
 use crate::spec::{Cell, Kind, choices};
 use anyhow::{Context, Result, bail, ensure};
 use std::cmp::Ordering;
 use std::ops::Range;
 
+/// What tells trials apart in words; `trials.csv` has the keys instead.
+pub const LABEL: &str = "label";
 const RUNNING: &str = "running";
 const WAITING: &str = "waiting";
 /// Trials without the value that is sorted by come last, in this order.
 pub const STATUSES: [&str; 5] = ["done", RUNNING, WAITING, "diverged", "failed"];
 
-/// With the columns of `trials.csv`.
+/// With the columns of `trials.csv` behind each trial's label.
 pub struct Listing {
     pub names: Vec<String>,
     /// What people call the columns: `lr`, not `optimizer.lr`, where only one is meant.
@@ -27,7 +31,8 @@ pub struct Listing {
 impl Listing {
     /// A trial that has not ended is running or waits its turn; its history is what it has stored so far.
     pub fn new(trials: &[StoredTrial], targets: &[f64], is_running: impl Fn(&str) -> bool) -> Listing {
-        let mut columns = Vec::from(tables::identity());
+        let mut columns = vec![Column::words(LABEL, |trial: &StoredTrial| trial.label.clone())];
+        columns.extend(tables::identity());
         let first_key = columns.len();
         columns.extend(tables::keys(trials));
         let keys = first_key..columns.len();
@@ -42,10 +47,16 @@ impl Listing {
             rows: trials.iter().map(|trial| columns.iter().map(|column| column.cell(trial)).collect()).collect(),
             names,
         };
-        let (status, epochs) = (listing.index("status"), listing.index("epochs_run"));
+        let [status, epochs, best_epoch, loss, accuracy] =
+            ["status", "epochs_run", "best_epoch", "val_loss", "val_accuracy"].map(|name| listing.index(name));
         for (trial, row) in trials.iter().zip(&mut listing.rows).filter(|(trial, _)| trial.outcome.is_none()) {
             row[status] = Cell::text(if is_running(&trial.id) { RUNNING } else { WAITING });
             row[epochs] = Cell::number(trial.history.len());
+            if let Some(best) = best_so_far(trial) {
+                row[best_epoch] = Cell::number(best.epoch);
+                row[loss] = exact(Some(best.val_loss));
+                row[accuracy] = exact(Some(best.val_accuracy));
+            }
         }
         listing
     }
@@ -79,6 +90,16 @@ impl Listing {
     pub fn differs(&self, column: usize, rows: &[&[Cell]]) -> bool {
         differ(&self.names[column], &self.names[self.keys.clone()], rows.iter().map(|row| row[column].text.as_str()))
     }
+}
+
+/// The epoch that would be selected if the trial ended now: the first of the best, NaN being none.
+fn best_so_far(trial: &StoredTrial) -> Option<&Epoch> {
+    let metric = |epoch: &Epoch| match trial.config.select {
+        Select::ValLoss => -epoch.val_loss,
+        Select::ValAccuracy => epoch.val_accuracy,
+    };
+    let numbers = trial.history.iter().filter(|epoch| !metric(epoch).is_nan());
+    numbers.rev().max_by(|a, b| metric(a).total_cmp(&metric(b)))
 }
 
 /// What a cell says, so that cells can be ordered and compared.

@@ -11,12 +11,12 @@ use crate::report::terminal::{Column, Lines, lay_out};
 use crate::spec::{Cell, Kind};
 use crate::words::count;
 use anyhow::{Context, Result};
-use listing::{Filter, STATUSES, Value};
+use listing::{Filter, LABEL, STATUSES, Value};
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeSet, HashMap};
 
 /// What is shown unless the user says otherwise, around the configuration keys that differ.
-const BEFORE_KEYS: [&str; 3] = ["id", "status", "seed"];
+const BEFORE_KEYS: [&str; 4] = [LABEL, "id", "status", "seed"];
 const AFTER_KEYS: [&str; 7] =
     ["epochs_run", "best_epoch", "val_accuracy", "test_accuracy", "test_loss", "accuracy_gap", "seconds"];
 
@@ -68,7 +68,10 @@ impl<'a> View<'a> {
         let important = by_importance(listing, &rows, &asked);
         let (columns, ranking) = match &request.columns {
             Choice::Usual => (usual(listing, &rows, &asked), important),
-            Choice::All => ((0..listing.names.len()).collect(), important),
+            // The columns of `trials.csv`.
+            Choice::All => {
+                ((0..listing.names.len()).filter(|&column| listing.names[column] != LABEL).collect(), important)
+            }
             Choice::These(names) => {
                 let found = names.iter().map(|name| listing.find(name)).collect::<Result<Vec<_>>>();
                 let columns = found.context("--columns")?;
@@ -118,6 +121,7 @@ impl<'a> View<'a> {
 
 fn usual(listing: &Listing, rows: &[&[Cell]], asked: &[usize]) -> Vec<usize> {
     let mut columns: Vec<usize> = BEFORE_KEYS.iter().map(|name| listing.index(name)).collect();
+    columns.retain(|&column| listing.names[column] != LABEL || listing.differs(column, rows));
     columns.extend(listing.keys.clone().filter(|&key| listing.differs(key, rows)));
     columns.extend(AFTER_KEYS.iter().map(|name| listing.index(name)));
     let more: Vec<usize> =
@@ -133,7 +137,9 @@ fn by_importance(listing: &Listing, rows: &[&[Cell]], asked: &[usize]) -> Vec<us
     keys.sort_by_key(|&key| std::cmp::Reverse(unusual(key, rows)));
     let index = |name: &&str| listing.index(name);
     let telling = ["status", "seed"].iter().map(index).filter(|&column| listing.differs(column, rows));
-    let order = [listing.index("id"), listing.index("test_accuracy")].into_iter().chain(asked.iter().copied());
+    let label = Some(listing.index(LABEL)).filter(|&label| listing.differs(label, rows));
+    let order =
+        label.into_iter().chain([listing.index("id"), listing.index("test_accuracy")]).chain(asked.iter().copied());
     let order = order.chain(telling).chain([listing.index("val_accuracy")]);
     let order = order.chain(keys.into_iter().filter(|&key| listing.differs(key, rows)));
     let order = order.chain(["test_loss", "best_epoch", "accuracy_gap", "epochs_run", "seconds"].iter().map(index));

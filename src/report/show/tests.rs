@@ -1,4 +1,5 @@
 use super::*;
+use crate::report::table::exact;
 use crate::report::tests::example::accidents;
 use crate::spec::Cell;
 use serde_json::Value as Json;
@@ -66,6 +67,12 @@ fn a_running_trial_shows_its_epochs() {
     let listing = listing();
     let view = View::new(&listing, &request("id", &["status=running"])).unwrap();
     assert_eq!(cells(&view, "epochs_run"), ["3"]);
+    let history = &accidents().trials[10].history[..3];
+    let best = history.iter().min_by(|a, b| a.val_loss.total_cmp(&b.val_loss)).unwrap();
+    let wanted = [best.epoch.to_string(), exact(Some(best.val_accuracy)).text, exact(Some(best.val_loss)).text];
+    let shown = ["best_epoch", "val_accuracy", "val_loss"].map(|name| cells(&view, name).concat());
+    assert_eq!(shown, wanted);
+    assert_eq!(cells(&view, "test_accuracy"), [""], "no test images are looked at before the end");
 }
 
 #[test]
@@ -101,7 +108,9 @@ fn errors_name_the_columns() {
     let error = |request: &Request| format!("{:#}", View::new(&listing, request).err().unwrap());
     let text = error(&request("test_acuracy", &[]));
     assert!(
-        text.starts_with("--sort: there is no column `test_acuracy`; valid: id, blocks, seed, role, model, init, ")
+        text.starts_with(
+            "--sort: there is no column `test_acuracy`; valid: label, id, blocks, seed, role, model, init, "
+        )
     );
     assert!(text.ends_with("did you mean `test_accuracy`?"), "{text}");
     assert!(error(&request("id", &["sed=1"])).contains("--filter sed=1: there is no column `sed`"));
@@ -162,9 +171,9 @@ fn what_looks_like_a_number_stays_a_text() {
 #[test]
 fn the_columns_that_tell_trials_apart_stay_on_a_narrow_terminal() {
     let listing = listing();
-    let lines = View::new(&listing, &request("test_accuracy", &[])).unwrap().table(Some(60));
+    let lines = View::new(&listing, &request("test_accuracy", &[])).unwrap().table(Some(80));
     let header = lines.header.concat();
-    for name in ["id", "status", "seed", "init", "test_"] {
+    for name in ["label", "id", "status", "seed", "test_"] {
         assert!(header.contains(name), "{name} is not in {header}");
     }
     assert!(lines.left_out.contains(&"seconds".to_owned()), "{:?}", lines.left_out);

@@ -1,9 +1,7 @@
 //! README has the tables of keys.
 
-use std::ops::Bound::{Included, Unbounded};
-
-use crate::options::{FLOAT32_MAX, Fallback, Key, Takes, Variant};
-use crate::spec::fields::describe;
+use crate::options::{Fallback, Key, Takes, Variant};
+use crate::spec::guide::values;
 use crate::spec::keys::{BASE, BESIDE, MARGIN, SEEDS, SETTLE, TARGETS};
 
 const HEAD: &str = "| key | values | default | what it is |\n|---|---|---|---|\n";
@@ -60,26 +58,6 @@ fn options(keys: &[Key]) -> String {
         _ => format!("{} {}", code(key.name), values(key.takes)),
     };
     keys.iter().map(option).collect::<Vec<_>>().join(", ")
-}
-
-fn values(takes: Takes) -> String {
-    let codes = |names: Vec<&str>| names.into_iter().map(code).collect::<Vec<_>>().join(", ");
-    let object =
-        |keys: &[Key]| code(&format!("{{{}}}", keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")));
-    match takes {
-        Takes::Number((low, Included(FLOAT32_MAX))) => values(Takes::Number((low, Unbounded))),
-        Takes::Number(range) => describe(&range).trim().to_owned(),
-        Takes::Integer(low, high) => format!("{low} to {high}"),
-        Takes::IntegerOr(word, low, high) => format!("{}, {low} to {high}", code(word)),
-        Takes::Flag => codes(vec!["true", "false"]),
-        Takes::Choice(names) => codes(names.to_vec()),
-        Takes::List(of, low, high) if low == high => format!("list of {low}: {}", values(*of)),
-        Takes::List(of, low, high) => format!("list of {low} to {high}: {}", values(*of)),
-        Takes::Named(variants) => codes(variants.iter().map(|variant| variant.name).collect()),
-        Takes::Object(keys) => object(keys),
-        Takes::Optional(keys) | Takes::Parts(keys) => format!("`none` or {}", object(keys)),
-        Takes::OneOf(keys) => format!("`none` or one of {}", object(keys)),
-    }
 }
 
 fn code(text: &str) -> String {

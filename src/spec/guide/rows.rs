@@ -1,0 +1,151 @@
+//! Every key of the experiment file with its values, its default and PyTorch's name for it, in the order of the file.
+
+use std::ops::Bound::{Included, Unbounded};
+
+use serde::Serialize;
+
+use super::outer::{self, Outer};
+use crate::options::{FLOAT32_MAX, Fallback, Key, Takes, Variant};
+use crate::spec::fields::describe;
+use crate::spec::keys::{BASE, BESIDE, BLOCK_MODE, MARGIN, MODEL, SEEDS, SETTLE, TARGETS, TUNING_SEEDS};
+
+/// How alike two words must be for the one to be taken for the other; 1 is the same.
+const ALIKE: f64 = 0.8;
+
+/// A key, or one of the things that a key may name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Dotted, as it is written; `optimizer: sgd` for a thing that is named.
+    pub key: String,
+    /// What it is an option of, such as `sgd`.
+    #[serde(rename = "of", skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'static str>,
+    /// Empty for a thing that is named.
+    pub values: String,
+    pub is_required: bool,
+    /// None where it must be written, and where its own fields have defaults.
+    pub default: Option<&'static str>,
+    pub about: &'static str,
+    /// Empty where it has no such thing.
+    pub pytorch: String,
+}
+
+/// All keys there are.
+pub fn rows() -> Vec<Row> {
+    let tuning_seeds = Key { name: "tune.seeds", ..TUNING_SEEDS };
+    let block_mode = Key { name: "blocks.mode", ..BLOCK_MODE };
+    let [id, title, rest @ ..] = &outer::BLOCK;
+    let mut rows = vec![of_outer(&outer::SCHEMA), of_outer(&outer::EXPERIMENT_NAME), of_outer(&outer::DESCRIPTION)];
+    [BESIDE, &[SEEDS, SETTLE, MARGIN, TARGETS]].concat().iter().for_each(|key| add(&mut rows, "", None, "", key));
+    rows.extend([&outer::TUNE, &outer::TUNE_AXES].map(of_outer));
+    add(&mut rows, "", None, "", &tuning_seeds);
+    rows.push(of_outer(&outer::BASE_KEYS));
+    BASE.iter().for_each(|key| add(&mut rows, "", None, "", key));
+    rows.extend([&outer::BLOCKS, id, title].map(of_outer));
+    add(&mut rows, "", None, "", &block_mode);
+    rows.extend(rest.iter().map(of_outer));
+    rows
+}
+
+/// The rows that a user means by `name`: a key with all below it, else every key that ends so and all that belongs to a thing of
+/// that name. If there are none, the name that may have been meant.
+pub fn find(name: &str) -> Result<Vec<Row>, Option<String>> {
+    let name = name.strip_prefix("base.").unwrap_or(name);
+    let all = rows();
+    let is_below =
+        |row: &Row| row.key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ':']));
+    let ends_so = |row: &Row| row.owner == Some(name) || last(&row.key) == name;
+    let found =
+        |is_meant: &dyn Fn(&Row) -> bool| -> Vec<Row> { all.iter().filter(|row| is_meant(row)).cloned().collect() };
+    match (found(&is_below), found(&ends_so)) {
+        (below, _) if !below.is_empty() => Ok(below),
+        (_, others) if !others.is_empty() => Ok(others),
+        _ => Err(closest(name, &all)),
+    }
+}
+
+/// `lr` of `optimizer.lr`, `sgd` of `optimizer: sgd`.
+fn last(key: &str) -> &str {
+    key.rsplit(['.', ' ']).next().unwrap_or(key)
+}
+
+fn closest(name: &str, rows: &[Row]) -> Option<String> {
+    let names = rows.iter().flat_map(|row| [row.key.as_str(), last(&row.key)]);
+    let rated = names.map(|known| (strsim::jaro_winkler(name, known), known)).filter(|(alike, _)| *alike >= ALIKE);
+    rated.max_by(|(one, _), (two, _)| one.total_cmp(two)).map(|(_, known)| known.to_owned())
+}
+
+fn of_outer(outer: &Outer) -> Row {
+    let &Outer { key, values, default, about } = outer;
+    Row {
+        key: key.to_owned(),
+        owner: None,
+        values: values.to_owned(),
+        is_required: default.is_none(),
+        default,
+        about,
+        pytorch: String::new(),
+    }
+}
+
+/// Adds a key of what `owner` names and PyTorch calls `theirs`, then its fields or what it may name.
+fn add(rows: &mut Vec<Row>, path: &str, owner: Option<&'static str>, theirs: &str, key: &Key) {
+    let own = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+    let (is_required, default) = match key.default {
+        Fallback::Required => (true, None),
+        Fallback::Is("{}") => (false, None),
+        Fallback::Is(text) | Fallback::Own(text) => (false, Some(text)),
+    };
+    let (values, about, pytorch) = (values(key.takes), key.about, pytorch(theirs, key));
+    rows.push(Row { key: own.clone(), owner, values, is_required, default, about, pytorch });
+    match key.takes {
+        Takes::OneOf(keys) => keys.iter().for_each(|field| {
+            let field = Key { default: Fallback::Is("{}"), ..*field };
+            add(rows, &own, owner, key.pytorch, &field);
+        }),
+        Takes::Named(variants) => variants.iter().for_each(|variant| add_named(rows, &own, variant)),
+        Takes::List(Takes::Object(keys), ..) => keys.iter().for_each(|field| add(rows, &own, owner, "", field)),
+        takes => takes.fields().iter().for_each(|field| add(rows, &own, owner, key.pytorch, field)),
+    }
+}
+
+/// Adds one of the things that the key at `path` may name, then its options.
+fn add_named(rows: &mut Vec<Row>, path: &str, variant: &'static Variant) {
+    let Variant { name, keys, about, .. } = *variant;
+    // PyTorch has none of the networks: theirs are the names of classes in scripts/parity.py.
+    let theirs = if path == MODEL.name { "" } else { variant.pytorch };
+    let (key, values, pytorch) = (format!("{path}: {name}"), String::new(), theirs.to_owned());
+    rows.push(Row { key, owner: Some(name), values, is_required: false, default: None, about, pytorch });
+    keys.iter().for_each(|option| add(rows, path, Some(name), theirs, option));
+}
+
+/// `torch.optim.SGD(lr=)` for an option of what PyTorch calls `torch.optim.SGD`.
+fn pytorch(theirs: &str, key: &Key) -> String {
+    let own = if key.pytorch.is_empty() { key.name } else { key.pytorch };
+    if theirs.is_empty() { key.pytorch.to_owned() } else { format!("{theirs}({own}=)") }
+}
+
+/// What a key takes, in words, with names in backquotes.
+pub fn values(takes: Takes) -> String {
+    let codes = |names: Vec<&str>| names.into_iter().map(code).collect::<Vec<_>>().join(", ");
+    let object =
+        |keys: &[Key]| code(&format!("{{{}}}", keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")));
+    match takes {
+        Takes::Number((low, Included(FLOAT32_MAX))) => values(Takes::Number((low, Unbounded))),
+        Takes::Number(range) => describe(&range).trim().to_owned(),
+        Takes::Integer(low, high) => format!("{low} to {high}"),
+        Takes::IntegerOr(word, low, high) => format!("{}, {low} to {high}", code(word)),
+        Takes::Flag => codes(vec!["true", "false"]),
+        Takes::Choice(names) => codes(names.to_vec()),
+        Takes::List(of, low, high) if low == high => format!("list of {low}: {}", values(*of)),
+        Takes::List(of, low, high) => format!("list of {low} to {high}: {}", values(*of)),
+        Takes::Named(variants) => codes(variants.iter().map(|variant| variant.name).collect()),
+        Takes::Object(keys) => object(keys),
+        Takes::Optional(keys) | Takes::Parts(keys) => format!("`none` or {}", object(keys)),
+        Takes::OneOf(keys) => format!("`none` or one of {}", object(keys)),
+    }
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}

@@ -1,0 +1,244 @@
+//! The JSON Schema of the experiment file. It accepts every file that the program accepts, and refuses what can be seen in one
+//! value by itself; what several keys must have in common only the program knows.
+
+use std::ops::Bound::{self, Excluded, Included, Unbounded};
+
+use serde_json::{Map, Value as Json, json};
+
+use super::outer::{self, Outer};
+use crate::options::{Fallback, Key, Takes, Variant};
+use crate::spec::fields::written;
+use crate::spec::keys::{BASE, BESIDE, BLOCK_MODE, MARGIN, SEEDS, SETTLE, TARGETS, TUNING_SEEDS};
+use crate::spec::settings::MAX_KEYS;
+
+/// What the reader takes as a text.
+const TEXT: [&str; 3] = ["string", "number", "boolean"];
+const FILE_NAME: &str = "^[a-z0-9_][a-z0-9_-]{0,63}$";
+
+/// Whether an object has all that it needs, or is to be completed by what stands elsewhere.
+#[derive(Clone, Copy, PartialEq)]
+enum Extent {
+    Whole,
+    Part,
+}
+use Extent::{Part, Whole};
+
+pub fn schema() -> Json {
+    let mut keys = named([&outer::SCHEMA, &outer::EXPERIMENT_NAME, &outer::DESCRIPTION]);
+    keys[outer::SCHEMA.key]["const"] = 1.into();
+    keys[outer::EXPERIMENT_NAME.key]["type"] = json!(TEXT);
+    keys[outer::EXPERIMENT_NAME.key]["pattern"] = FILE_NAME.into();
+    keys[outer::DESCRIPTION.key]["type"] = json!(TEXT);
+    keys.extend(properties([BESIDE, &[SEEDS, SETTLE, MARGIN, TARGETS]].concat().iter(), Whole));
+    keys[SEEDS.name]["uniqueItems"] = true.into();
+    keys.insert("tune".to_owned(), tune());
+    keys.insert("base".to_owned(), base());
+    keys.insert("blocks".to_owned(), blocks());
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "experiment",
+        "description": "An experiment of runner. `runner keys` lists the same keys; the program checks what keys must have in common.",
+        "type": "object",
+        "properties": keys,
+        "required": ["schema", "name", "base"],
+        "additionalProperties": false,
+        "not": {"required": ["seeds", "settle"]},
+        "dependencies": {"settle": ["blocks"]},
+        "definitions": definitions(),
+    })
+}
+
+/// Each with what it is for.
+fn named<const N: usize>(keys: [&Outer; N]) -> Map<String, Json> {
+    keys.map(|outer| (outer.key.to_owned(), json!({"description": outer.about.replace('`', "")}))).into_iter().collect()
+}
+
+fn tune() -> Json {
+    let mut keys = properties([TUNING_SEEDS].iter(), Whole);
+    keys.insert("axes".to_owned(), described(settings(&setting_keys(&[]), list_of), outer::TUNE_AXES.about));
+    described(object(keys, &["axes"]), outer::TUNE.about)
+}
+
+/// The base's own keys must be whole; a dotted one changes a field, and may name what must be there.
+fn base() -> Json {
+    let mut base = settings(&setting_keys(&[]), reference);
+    for key in BASE {
+        base["properties"][key.name] = property(key, Whole);
+    }
+    let needed = BASE.iter().filter(|key| matches!(key.default, Fallback::Required));
+    let needed =
+        needed.map(|key| json!({"anyOf": [{"required": [key.name]}, {"required": [format!("{}.name", key.name)]}]}));
+    base["allOf"] = needed.collect();
+    described(base, outer::BASE_KEYS.about)
+}
+
+fn blocks() -> Json {
+    let list_of = |of: &str| json!({"type": "array", "items": {"$ref": format!("#/definitions/{of}")}});
+    let forms = [
+        json!({"type": TEXT, "pattern": FILE_NAME}),
+        json!({"type": TEXT}),
+        json!({"$ref": "#/definitions/settings"}),
+        json!({"$ref": "#/definitions/axes"}),
+        list_of("axes"),
+        list_of("settings"),
+        list_of("settings"),
+    ];
+    let keys = outer::BLOCK.iter().zip(forms).map(|(outer, form)| {
+        let name = outer.key.strip_prefix("blocks.").unwrap_or(outer.key);
+        (name.to_owned(), described(form, outer.about))
+    });
+    let mut properties = properties([BLOCK_MODE].iter(), Whole);
+    properties.extend(keys);
+    described(json!({"type": "array", "items": object(properties, &["id"])}), outer::BLOCKS.about)
+}
+
+/// What a block sets, and the values of each key that it may name.
+fn definitions() -> Json {
+    let keys = setting_keys(&["data"]);
+    let mut definitions = Map::new();
+    definitions.insert("settings".to_owned(), settings(&keys, reference));
+    definitions.insert("axes".to_owned(), settings(&keys, list_of));
+    definitions.extend(keys);
+    definitions.into()
+}
+
+/// An object of at least one of `keys`.
+fn settings(keys: &Map<String, Json>, form: fn(&str) -> Json) -> Json {
+    let properties: Map<String, Json> = keys.keys().map(|name| (name.clone(), form(name))).collect();
+    json!({"type": "object", "properties": properties, "minProperties": 1, "maxProperties": MAX_KEYS,
+           "additionalProperties": false})
+}
+
+fn reference(name: &str) -> Json {
+    json!({"$ref": format!("#/definitions/{name}")})
+}
+
+fn list_of(name: &str) -> Json {
+    json!({"type": "array", "items": reference(name), "minItems": 1})
+}
+
+/// The keys of `base` and the others that a setting may name, then each with its fields, dotted.
+fn setting_keys(others: &[&str]) -> Map<String, Json> {
+    let others = BESIDE.iter().filter(|key| others.contains(&key.name));
+    let mut keys = Map::new();
+    for key in BASE.iter().chain(others) {
+        keys.insert(key.name.to_owned(), property(key, Part));
+        for (name, field) in dotted(key) {
+            keys.insert(format!("{}.{name}", key.name), field);
+        }
+    }
+    keys
+}
+
+/// The fields of a key, whatever it names.
+fn dotted(key: &Key) -> Map<String, Json> {
+    let Takes::Named(variants) = key.takes else { return properties(key.takes.fields().iter(), Part) };
+    let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
+    let mut fields = Map::from_iter([("name".to_owned(), json!({"enum": names}))]);
+    for option in variants.iter().flat_map(|variant| variant.keys) {
+        let form = property(option, Part);
+        let known = fields.entry(option.name).or_insert_with(|| json!({"anyOf": []}));
+        let forms = known["anyOf"].as_array_mut().expect("it was made with this");
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    fields
+}
+
+fn properties<'k>(keys: impl Iterator<Item = &'k Key>, extent: Extent) -> Map<String, Json> {
+    keys.map(|key| (key.name.to_owned(), property(key, extent))).collect()
+}
+
+/// What a key takes, what it is for, and what it is where it is not written.
+fn property(key: &Key, extent: Extent) -> Json {
+    let mut form = value(key.takes, extent);
+    let mut about = vec![key.about.to_owned()];
+    match key.default {
+        Fallback::Is("{}") | Fallback::Required => {}
+        Fallback::Is(text) | Fallback::Own(text) => about.push(format!("default: {text}")),
+    }
+    if let (Fallback::Is(text), Takes::Number(_) | Takes::Integer(..) | Takes::Flag | Takes::Choice(_)) =
+        (key.default, key.takes)
+    {
+        form["default"] = written(key, text);
+    }
+    about.extend((!key.pytorch.is_empty()).then(|| format!("PyTorch: {}", key.pytorch)));
+    about.retain(|part| !part.is_empty());
+    described(form, &about.join("; "))
+}
+
+fn described(mut form: Json, about: &str) -> Json {
+    if !about.is_empty() {
+        form["description"] = about.replace('`', "").into();
+    }
+    form
+}
+
+fn value(takes: Takes, extent: Extent) -> Json {
+    match takes {
+        Takes::Number(range) => number(range),
+        Takes::Integer(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
+        Takes::IntegerOr(word, low, high) => any_of([choice(&[word]), value(Takes::Integer(low, high), extent)]),
+        Takes::Flag => json!({"type": "boolean"}),
+        Takes::Choice(names) => choice(names),
+        Takes::List(of, low, high) => {
+            json!({"type": "array", "items": value(*of, extent), "minItems": low, "maxItems": high})
+        }
+        Takes::Named(variants) => any_of(variants.iter().flat_map(|variant| forms(variant, extent))),
+        Takes::Object(keys) => object(properties(keys.iter(), extent), &needed(keys, extent)),
+        Takes::Optional(keys) | Takes::Parts(keys) => any_of([choice(&["none"]), value(Takes::Object(keys), extent)]),
+        Takes::OneOf(keys) => {
+            let mut one = object(properties(keys.iter(), extent), &[]);
+            one["minProperties"] = 1.into();
+            one["maxProperties"] = 1.into();
+            any_of([choice(&["none"]), one])
+        }
+    }
+}
+
+/// A thing by its name alone, where it needs no more, and with its options.
+fn forms(variant: &Variant, extent: Extent) -> Vec<Json> {
+    let Variant { name, keys, about, pytorch } = *variant;
+    let about = [about, pytorch].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    let needed = needed(keys, extent);
+    let mut properties = Map::from_iter([("name".to_owned(), json!({"const": name}))]);
+    properties.extend(self::properties(keys.iter(), extent));
+    let mut all = needed.clone();
+    all.extend((extent == Whole).then_some("name"));
+    let whole = described(object(properties, &all), &about);
+    if needed.is_empty() { vec![described(json!({"const": name}), &about), whole] } else { vec![whole] }
+}
+
+fn needed(keys: &[Key], extent: Extent) -> Vec<&'static str> {
+    let needed = keys.iter().filter(|key| extent == Whole && matches!(key.default, Fallback::Required));
+    needed.map(|key| key.name).collect()
+}
+
+fn object(properties: Map<String, Json>, required: &[&str]) -> Json {
+    let mut object = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    if !required.is_empty() {
+        object["required"] = json!(required);
+    }
+    object
+}
+
+fn number((low, high): (Bound<f64>, Bound<f64>)) -> Json {
+    let mut number = json!({"type": "number"});
+    for (bound, inclusive, exclusive) in [(low, "minimum", "exclusiveMinimum"), (high, "maximum", "exclusiveMaximum")] {
+        match bound {
+            Included(bound) => number[inclusive] = bound.into(),
+            Excluded(bound) => number[exclusive] = bound.into(),
+            Unbounded => {}
+        }
+    }
+    number
+}
+
+fn choice(names: &[&str]) -> Json {
+    json!({"enum": names})
+}
+
+fn any_of(forms: impl IntoIterator<Item = Json>) -> Json {
+    json!({"anyOf": forms.into_iter().collect::<Vec<_>>()})
+}
