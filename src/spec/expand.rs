@@ -15,7 +15,7 @@ use super::error::{Mark, Result};
 use super::experiment::{Block, BlockMode, MAX_TRIALS, Variant, canonical};
 use super::fields::Slot;
 use super::keys::{BLOCK_MODE, setting_names};
-use super::label::{label, resolved, tidy, value_at};
+use super::label::{effective, label, resolved, shown, value_at};
 use super::settings::*;
 use super::tune::Tuning;
 use super::yaml::{Key, Node, shorten};
@@ -86,14 +86,14 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
             factors.push(factor(&axes.path, &[axis])?);
         }
     }
-    let zip = |slot: Slot<'a>| factor(&slot.path, &settings(&slot, &valid)?);
+    let zip = |slot: Slot<'a>| factor(&slot.path, &alternatives(&slot, &valid)?);
     factors.extend(fields.each("zip", 0..=MAX_KEYS, zip)?);
-    let exclude = |slot: Slot<'a>| Ok((slot.node.at.clone(), settings(&slot, &valid)?));
+    let exclude = |slot: Slot<'a>| Ok((slot.node.at.clone(), alternatives(&slot, &valid)?));
     let exclude = fields.each("exclude", 0..=MAX_EXCLUDES, exclude)?;
     let include = fields.each("include", 0..=usize::MAX, |slot| settings(&slot, &valid))?;
     fields.finish()?;
 
-    refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied()), mode == BlockMode::Grid)?;
+    refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied()))?;
     if mode == BlockMode::Ablate || factors.is_empty() {
         factors = vec![one_at_a_time(factors)];
     }
@@ -156,20 +156,18 @@ struct Variants<'a> {
 
 impl Variants<'_> {
     fn add(&mut self, settings: &[Setting], node: &Node) -> Result<()> {
-        let tidied: Vec<Node> = settings.iter().map(|(_, value)| tidy(value)).collect();
-        let settings: Vec<Setting> = settings.iter().zip(&tidied).map(|((key, _), value)| (*key, value)).collect();
-        let label = label(&settings);
-        let place = || format!("block `{}`, {}", self.plan.id, shorten(&label));
-        let config = check::config(node, self.mode).map_err(|error| error.within(place()))?;
-        let default = LazyCell::new(|| resolved(&config));
-        let value = |key: &&Key| look_up(node, key).map_or_else(|| value_at(&default, &key.name), tidy).to_string();
-        let values = self.keys.iter().map(value).collect();
+        let place = || format!("block `{}`, {}", self.plan.id, shorten(&label(&effective(settings, &Json::Null))));
+        let config = check::config(node, self.mode).map_err(|error| unless_null(error, settings).within(place()))?;
+        let whole = LazyCell::new(|| resolved(&config));
+        let values = self.keys.iter().map(|key| shown(node, key, &self.keys, &whole)).collect();
         match self.places.entry(canonical(&config)) {
             // The base keeps its name, but stands in the grid where the combination that equals it was written.
             Entry::Occupied(place) if *place.get() == 0 => self.found[0].values = values,
             Entry::Occupied(_) => {}
             Entry::Vacant(place) => {
                 place.insert(self.found.len());
+                let settings = effective(settings, &whole);
+                let label = label(&settings);
                 let settings = settings.iter().map(|(key, value)| (key.name.clone(), value.to_string())).collect();
                 let candidates = self.tuning.map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(node, self.mode))?;
                 self.found.push(Variant { settings, values, label, config, candidates });

@@ -169,6 +169,20 @@ pub fn find(path: &str) -> Option<&'static Key> {
     field.map_or(Some(key), |field| named(key.takes.fields(), field))
 }
 
+/// Every name that may follow `group` in a dotted path, whatever is named there.
+pub fn fields(group: &str) -> Vec<&'static str> {
+    let Some(key) = find(group) else { return Vec::new() };
+    let mut names: Vec<&str> = key.takes.fields().iter().map(|key| key.name).collect();
+    if let Takes::Named(variants) = key.takes {
+        for key in variants.iter().flat_map(|variant| variant.keys) {
+            if !names.contains(&key.name) {
+                names.push(key.name);
+            }
+        }
+    }
+    names
+}
+
 /// A dotted path's first name, and what follows.
 pub fn split(path: &str) -> (&str, Option<&str>) {
     path.split_once('.').map_or((path, None), |(group, field)| (group, Some(field)))

@@ -1,9 +1,9 @@
-//! Keys with the values they set. An object replaces a whole object; a dotted key (`optimizer.lr`) changes one field. Axes and
-//! zips are lists of such values.
+//! Keys with the values they set. An object replaces a whole object; then a dotted key (`optimizer.lr`) changes one field, or
+//! with `null` leaves it out. Axes and zips are lists of such values.
 
 use std::collections::HashMap;
 
-use super::error::{Mark, Result};
+use super::error::{InputError, Mark, Result};
 use super::fields::{Slot, choices};
 use super::keys::{self, split};
 use super::yaml::{Key, Node, Value, shorten};
@@ -14,14 +14,20 @@ pub const MAX_KEYS: usize = 64;
 
 pub type Setting<'a> = (&'a Key, &'a Node);
 
-/// The settings that one object makes together: it must not set one thing twice.
+/// The settings that one object makes together: an object beside one of its own fields is a slip.
 pub fn settings<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'a>>> {
     let settings = alternatives(slot, valid)?;
-    refuse_shared(settings.iter().map(|(key, _)| *key), true)?;
+    for (key, _) in &settings {
+        let (group, field) = split(&key.name);
+        if let Some((other, _)) = settings.iter().find(|(other, _)| field.is_some() && other.name == group) {
+            let problem = format!("{}: {group} already sets it{}; write it in there", key.name, place(&other.at));
+            return Err(key.at.error(problem));
+        }
+    }
     Ok(settings)
 }
 
-/// Keys among `valid` with their values, which need not go together.
+/// Keys among `valid` with their values, whatever these are.
 pub fn alternatives<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'a>>> {
     let entries = slot.entries()?;
     if !(1..=MAX_KEYS).contains(&entries.len()) {
@@ -47,19 +53,12 @@ pub fn admit(key: &Key, valid: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses two owners of one key; with `nested`, also an object beside one of its own fields.
-pub fn refuse_shared<'a>(keys: impl Iterator<Item = &'a Key> + Clone, nested: bool) -> Result<()> {
+/// Refuses two owners of one key.
+pub fn refuse_shared<'a>(keys: impl Iterator<Item = &'a Key>) -> Result<()> {
     let mut owners: HashMap<&str, &Mark> = HashMap::new();
-    for key in keys.clone() {
+    for key in keys {
         if let Some(other) = owners.insert(&key.name, &key.at) {
             return Err(key.at.error(format!("{}: already set{}", key.name, place(other))));
-        }
-    }
-    for key in keys.filter(|_| nested) {
-        if let (group, Some(_)) = split(&key.name)
-            && let Some(other) = owners.get(group)
-        {
-            return Err(key.at.error(format!("{}: {group} already sets it{}", key.name, place(other))));
         }
     }
     Ok(())
@@ -69,10 +68,11 @@ fn place(at: &Mark) -> String {
     if at.is_whole() { String::new() } else { format!(" in line {}, column {}", at.line, at.col) }
 }
 
-/// An object with other values.
+/// An object with other values: whole ones first, then those of single fields.
 pub fn changed(object: &Node, settings: &[Setting]) -> Result<Node> {
     let mut object = object.clone();
-    settings.iter().try_for_each(|setting| apply(&mut object, *setting))?;
+    let (fields, whole): (Vec<Setting>, Vec<Setting>) = settings.iter().partition(|(key, _)| key.name.contains('.'));
+    whole.into_iter().chain(fields).try_for_each(|setting| apply(&mut object, setting))?;
     Ok(object)
 }
 
@@ -81,7 +81,21 @@ pub fn apply(object: &mut Node, (key, value): Setting) -> Result<()> {
     let (group, field) = split(&key.name);
     match field {
         None => *place_for(object, group, key)? = value.clone(),
+        Some(field) if value.is_null() => leave_out(object, group, field, key)?,
         Some(field) => *place_for(place_for(object, group, key)?, field, key)? = value.clone(),
+    }
+    Ok(())
+}
+
+fn leave_out(object: &mut Node, group: &str, field: &str, key: &Key) -> Result<()> {
+    let known = keys::fields(group);
+    if !known.contains(&field) {
+        return Err(key.at.error(format!("{}: there is no such key; {}", shorten(&key.name), choices(field, &known))));
+    }
+    if let Value::Map(fields) = &mut object.value
+        && let Some((_, Node { value: Value::Map(fields), .. })) = fields.iter_mut().find(|(key, _)| key.name == group)
+    {
+        fields.retain(|(key, _)| key.name != field);
     }
     Ok(())
 }
@@ -107,6 +121,14 @@ fn place_for<'n>(object: &'n mut Node, field: &str, key: &Key) -> Result<&'n mut
     Ok(&mut fields[index].1)
 }
 
+/// The error of a dotted key that does not go with what it is a field of says how that is written.
+pub fn unless_null(mut error: InputError, settings: &[Setting]) -> InputError {
+    if settings.iter().any(|(key, _)| key.name.contains('.') && key.at == error.at) {
+        error.message += "; `null` in its list leaves it out";
+    }
+    error
+}
+
 /// What a configuration's nodes have at a dotted key, where it is written.
 pub fn look_up<'n>(root: &'n Node, key: &Key) -> Option<&'n Node> {
     let (group, field) = split(&key.name);
@@ -118,6 +140,7 @@ pub fn look_up<'n>(root: &'n Node, key: &Key) -> Option<&'n Node> {
 pub fn matches(root: &Node, pattern: &[Setting], default: impl Fn(&str) -> Node) -> bool {
     pattern.iter().all(|(key, wanted)| match look_up(root, key) {
         Some(node) => agrees(node, wanted),
+        None if wanted.is_null() => true,
         None => agrees(&default(&key.name), wanted),
     })
 }

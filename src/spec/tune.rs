@@ -1,14 +1,16 @@
 //! `tune`: values that every configuration tries before it is compared at the best of them.
 
+use serde_json::Value as Json;
+
 use super::check;
 use super::config::Mode;
 use super::error::Result;
 use super::experiment::{Candidate, Tune, canonical};
 use super::fields::Slot;
 use super::keys::{TUNING_SEEDS, setting_names};
-use super::label::label;
-use super::settings::{Factor, changed, combination, combinations, factor, settings};
-use super::yaml::{Node, shorten};
+use super::label::{effective, label, resolved, shown};
+use super::settings::{Factor, alternatives, changed, combination, combinations, factor, unless_null};
+use super::yaml::{Key, Node, shorten};
 
 /// Each configuration tries all of them.
 const MAX_CANDIDATES: usize = 100;
@@ -25,7 +27,7 @@ impl<'a> Tuning<'a> {
         let axes = fields.need("axes")?;
         let seeds = fields.read(&TUNING_SEEDS)?;
         fields.finish()?;
-        let factors = settings(&axes, &setting_names(&[]))?.into_iter().map(|axis| factor(&axes.path, &[axis]));
+        let factors = alternatives(&axes, &setting_names(&[]))?.into_iter().map(|axis| factor(&axes.path, &[axis]));
         let factors = factors.collect::<Result<Vec<_>>>()?;
         let count = combinations(&factors);
         if count > MAX_CANDIDATES {
@@ -46,11 +48,14 @@ impl<'a> Tuning<'a> {
         let mut found: Vec<Candidate> = vec![];
         for number in 0..combinations(&self.factors) {
             let settings = combination(&self.factors, number);
-            let label = label(&settings);
-            let place = || format!("tune, {}", shorten(&label));
-            let config = check::config(&changed(root, &settings)?, mode).map_err(|error| error.within(place()))?;
+            let place = || format!("tune, {}", shorten(&label(&effective(&settings, &Json::Null))));
+            let node = changed(root, &settings)?;
+            let config = check::config(&node, mode).map_err(|error| unless_null(error, &settings).within(place()))?;
             if found.iter().all(|known| canonical(&known.config) != canonical(&config)) {
-                let values = settings.iter().map(|(_, value)| value.to_string()).collect();
+                let whole = resolved(&config);
+                let label = label(&effective(&settings, &whole));
+                let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).collect();
+                let values = keys.iter().map(|key| shown(&node, key, &keys, &whole)).collect();
                 found.push(Candidate { label, values, config });
             }
         }

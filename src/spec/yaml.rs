@@ -209,6 +209,11 @@ impl Node {
         }
     }
 
+    /// Whether it says that a dotted key's field is left out.
+    pub fn is_null(&self) -> bool {
+        self.plain() == Some("null")
+    }
+
     /// A scalar's text.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
