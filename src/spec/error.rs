@@ -11,10 +11,15 @@ pub struct InputError {
 }
 
 impl InputError {
-    /// The same error, which says where else it comes from.
-    pub fn within(mut self, place: String) -> InputError {
-        self.message += &format!(" ({place})");
+    /// The same error, which says more.
+    pub fn adding(mut self, words: &str) -> InputError {
+        self.message += words;
         self
+    }
+
+    /// The same error, which says where else it comes from.
+    pub fn within(self, place: String) -> InputError {
+        self.adding(&format!(" ({place})"))
     }
 }
 

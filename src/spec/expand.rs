@@ -12,13 +12,14 @@ use serde_json::Value as Json;
 use super::check;
 use super::config::{DatasetName, Mode};
 use super::error::{Mark, Result};
-use super::experiment::{Block, BlockMode, MAX_TRIALS, Variant, canonical};
-use super::fields::Slot;
-use super::keys::{BLOCK_MODE, setting_names};
+use super::experiment::{Block, BlockMode, Variant, canonical};
+use super::fields::{Fields, Slot};
+use super::keys::{BLOCK_MODE, MAX_TRIALS, setting_names};
 use super::label::{effective, label, resolved, shown, value_at};
+use super::random::Sampling;
 use super::settings::*;
 use super::tune::Tuning;
-use super::yaml::{Key, Node, shorten};
+use super::yaml::{Key, Node, Value, shorten};
 
 /// Each is held against every combination.
 const MAX_EXCLUDES: usize = 200;
@@ -80,30 +81,41 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node) -> Result<Plan<'a>> {
     let mode = fields.read(&BLOCK_MODE)?;
     let base = fields.get("base").map_or_else(|| Ok(Vec::new()), |slot| settings(&slot, &valid))?;
     let base = changed(root, &base)?;
-    let mut factors = Vec::new();
-    if let Some(axes) = fields.get("axes") {
-        for axis in alternatives(&axes, &valid)? {
-            factors.push(factor(&axes.path, &[axis])?);
-        }
-    }
-    let zip = |slot: Slot<'a>| factor(&slot.path, &alternatives(&slot, &valid)?);
-    factors.extend(fields.each("zip", 0..=MAX_KEYS, zip)?);
+    let factors = factors(slot, &mut fields, mode, &valid)?;
     let exclude = |slot: Slot<'a>| Ok((slot.node.at.clone(), alternatives(&slot, &valid)?));
     let exclude = fields.each("exclude", 0..=MAX_EXCLUDES, exclude)?;
     let include = fields.each("include", 0..=usize::MAX, |slot| settings(&slot, &valid))?;
     fields.finish()?;
-
-    refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied()))?;
-    if mode == BlockMode::Ablate || factors.is_empty() {
-        factors = vec![one_at_a_time(factors)];
-    }
     Ok(Plan { id, title, mode, base, factors, exclude, include })
 }
 
-/// The rows of all factors one after another.
-fn one_at_a_time(factors: Vec<Factor>) -> Factor {
-    let (keys, rows): (Vec<_>, Vec<_>) = factors.into_iter().map(|factor| (factor.keys, factor.rows)).unzip();
-    Factor { keys: keys.concat(), rows: rows.concat() }
+/// What the axes and zips of a block vary, as its mode combines them.
+fn factors<'a>(block: &Slot, fields: &mut Fields<'a>, mode: BlockMode, valid: &[&str]) -> Result<Vec<Factor<'a>>> {
+    let sampling = Sampling::read(fields, mode == BlockMode::Random)?;
+    let sampled = |factor| match sampling {
+        Some(sampling) => sampling.of_rows(factor),
+        None => factor,
+    };
+    let mut factors = Vec::new();
+    if let Some(axes) = fields.get("axes") {
+        for (key, node) in alternatives(&axes, valid)? {
+            factors.push(match (sampling, &node.value) {
+                (Some(sampling), Value::Map(_)) => {
+                    sampling.of_range(key, &Slot::new(format!("{}.{}", axes.path, key.name), node))?
+                }
+                _ => sampled(factor(&axes.path, &[(key, node)])?),
+            });
+        }
+    }
+    let zip = |slot: Slot<'a>| factor(&slot.path, &alternatives(&slot, valid)?).map(sampled);
+    factors.extend(fields.each("zip", 0..=MAX_KEYS, zip)?);
+    refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied()))?;
+    match mode {
+        BlockMode::Random if factors.is_empty() => Err(block.error("there is nothing to draw without `axes` or `zip`")),
+        BlockMode::Random => Ok(vec![side_by_side(factors)]),
+        BlockMode::Grid if !factors.is_empty() => Ok(factors),
+        BlockMode::Grid | BlockMode::Ablate => Ok(vec![one_at_a_time(factors)]),
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -125,7 +137,9 @@ impl<'a> Plan<'a> {
                 variants.add(&settings, &node)?;
             }
         }
-        if let Some(((at, _), _)) = self.exclude.iter().zip(used).find(|(_, used)| !used) {
+        // What was drawn may happen to miss it.
+        let unused = self.exclude.iter().zip(used).find(|(_, used)| !used && self.mode != BlockMode::Random);
+        if let Some(((at, _), _)) = unused {
             return Err(at.error(format!("exclude: matches no combination of block `{}`", self.id)));
         }
         for settings in &self.include {

@@ -14,9 +14,6 @@ use super::keys::MARGIN;
 const MIN_ID_PREFIX: usize = 4;
 const ID_DIGITS: usize = 12;
 
-/// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
-pub const MAX_TRIALS: usize = 10_000;
-
 /// Trials that only choose a setting's best values have seeds from here on; those of comparisons lie below.
 pub const FIRST_TUNING_SEED: u64 = 1 << 31;
 /// From so many settings on, the base of a study that settles itself has twice the seeds of a setting.
@@ -106,6 +103,8 @@ pub enum BlockMode {
     Ablate,
     /// The base, then every combination.
     Grid,
+    /// The base, then combinations that were drawn.
+    Random,
 }
 
 /// One configuration of a block.

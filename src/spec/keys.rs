@@ -1,5 +1,6 @@
 //! The keys of an experiment file: what each takes, what it is where it is not written, and what it is for.
 
+use std::collections::HashSet;
 use std::ops::Bound::{Excluded, Included};
 
 use crate::options::*;
@@ -13,6 +14,8 @@ const MAX_TARGETS: usize = 20;
 const IMAGE_SIDE: i64 = 32;
 /// Of CIFAR-10, before validation is split off.
 const MOST_IMAGES: i64 = 50_000;
+/// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
+pub const MAX_TRIALS: usize = 10_000;
 /// Seeds are what both NumPy and PyTorch accept.
 pub const MAX_SEED: i64 = u32::MAX as i64;
 
@@ -158,7 +161,10 @@ pub const TARGETS: Key = key(
 )
 .or("[0.4, 0.5, 0.6]");
 pub const BLOCK_MODE: Key =
-    key("mode", Takes::Choice(&["ablate", "grid"]), "one change at a time, or every combination").or("ablate");
+    key("mode", Takes::Choice(&["ablate", "grid", "random"]), "one change at a time, every combination, or samples")
+        .or("ablate");
+pub const SAMPLES: Key = key("samples", Takes::Integer(1, MAX_TRIALS as i64), "how often a random block draws");
+pub const SAMPLING_SEED: Key = key("seed", SEED, "of a random block's draws").or("0");
 pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), "trials of each value").or("2");
 
 /// The key of a configuration at a dotted path, unless that leads into a named thing.
@@ -169,18 +175,26 @@ pub fn find(path: &str) -> Option<&'static Key> {
     field.map_or(Some(key), |field| named(key.takes.fields(), field))
 }
 
-/// Every name that may follow `group` in a dotted path, whatever is named there.
-pub fn fields(group: &str) -> Vec<&'static str> {
-    let Some(key) = find(group) else { return Vec::new() };
-    let mut names: Vec<&str> = key.takes.fields().iter().map(|key| key.name).collect();
-    if let Takes::Named(variants) = key.takes {
-        for key in variants.iter().flat_map(|variant| variant.keys) {
-            if !names.contains(&key.name) {
-                names.push(key.name);
-            }
-        }
+/// Every key that a dotted path may lead to, whatever is named there.
+pub fn meanings(path: &str) -> Vec<&'static Key> {
+    match split(path) {
+        (group, Some(field)) => inside(group).into_iter().filter(|key| key.name == field).collect(),
+        (group, None) => find(group).into_iter().collect(),
     }
-    names
+}
+
+/// Every name that may follow `group` in a dotted path.
+pub fn fields(group: &str) -> Vec<&'static str> {
+    let mut seen = HashSet::new();
+    inside(group).into_iter().map(|key| key.name).filter(|name| seen.insert(*name)).collect()
+}
+
+fn inside(group: &str) -> Vec<&'static Key> {
+    let Some(key) = find(group) else { return Vec::new() };
+    match key.takes {
+        Takes::Named(variants) => variants.iter().flat_map(|variant| variant.keys).collect(),
+        takes => takes.fields().iter().collect(),
+    }
 }
 
 /// A dotted path's first name, and what follows.

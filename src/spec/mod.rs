@@ -14,6 +14,7 @@ mod fields;
 mod keys;
 mod label;
 mod load;
+mod random;
 mod settings;
 mod tune;
 mod yaml;
@@ -23,10 +24,11 @@ mod tests;
 
 pub use error::{InputError, Result};
 pub use experiment::{
-    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, MAX_TRIALS, Settle, Trial, Tune,
-    Variant, base_seeds, trial_id,
+    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, Settle, Trial, Tune, Variant,
+    base_seeds, trial_id,
 };
 pub use fields::choices;
+pub use keys::MAX_TRIALS;
 pub use label::{Cell, Kind, flatten};
 pub use load::Overrides;
 

@@ -1,6 +1,7 @@
 //! Keys with the values they set. An object replaces a whole object; then a dotted key (`optimizer.lr`) changes one field, or
 //! with `null` leaves it out. Axes and zips are lists of such values.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::error::{InputError, Mark, Result};
@@ -122,11 +123,11 @@ fn place_for<'n>(object: &'n mut Node, field: &str, key: &Key) -> Result<&'n mut
 }
 
 /// The error of a dotted key that does not go with what it is a field of says how that is written.
-pub fn unless_null(mut error: InputError, settings: &[Setting]) -> InputError {
-    if settings.iter().any(|(key, _)| key.name.contains('.') && key.at == error.at) {
-        error.message += "; `null` in its list leaves it out";
+pub fn unless_null(error: InputError, settings: &[Setting]) -> InputError {
+    match settings.iter().find(|(key, _)| key.name.contains('.') && key.at == error.at) {
+        Some((key, _)) => error.adding(&format!("; a zip with {} can leave it out, by `null`", split(&key.name).0)),
+        None => error,
     }
-    error
 }
 
 /// What a configuration's nodes have at a dotted key, where it is written.
@@ -166,15 +167,19 @@ fn agrees(node: &Node, wanted: &Node) -> bool {
 /// One thing that a block varies: a zip, whose rows set several keys together, or an axis, which is a zip of one key.
 pub struct Factor<'a> {
     pub keys: Vec<&'a Key>,
-    pub rows: Vec<Vec<Setting<'a>>>,
+    pub rows: Vec<Vec<(&'a Key, Cow<'a, Node>)>>,
 }
 
 /// The rows of lists that move together.
 pub fn factor<'a>(path: &str, columns: &[Setting<'a>]) -> Result<Factor<'a>> {
-    let mut rows: Vec<Vec<Setting>> = Vec::new();
+    let mut rows: Vec<Vec<_>> = Vec::new();
     for &(key, node) in columns {
         let slot = Slot::new(format!("{path}.{}", key.name), node);
-        let values = slot.list_of(1..=usize::MAX)?;
+        let is_object = matches!(node.value, Value::Map(_));
+        let values = slot.list_of(1..=usize::MAX).map_err(|error| match is_object {
+            true => error.adding("; `mode: random` also draws from a range in `axes`"),
+            false => error,
+        })?;
         if rows.is_empty() {
             rows = vec![Vec::new(); values.len()];
         }
@@ -189,7 +194,7 @@ pub fn factor<'a>(path: &str, columns: &[Setting<'a>]) -> Result<Factor<'a>> {
             return Err(slot.error(problem));
         }
         for (row, value) in rows.iter_mut().zip(values) {
-            row.push((key, value.node));
+            row.push((key, Cow::Borrowed(value.node)));
         }
     }
     Ok(Factor { keys: columns.iter().map(|(key, _)| *key).collect(), rows })
@@ -201,11 +206,28 @@ pub fn combinations(factors: &[Factor]) -> usize {
 }
 
 /// One of them, by number: the last factor moves fastest.
-pub fn combination<'a>(factors: &[Factor<'a>], mut number: usize) -> Vec<Setting<'a>> {
-    let mut rows: Vec<&Vec<Setting>> = Vec::new();
+pub fn combination<'f>(factors: &'f [Factor], mut number: usize) -> Vec<Setting<'f>> {
+    let mut rows = Vec::new();
     for factor in factors.iter().rev() {
         rows.push(&factor.rows[number % factor.rows.len()]);
         number /= factor.rows.len();
     }
-    rows.into_iter().rev().flatten().copied().collect()
+    rows.into_iter().rev().flatten().map(|(key, node)| (*key, node.as_ref())).collect()
+}
+
+/// All factors as one, whose rows are theirs one after another.
+pub fn one_at_a_time(factors: Vec<Factor>) -> Factor {
+    let (keys, rows): (Vec<_>, Vec<_>) = factors.into_iter().map(|factor| (factor.keys, factor.rows)).unzip();
+    Factor { keys: keys.concat(), rows: rows.concat() }
+}
+
+/// All factors, which have as many rows each, as one whose rows are theirs beside each other.
+pub fn side_by_side(factors: Vec<Factor>) -> Factor {
+    let mut all =
+        Factor { keys: Vec::new(), rows: vec![Vec::new(); factors.first().map_or(0, |first| first.rows.len())] };
+    for factor in factors {
+        all.keys.extend(factor.keys);
+        all.rows.iter_mut().zip(factor.rows).for_each(|(row, more)| row.extend(more));
+    }
+    all
 }

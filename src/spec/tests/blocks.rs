@@ -160,8 +160,8 @@ fn null_leaves_a_field_out_where_an_object_has_none() {
     let grid =
         "blocks:\n  - id: g\n    mode: grid\n    axes: {optimizer: [sgd, adam], optimizer.momentum: [null, 0.9]}\n";
     let said = error_with(grid);
-    let wanted = "x.yaml:10:36: optimizer.momentum: adam has no such option; valid: lr, betas, eps, weight_decay, amsgrad; `null` in \
-                  its list leaves it out (block `g`, adam · momentum=0.9)";
+    let wanted = "x.yaml:10:36: optimizer.momentum: adam has no such option; valid: lr, betas, eps, weight_decay, amsgrad; a zip with \
+                  optimizer can leave it out, by `null` (block `g`, adam · momentum=0.9)";
     assert_eq!(said, wanted);
     let excluded = |pattern: &str| with(&format!("{grid}    exclude: [{{{pattern}}}]\n"));
     let without = excluded("optimizer: adam, optimizer.momentum: 0.9");
@@ -216,11 +216,11 @@ fn blocks_that_contradict_themselves_are_refused() {
         ("    exclude: [{}]\n", "x.yaml:9:15: blocks[0].exclude[0]: expected 1 to 64 keys, found 0"),
         (
             "    mode: gird\n",
-            "x.yaml:9:11: blocks[0].mode: there is no `gird`; valid: ablate, grid; did you mean `grid`?",
+            "x.yaml:9:11: blocks[0].mode: there is no `gird`; valid: ablate, grid, random; did you mean `grid`?",
         ),
         (
             "    axis: {}\n",
-            "x.yaml:9:5: blocks[0].axis: there is no such key; valid: id, title, mode, base, axes, zip, exclude, include; did you mean `axes`?",
+            "x.yaml:9:5: blocks[0].axis: there is no such key; valid: id, title, mode, base, samples, seed, axes, zip, exclude, include; did you mean `axes`?",
         ),
         ("  - id: a\n", "x.yaml:9:5: blocks[1]: the id `a` is there twice"),
         ("  - id: A B\n", "x.yaml:9:9: blocks[1].id: expected 1 to 64 of"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 mod blocks;
 mod files;
+mod random;
 mod readme;
 mod trials;
 mod values;
