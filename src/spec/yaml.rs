@@ -1,10 +1,11 @@
 //! YAML text → a tree of nodes that know their line and column.
 //!
-//! Only YAML's plain core is read: one document of mappings, lists and scalars. Anchors, aliases, tags and merge keys
-//! are refused, so a file cannot grow while it is read. A plain scalar stays text until a field asks for a number or a
-//! flag; that is how `no` and `0,1` get an error instead of a meaning.
+//! One document of mappings, lists and scalars is read, with anchors, aliases and merge keys, which together may make no more
+//! of a file than it could spell out; tags are refused. What an alias stands for keeps its own place in the file, so that an error
+//! points at what to change. A plain scalar stays text until a field asks for a number or a flag; that is how `no` and `0,1`
+//! get an error instead of a meaning.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -78,7 +79,23 @@ struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     source: Arc<str>,
     has_lines: bool,
+    size: Size,
+    /// By the parser's number.
+    anchors: HashMap<usize, Anchor>,
+}
+
+/// How large the tree is, aliases written out.
+#[derive(Clone, Copy, Default)]
+struct Size {
     nodes: usize,
+    bytes: usize,
+}
+
+/// What an alias stands for.
+struct Anchor {
+    node: Node,
+    size: Size,
+    height: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -86,7 +103,13 @@ impl<'a> Reader<'a> {
         if text.len() > MAX_FILE_BYTES {
             return Err(too_long(name));
         }
-        Ok(Reader { parser: Parser::new_from_str(text), source: name.into(), has_lines, nodes: 0 })
+        Ok(Reader {
+            parser: Parser::new_from_str(text),
+            source: name.into(),
+            has_lines,
+            size: Size::default(),
+            anchors: HashMap::new(),
+        })
     }
 
     fn document(mut self) -> Result<Node> {
@@ -124,33 +147,57 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, at: Mark, depth: usize) -> Result<Node> {
-        self.admit(&event, &at, depth)?;
+        let before = self.size;
+        let anchor = match &event {
+            Event::Scalar(.., tag) | Event::SequenceStart(_, tag) | Event::MappingStart(_, tag) if tag.is_some() => {
+                return Err(at.error("tags (!name) are not supported"));
+            }
+            Event::Alias(anchor) => return self.alias(*anchor, at, depth),
+            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                *anchor
+            }
+            _ => return Err(at.error("not valid YAML: expected a value")),
+        };
+        let bytes = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
+        self.grow(Size { nodes: 1, bytes }, &at, depth)?;
         let value = match event {
             Event::Scalar(text, style, ..) => {
                 Value::Scalar { text: text.to_string(), quoted: style != ScalarStyle::Plain }
             }
             Event::SequenceStart(..) => self.list(depth)?,
-            Event::MappingStart(..) => self.map(depth)?,
-            _ => return Err(at.error("not valid YAML: expected a value")),
+            _ => self.map(depth)?,
         };
-        Ok(Node { at, value })
+        let node = Node { at, value };
+        if anchor != 0 {
+            let size = Size { nodes: self.size.nodes - before.nodes, bytes: self.size.bytes - before.bytes };
+            // It is kept twice.
+            self.grow(size, &node.at, depth)?;
+            self.anchors.insert(anchor, Anchor { node: node.clone(), size, height: node.height() });
+        }
+        Ok(node)
+    }
+
+    fn alias(&mut self, anchor: usize, at: Mark, depth: usize) -> Result<Node> {
+        let Some(Anchor { size, height, .. }) = self.anchors.get(&anchor) else {
+            return Err(at.error("this alias stands inside of what it stands for"));
+        };
+        self.grow(*size, &at, depth + height)?;
+        Ok(Node { at, value: self.anchors[&anchor].node.value.clone() })
     }
 
     /// Refuses what makes a file hard to read or large in memory.
-    fn admit(&mut self, event: &Event, at: &Mark, depth: usize) -> Result<()> {
-        self.nodes += 1;
-        let (anchor, tag) = match event {
-            Event::Alias(_) => return Err(at.error("aliases (*name) are not supported; write the value out")),
-            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
-                (*anchor, tag)
-            }
-            _ => (0, &None),
-        };
+    fn grow(&mut self, by: Size, at: &Mark, depth: usize) -> Result<()> {
+        self.size.nodes += by.nodes;
+        self.size.bytes += by.bytes;
+        let aliases = if self.anchors.is_empty() { "" } else { ", its aliases written out" };
         match () {
-            () if anchor != 0 => Err(at.error("anchors (&name) are not supported; write the value out")),
-            () if tag.is_some() => Err(at.error("tags (!name) are not supported")),
             () if depth > MAX_DEPTH => Err(at.error(format!("nested more than {MAX_DEPTH} deep"))),
-            () if self.nodes > MAX_NODES => Err(at.error(format!("more than {MAX_NODES} values in one file"))),
+            () if self.size.nodes > MAX_NODES => {
+                Err(at.error(format!("more than {MAX_NODES} values in one file{aliases}")))
+            }
+            () if self.size.bytes > MAX_FILE_BYTES => {
+                Err(at.error(format!("more than {MAX_FILE_BYTES} bytes of text in one file{aliases}")))
+            }
             () => Ok(()),
         }
     }
@@ -166,11 +213,11 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Value> {
-        let mut entries = Vec::new();
+        let (mut entries, mut merged) = (Vec::new(), Vec::new());
         let mut lines = HashMap::new();
         loop {
             let key = match self.next()? {
-                (Event::MappingEnd, _) => return Ok(Value::Map(entries)),
+                (Event::MappingEnd, _) => break,
                 (event, at) => key(self.node(event, at, depth + 1)?)?,
             };
             if let Some(first) = lines.insert(key.name.clone(), key.at.line) {
@@ -178,16 +225,43 @@ impl<'a> Reader<'a> {
                 return Err(key.at.error(format!("duplicate key `{}`{first}", shorten(&key.name))));
             }
             let (event, at) = self.next()?;
-            entries.push((key, self.node(event, at, depth + 1)?));
+            let value = self.node(event, at, depth + 1)?;
+            match key.name.as_str() {
+                MERGE => merged = merged_entries(value)?,
+                _ => entries.push((key, value)),
+            }
         }
+        // What is written wins, then what is named first.
+        let mut seen: HashSet<String> = lines.into_keys().collect();
+        merged.retain(|(key, _): &(Key, Node)| seen.insert(key.name.clone()));
+        merged.append(&mut entries);
+        Ok(Value::Map(merged))
+    }
+}
+
+const MERGE: &str = "<<";
+
+/// The entries of the object, or of the objects in a list, that a merge key takes in.
+fn merged_entries(node: Node) -> Result<Vec<(Key, Node)>> {
+    let refusal = |node: &Node| {
+        let found = node.excerpt();
+        node.at.error(format!("<<: expected an object, `<<: *name` or `<<: [*name, *other]`, found {found}"))
+    };
+    match node.value {
+        Value::Map(entries) => Ok(entries),
+        Value::List(items) => {
+            let entries = items.into_iter().map(|item| match item.value {
+                Value::Map(entries) => Ok(entries),
+                _ => Err(refusal(&item)),
+            });
+            Ok(entries.collect::<Result<Vec<_>>>()?.concat())
+        }
+        Value::Scalar { .. } => Err(refusal(&node)),
     }
 }
 
 fn key(node: Node) -> Result<Key> {
     match &node.value {
-        Value::Scalar { text, quoted: false } if text == "<<" => {
-            Err(node.at.error("merge keys (<<) are not supported; write the values out"))
-        }
         Value::Scalar { text, quoted } if *quoted || !reads_as_other(text) => {
             Ok(Key { name: text.clone(), at: node.at })
         }
@@ -228,6 +302,15 @@ impl Node {
             Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
             Value::Scalar { text, .. } => (name == "name" && text != "none").then_some(self),
             Value::List(_) => None,
+        }
+    }
+
+    /// How deep it is nested.
+    fn height(&self) -> usize {
+        match &self.value {
+            Value::Scalar { .. } => 0,
+            Value::List(items) => items.iter().map(|item| 1 + item.height()).max().unwrap_or(0),
+            Value::Map(entries) => entries.iter().map(|(_, value)| 1 + value.height()).max().unwrap_or(0),
         }
     }
 
