@@ -10,7 +10,7 @@ use std::ptr;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::error::{InputError, Mark, Result};
+use super::error::{InputError, Mark, Mistakes, Result, all};
 use super::yaml::{self, Key, Node, Value, shorten};
 use crate::options::{self, Fallback, Takes, Variant};
 
@@ -165,7 +165,7 @@ impl<'a> Slot<'a> {
             Takes::Flag => self.flag()?.into(),
             Takes::Choice(names) => self.choice(names)?.into(),
             Takes::List(of, shortest, longest) => {
-                self.list_of(shortest..=longest)?.iter().map(|item| item.value(*of)).collect::<Result<_>>()?
+                all(self.list_of(shortest..=longest)?.iter().map(|item| item.value(*of)))?
             }
             Takes::Named(variants) => self.one_named(variants)?,
             Takes::Object(keys) => self.object()?.values(keys)?,
@@ -214,11 +214,20 @@ pub struct Fields<'a> {
     /// What the options belong to (`adam`), where that decides which are valid.
     owner: String,
     asked: Vec<&'static str>,
+    /// What stands for a key that is needed.
+    misspelled: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
     fn new(slot: &Slot<'a>, entries: &'a [(Key, Node)]) -> Fields<'a> {
-        Fields { path: slot.path.clone(), at: &slot.node.at, entries, owner: String::new(), asked: Vec::new() }
+        Fields {
+            path: slot.path.clone(),
+            at: &slot.node.at,
+            entries,
+            owner: String::new(),
+            asked: vec![],
+            misspelled: vec![],
+        }
     }
 
     pub fn get(&mut self, key: &'static str) -> Option<Slot<'a>> {
@@ -233,6 +242,7 @@ impl<'a> Fields<'a> {
         }
         if let Some((entry, _)) = self.entries.iter().find(|(entry, _)| is_close(&entry.name, key)) {
             let path = self.join(&entry.name);
+            self.misspelled.push(&entry.name);
             return Err(entry.at.error(prefixed(&path, format!("there is no such key; did you mean `{key}`?"))));
         }
         Err(self.at.error(prefixed(&self.join(key), "this key is missing")))
@@ -250,29 +260,31 @@ impl<'a> Fields<'a> {
         lengths: RangeInclusive<usize>,
         read: impl Fn(Slot<'a>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        self.get(key).map_or_else(|| Ok(Vec::new()), |slot| slot.list_of(lengths)?.into_iter().map(read).collect())
+        self.get(key).map_or_else(|| Ok(Vec::new()), |slot| all(slot.list_of(lengths)?.into_iter().map(read)))
     }
 
-    /// Reports the first key that nobody asked for.
+    /// Reports the keys that nobody asked for.
     pub fn finish(self) -> Result<()> {
-        let stray = self.entries.iter().find(|(key, _)| !self.asked.contains(&key.name.as_str()));
-        let Some((key, _)) = stray else { return Ok(()) };
         let valid: Vec<&str> =
             self.asked.iter().copied().filter(|&key| key != "name" || self.owner.is_empty()).collect();
         let problem = match self.owner.as_str() {
             "" => "there is no such key".to_string(),
             owner => format!("{owner} has no such option"),
         };
-        let path = self.join(&shorten(&key.name));
-        Err(key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid)))))
+        let known = |name: &str| self.asked.contains(&name) || self.misspelled.contains(&name);
+        all(self.entries.iter().filter(|(key, _)| !known(&key.name)).map(|(key, _)| {
+            let path = self.join(&shorten(&key.name));
+            Err(key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid)))))
+        }))
     }
 
     /// All `keys`, and no other.
     pub fn values(mut self, keys: impl IntoIterator<Item = &'static options::Key>) -> Result<Json> {
-        let values =
-            keys.into_iter().map(|key| Ok((key.name.to_owned(), self.value(key)?))).collect::<Result<Map<_, _>>>()?;
-        self.finish()?;
-        Ok(values.into())
+        let mut mistakes = Mistakes::default();
+        let values = keys.into_iter().map(|key| Some((key.name.to_owned(), mistakes.keep(self.value(key))?)));
+        let values: Map<_, _> = values.flatten().collect();
+        mistakes.keep(self.finish());
+        mistakes.end(Some(values.into()))
     }
 
     /// The value of a key or its default; null where that follows from other keys.
@@ -348,10 +360,15 @@ pub fn number_text(number: f64) -> String {
 /// `valid: a, b, c`, with a guess at what was meant.
 pub fn choices(given: &str, valid: &[&str]) -> String {
     let list = if valid.is_empty() { "it has none".to_string() } else { format!("valid: {}", valid.join(", ")) };
-    match valid.iter().find(|name| is_close(given, name)) {
+    match closest(given, valid) {
         Some(name) => format!("{list}; did you mean `{name}`?"),
         None => list,
     }
+}
+
+/// What may have been meant.
+pub fn closest<'a>(given: &str, valid: &[&'a str]) -> Option<&'a str> {
+    valid.iter().copied().find(|name| is_close(given, name))
 }
 
 /// Whether two different words are a slip of the keyboard apart: at most a third of the letters, and two, are wrong.

@@ -49,5 +49,5 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
 
 /// The configuration of the network called `model` with every default filled in.
 pub fn defaults(model: &str) -> Result<config::Config> {
-    check::config(&yaml::parse("network", &format!("{{model: {model}, optimizer: sgd}}"))?, config::Mode::Exact)
+    check::config(&yaml::parse_option("network", &format!("{{model: {model}, optimizer: sgd}}"))?, config::Mode::Exact)
 }

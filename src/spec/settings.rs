@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::error::{InputError, Mark, Result};
+use super::error::{InputError, Mark, Mistakes, Result};
 use super::fields::{Slot, choices};
 use super::keys::{self, split};
 use super::yaml::{Key, Node, Value, shorten};
@@ -16,28 +16,27 @@ pub const MAX_KEYS: usize = 64;
 pub type Setting<'a> = (&'a Key, &'a Node);
 
 /// The settings that one object makes together: an object beside one of its own fields is a slip.
-pub fn settings<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'a>>> {
-    let settings = alternatives(slot, valid)?;
+pub fn settings<'a>(slot: &Slot<'a>, valid: &[&str], mistakes: &mut Mistakes) -> Vec<Setting<'a>> {
+    let settings = alternatives(slot, valid, mistakes);
     for (key, _) in &settings {
         let (group, field) = split(&key.name);
         if let Some((other, _)) = settings.iter().find(|(other, _)| field.is_some() && other.name == group) {
             let problem = format!("{}: {group} already sets it{}; write it in there", key.name, place(&other.at));
-            return Err(key.at.error(problem));
+            mistakes.keep::<()>(Err(key.at.error(problem)));
         }
     }
-    Ok(settings)
+    settings
 }
 
 /// Keys among `valid` with their values, whatever these are.
-pub fn alternatives<'a>(slot: &Slot<'a>, valid: &[&str]) -> Result<Vec<Setting<'a>>> {
-    let entries = slot.entries()?;
-    if !(1..=MAX_KEYS).contains(&entries.len()) {
-        return Err(slot.error(format!("expected 1 to {MAX_KEYS} keys, found {}", entries.len())));
+pub fn alternatives<'a>(slot: &Slot<'a>, valid: &[&str], mistakes: &mut Mistakes) -> Vec<Setting<'a>> {
+    let entries = mistakes.keep(slot.entries()).unwrap_or_default();
+    if matches!(slot.node.value, Value::Map(_)) && !(1..=MAX_KEYS).contains(&entries.len()) {
+        mistakes.keep::<()>(Err(slot.error(format!("expected 1 to {MAX_KEYS} keys, found {}", entries.len()))));
+        return Vec::new();
     }
-    for (key, _) in entries {
-        admit(key, valid)?;
-    }
-    Ok(entries.iter().map(|(key, node)| (key, node)).collect())
+    let admitted = entries.iter().filter(|(key, _)| mistakes.keep(admit(key, valid)).is_some());
+    admitted.map(|(key, node)| (key, node)).collect()
 }
 
 /// Refuses a key that cannot be set in this place.
@@ -124,10 +123,10 @@ fn place_for<'n>(object: &'n mut Node, field: &str, key: &Key) -> Result<&'n mut
 
 /// The error of a dotted key that does not go with what it is a field of says how that is written.
 pub fn unless_null(error: InputError, settings: &[Setting]) -> InputError {
-    match settings.iter().find(|(key, _)| key.name.contains('.') && key.at == error.at) {
-        Some((key, _)) => error.adding(&format!("; a zip with {} can leave it out, by `null`", split(&key.name).0)),
-        None => error,
-    }
+    settings.iter().filter(|(key, _)| key.name.contains('.')).fold(error, |error, (key, _)| {
+        let words = format!("; a zip with {} can leave it out, by `null`", split(&key.name).0);
+        error.adding(&words, |at| *at == key.at)
+    })
 }
 
 /// What a configuration's nodes have at a dotted key, where it is written.
@@ -177,7 +176,7 @@ pub fn factor<'a>(path: &str, columns: &[Setting<'a>]) -> Result<Factor<'a>> {
         let slot = Slot::new(format!("{path}.{}", key.name), node);
         let is_object = matches!(node.value, Value::Map(_));
         let values = slot.list_of(1..=usize::MAX).map_err(|error| match is_object {
-            true => error.adding("; `mode: random` also draws from a range in `axes`"),
+            true => error.adding("; `mode: random` also draws from a range in `axes`", |_| true),
             false => error,
         })?;
         if rows.is_empty() {

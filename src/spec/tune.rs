@@ -4,12 +4,12 @@ use serde_json::Value as Json;
 
 use super::check;
 use super::config::Mode;
-use super::error::Result;
+use super::error::{Mistakes, Result};
 use super::experiment::{Candidate, Tune, canonical};
 use super::fields::Slot;
 use super::keys::{TUNING_SEEDS, setting_names};
 use super::label::{effective, label, resolved, shown};
-use super::settings::{Factor, alternatives, changed, combination, combinations, factor, unless_null};
+use super::settings::{Factor, Setting, alternatives, changed, combination, combinations, factor, unless_null};
 use super::yaml::{Key, Node, shorten};
 
 /// Each configuration tries all of them.
@@ -22,20 +22,21 @@ pub struct Tuning<'a> {
 }
 
 impl<'a> Tuning<'a> {
-    pub fn read(slot: &Slot<'a>) -> Result<Tuning<'a>> {
-        let mut fields = slot.object()?;
-        let axes = fields.need("axes")?;
-        let seeds = fields.read(&TUNING_SEEDS)?;
-        fields.finish()?;
-        let factors = alternatives(&axes, &setting_names(&[]))?.into_iter().map(|axis| factor(&axes.path, &[axis]));
-        let factors = factors.collect::<Result<Vec<_>>>()?;
+    pub fn read(slot: &Slot<'a>, mistakes: &mut Mistakes) -> Option<Tuning<'a>> {
+        let mut fields = mistakes.keep(slot.object())?;
+        let axes = mistakes.keep(fields.need("axes"));
+        let seeds = mistakes.keep(fields.read(&TUNING_SEEDS));
+        mistakes.keep(fields.finish());
+        let axes = axes?;
+        let settings = alternatives(&axes, &setting_names(&[]), mistakes).into_iter();
+        let factors = settings.filter_map(|axis| mistakes.keep(factor(&axes.path, &[axis])));
+        let factors: Vec<Factor> = factors.collect();
         let count = combinations(&factors);
         if count > MAX_CANDIDATES {
-            return Err(
-                axes.error(format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried"))
-            );
+            let problem = format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried");
+            return mistakes.keep(Err(axes.error(problem)));
         }
-        Ok(Tuning { factors, seeds })
+        Some(Tuning { factors, seeds: seeds? })
     }
 
     pub fn summary(&self) -> Tune {
@@ -46,21 +47,25 @@ impl<'a> Tuning<'a> {
     /// What the configuration in `root` may become; values that make it the same count once.
     pub fn candidates(&self, root: &Node, mode: Mode) -> Result<Vec<Candidate>> {
         let mut found: Vec<Candidate> = vec![];
+        let mut mistakes = Mistakes::default();
         for number in 0..combinations(&self.factors) {
             let settings = combination(&self.factors, number);
-            let place = || format!("tune, {}", shorten(&label(&effective(&settings, &Json::Null))));
-            let node = changed(root, &settings)?;
-            let config = check::config(&node, mode).map_err(|error| unless_null(error, &settings).within(place()))?;
-            if found.iter().all(|known| canonical(&known.config) != canonical(&config)) {
-                let whole = resolved(&config);
-                let label = label(&effective(&settings, &whole));
-                let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).collect();
-                let values = keys.iter().map(|key| shown(&node, key, &keys, &whole)).collect();
-                found.push(Candidate { label, values, config });
-            }
+            let place = || format!(" (tune, {})", shorten(&label(&effective(&settings, &Json::Null))));
+            let candidate = candidate(root, &settings, mode).map_err(|error| unless_null(error, &settings));
+            let new = |own: &Candidate| found.iter().all(|known| canonical(&known.config) != canonical(&own.config));
+            found.extend(mistakes.keep_within(candidate, place).filter(new));
         }
-        Ok(found)
+        mistakes.end(Some(found))
     }
+}
+
+fn candidate(root: &Node, settings: &[Setting], mode: Mode) -> Result<Candidate> {
+    let node = changed(root, settings)?;
+    let config = check::config(&node, mode)?;
+    let whole = resolved(&config);
+    let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).collect();
+    let values = keys.iter().map(|key| shown(&node, key, &keys, &whole)).collect();
+    Ok(Candidate { label: label(&effective(settings, &whole)), values, config })
 }
 
 #[cfg(test)]

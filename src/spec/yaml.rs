@@ -5,6 +5,7 @@
 //! points at what to change. A plain scalar stays text until a field asks for a number or a flag; that is how `no` and `0,1`
 //! get an error instead of a meaning.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
-use super::error::{InputError, Mark, Result};
+use super::error::{InputError, Mark, Mistakes, Result, all};
 use crate::words::list;
 
 const MAX_FILE_BYTES: usize = 1 << 20;
@@ -60,14 +61,18 @@ pub fn read_file(path: &Path) -> Result<String> {
     })
 }
 
-/// The tree of a file's text; `name` stands in its errors.
-pub fn parse(name: &str, text: &str) -> Result<Node> {
-    Reader::new(name, true, text)?.document()
+/// The tree of a file's text; `name` stands in its errors. What is left out for a mistake is noted.
+pub fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> Option<Node> {
+    let read = Reader::new(name, true, text, mistakes).and_then(Reader::document);
+    mistakes.keep(read)
 }
 
 /// The tree of a value from the command line. It has no positions: the option itself is in the error.
 pub fn parse_option(option: &str, text: &str) -> Result<Node> {
-    Reader::new(option, false, text)?.document()
+    let mut mistakes = Mistakes::default();
+    let read = Reader::new(option, false, text, &mut mistakes).and_then(Reader::document);
+    let read = mistakes.keep(read);
+    mistakes.end(read)
 }
 
 fn too_long(name: &str) -> InputError {
@@ -75,13 +80,14 @@ fn too_long(name: &str) -> InputError {
 }
 
 /// Builds nodes from the parser's events. It recurses at most [`MAX_DEPTH`] deep; the parser itself does not recurse.
-struct Reader<'a> {
+struct Reader<'a, 'm> {
     parser: Parser<'a, StrInput<'a>>,
     source: Arc<str>,
     has_lines: bool,
     size: Size,
     /// By the parser's number.
     anchors: HashMap<usize, Anchor>,
+    mistakes: &'m mut Mistakes,
 }
 
 /// How large the tree is, aliases written out.
@@ -98,8 +104,8 @@ struct Anchor {
     height: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn new(name: &str, has_lines: bool, text: &'a str) -> Result<Reader<'a>> {
+impl<'a, 'm> Reader<'a, 'm> {
+    fn new(name: &str, has_lines: bool, text: &'a str, mistakes: &'m mut Mistakes) -> Result<Reader<'a, 'm>> {
         if text.len() > MAX_FILE_BYTES {
             return Err(too_long(name));
         }
@@ -109,6 +115,7 @@ impl<'a> Reader<'a> {
             has_lines,
             size: Size::default(),
             anchors: HashMap::new(),
+            mistakes,
         })
     }
 
@@ -148,16 +155,16 @@ impl<'a> Reader<'a> {
 
     fn node(&mut self, event: Event<'a>, at: Mark, depth: usize) -> Result<Node> {
         let before = self.size;
-        let anchor = match &event {
-            Event::Scalar(.., tag) | Event::SequenceStart(_, tag) | Event::MappingStart(_, tag) if tag.is_some() => {
-                return Err(at.error("tags (!name) are not supported"));
-            }
+        let (anchor, tag) = match &event {
             Event::Alias(anchor) => return self.alias(*anchor, at, depth),
-            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
-                *anchor
+            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+                (*anchor, tag)
             }
             _ => return Err(at.error("not valid YAML: expected a value")),
         };
+        if tag.is_some() {
+            self.mistakes.keep::<()>(Err(at.error("tags (!name) are not supported")));
+        }
         let bytes = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
         self.grow(Size { nodes: 1, bytes }, &at, depth)?;
         let value = match event {
@@ -216,19 +223,19 @@ impl<'a> Reader<'a> {
         let (mut entries, mut merged) = (Vec::new(), Vec::new());
         let mut lines = HashMap::new();
         loop {
-            let key = match self.next()? {
+            let node = match self.next()? {
                 (Event::MappingEnd, _) => break,
-                (event, at) => key(self.node(event, at, depth + 1)?)?,
+                (event, at) => self.node(event, at, depth + 1)?,
             };
-            if let Some(first) = lines.insert(key.name.clone(), key.at.line) {
-                let first = if self.has_lines { format!("; it is already in line {first}") } else { String::new() };
-                return Err(key.at.error(format!("duplicate key `{}`{first}", shorten(&key.name))));
-            }
+            let key = key(node).and_then(|key| self.first_of_its_name(key, &mut lines));
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth + 1)?;
-            match key.name.as_str() {
-                MERGE => merged = merged_entries(value)?,
-                _ => entries.push((key, value)),
+            match self.mistakes.keep(key) {
+                Some(key) if key.name == MERGE => {
+                    merged = self.mistakes.keep(merged_entries(value)).unwrap_or_default();
+                }
+                Some(key) => entries.push((key, value)),
+                None => {}
             }
         }
         // What is written wins, then what is named first.
@@ -236,6 +243,21 @@ impl<'a> Reader<'a> {
         merged.retain(|(key, _): &(Key, Node)| seen.insert(key.name.clone()));
         merged.append(&mut entries);
         Ok(Value::Map(merged))
+    }
+
+    /// The key, unless `lines` has it already.
+    fn first_of_its_name(&self, key: Key, lines: &mut HashMap<String, usize>) -> Result<Key> {
+        match lines.entry(key.name.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(key.at.line);
+                Ok(key)
+            }
+            Entry::Occupied(first) => {
+                let first =
+                    if self.has_lines { format!("; it is already in line {}", first.get()) } else { String::new() };
+                Err(key.at.error(format!("duplicate key `{}`{first}", shorten(&key.name))))
+            }
+        }
     }
 }
 
@@ -254,7 +276,7 @@ fn merged_entries(node: Node) -> Result<Vec<(Key, Node)>> {
                 Value::Map(entries) => Ok(entries),
                 _ => Err(refusal(&item)),
             });
-            Ok(entries.collect::<Result<Vec<_>>>()?.concat())
+            Ok(all::<_, Vec<_>>(entries)?.concat())
         }
         Value::Scalar { .. } => Err(refusal(&node)),
     }

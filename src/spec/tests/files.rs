@@ -22,7 +22,7 @@ fn yaml_beyond_the_plain_core_is_refused() {
         ("a: b: c", "x.yaml:1:5: not valid YAML"),
     ];
     for (text, wanted) in cases {
-        assert_starts(&error_of(text), wanted);
+        assert_among(&error_of(text), wanted);
     }
     assert_starts(&error_of(&"[".repeat(20)), "x.yaml:1:18: nested more than 16 deep");
     assert_starts(&error_of(&"- ".repeat(20)), "x.yaml:1:35: nested more than 16 deep");
@@ -77,7 +77,7 @@ fn aliases_cannot_make_a_file_large() {
     assert_eq!(error_of(&format!("a0: &a0 x\n{deep}")), "x.yaml:17:12: nested more than 16 deep");
     let nested = format!("a: {}x{}\n", "&b [".repeat(14), "]".repeat(14));
     let wide = format!("a: {}{}{}\n", "&b [".repeat(14), "x, ".repeat(20_000), "]".repeat(14));
-    assert_starts(&error_of(&nested), "x.yaml:1:1: schema: this key is missing");
+    assert_among(&error_of(&nested), "x.yaml:1:1: schema: this key is missing");
     assert_starts(&error_of(&wide), "x.yaml:1:48: more than 100000 values");
 }
 
@@ -130,7 +130,8 @@ fn hostile_files_are_refused_within_a_second() {
         let head: String = text.chars().take(20).collect();
         let (limit, taken) = (if cfg!(debug_assertions) { 10 } else { 1 }, processor_time() - start);
         assert!(taken < Duration::from_secs(limit), "{head:?} took {taken:?}");
-        assert!(error.len() < 1000, "{head:?}: an error of {} bytes", error.len());
+        let longest = error.lines().map(str::len).max().unwrap_or_default();
+        assert!(longest < 1000 && error.lines().count() <= 22, "{head:?}: an error of {} bytes", error.len());
     }
 }
 
@@ -153,5 +154,8 @@ fn files_that_are_no_text_are_refused() {
 #[test]
 fn an_input_error_survives_anyhow() {
     let error: anyhow::Error = parse("a").unwrap_err().into();
-    assert_eq!(error.downcast_ref::<InputError>().map(|error| (error.at.line, error.at.col)), Some((1, 1)));
+    assert_eq!(
+        error.downcast_ref::<InputError>().map(|error| (error.first().at.line, error.first().at.col)),
+        Some((1, 1))
+    );
 }
