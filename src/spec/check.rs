@@ -4,13 +4,19 @@ use serde_json::Value as Json;
 
 use super::config::*;
 use super::error::{Result, all};
-use super::fields::{Slot, typed, written};
+use super::fields::{Slot, number_text, typed, written};
 use super::keys::{ACTIVATION, BASE, BESIDE, MODEL};
 use super::yaml::Node;
 use crate::networks::{self, Weights};
 
 /// The configuration that `root`, the keys of `base` with `data` and `select` beside them, describes.
 pub fn config(root: &Node, mode: Mode) -> Result<Config> {
+    let config = computable(root, mode)?;
+    rates_that_fall(&config, &Slot::new("", root)).map(|()| config)
+}
+
+/// The same, where it need only be one that can be computed: earlier versions stored others than a file may now ask for.
+pub fn computable(root: &Node, mode: Mode) -> Result<Config> {
     let slot = Slot::new("", root);
     let mut json = slot.object()?.values(BESIDE.iter().chain(BASE))?;
     json["mode"] = mode.as_str().into();
@@ -100,7 +106,10 @@ fn has_3x3(model: &Model) -> bool {
 
 fn images_for_a_batch(config: &Config, root: &Slot) -> Result<()> {
     let (images, batch) = (config.data.training_images(), config.batch_size);
-    let problem = format!("{batch} is more than the {images} images there are to train on");
+    let problem = format!(
+        "{batch} is more than the {images} images there are to train on, so that every step would be the same one, over all of \
+         them; at most {images}"
+    );
     root.ensure(batch <= images, "batch_size", problem)
 }
 
@@ -141,4 +150,13 @@ fn epochs_after_the_warmup(config: &Config, root: &Slot) -> Result<()> {
     use Schedule::*;
     let goes = matches!(config.schedule, Constant | Step { .. } | Exponential { .. } | Cosine { .. });
     root.ensure(goes, "warmup", "only goes with the schedules constant, step, exponential and cosine")
+}
+
+/// These schedules lower the optimizer's rate and stop at `min_lr`; from a lower one they would raise it.
+fn rates_that_fall(config: &Config, root: &Slot) -> Result<()> {
+    let (Schedule::Cosine { min_lr } | Schedule::Plateau { min_lr, .. }) = config.schedule else { return Ok(()) };
+    let lr = config.optimizer.rule().common().lr;
+    let problem =
+        format!("{} is above {}, the optimizer's rate, from which it goes down", number_text(min_lr), number_text(lr));
+    root.ensure(min_lr <= lr, "schedule.min_lr", problem)
 }

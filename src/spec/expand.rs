@@ -161,11 +161,14 @@ impl<'a> Plan<'a> {
         };
         variants.add(&[]);
         let mut used = vec![false; self.exclude.len()];
+        let mut is_left = !self.include.is_empty();
         for number in 0..combinations(&self.factors) {
             let settings = combination(&self.factors, number);
             let matching = self.matching(&settings, common.mode);
             used.iter_mut().zip(&matching).for_each(|(used, matches)| *used |= matches);
-            if !matching.contains(&true) && variants.failed < MAX_FAILED {
+            let stays = !matching.contains(&true);
+            is_left |= stays;
+            if stays && variants.failed < MAX_FAILED {
                 variants.add(&settings);
             }
         }
@@ -176,7 +179,7 @@ impl<'a> Plan<'a> {
             Block { id: self.id.clone(), title: self.title.clone(), mode: self.mode, keys, variants: variants.found };
         // With a mistake in it, what a block would be is not known.
         if self.is_whole && mistakes.count() == before {
-            mistakes.keep(self.refuse_unused(&used));
+            mistakes.keep(self.refuse_unused(&used, is_left));
         }
         block
     }
@@ -189,7 +192,11 @@ impl<'a> Plan<'a> {
         self.exclude.iter().map(|(_, pattern)| matches(&node, pattern, default)).collect()
     }
 
-    fn refuse_unused(&self, used: &[bool]) -> Result<()> {
+    /// Refuses excludes that match nothing, and those that match everything.
+    fn refuse_unused(&self, used: &[bool], is_left: bool) -> Result<()> {
+        if let Some((at, _)) = self.exclude.first().filter(|_| !is_left) {
+            return Err(at.error(format!("exclude: leaves no combination of block `{}` to compare", self.id)));
+        }
         // What was drawn may happen to miss it.
         let unused = self.exclude.iter().zip(used).filter(|(_, used)| !**used && self.mode != BlockMode::Random);
         let problem = || format!("exclude: matches no combination of block `{}`", self.id);

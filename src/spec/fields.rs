@@ -5,14 +5,16 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
-use std::ptr;
+use std::{ptr, slice};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
+use super::advice::{choices, distance, instead_of, with_space};
 use super::error::{InputError, Mark, Mistakes, Result, all};
 use super::yaml::{self, Key, Node, Value, shorten};
 use crate::options::{self, Fallback, Takes, Variant};
+use crate::words::{count, list};
 
 /// Twice what any number of 64 bits needs.
 const MAX_DIGITS: usize = 64;
@@ -95,7 +97,11 @@ impl<'a> Slot<'a> {
 
     /// The items of a list, each with its own path (`seeds[2]`).
     pub fn list(&self) -> Result<Vec<Slot<'a>>> {
-        let Value::List(items) = &self.node.value else { return Err(self.expected("a list")) };
+        let Value::List(items) = &self.node.value else {
+            let one = self.node.text().filter(|text| !text.is_empty() && text.len() < MAX_DIGITS);
+            let form = one.map_or(String::new(), |text| format!("; one value is written `[{text}]`"));
+            return Err(self.expected("a list").adding(&form, |_| true));
+        };
         let slot = |(index, node)| Slot::new(format!("{}[{index}]", self.path), node);
         Ok(items.iter().enumerate().map(slot).collect())
     }
@@ -107,6 +113,9 @@ impl<'a> Slot<'a> {
             return Ok(items);
         }
         let (low, high) = lengths.into_inner();
+        if high == usize::MAX {
+            return Err(self.error(format!("expected at least {}, found {}", count(low, "value"), items.len())));
+        }
         let wanted = if low == high { low.to_string() } else { format!("{low} to {high}") };
         Err(self.error(format!("expected a list of {wanted} values, found {}", items.len())))
     }
@@ -125,7 +134,7 @@ impl<'a> Slot<'a> {
     pub fn entries(&self) -> Result<&'a [(Key, Node)]> {
         match &self.node.value {
             Value::Map(entries) => Ok(entries),
-            _ => Err(self.expected("an object {key: value, ...}")),
+            _ => Err(self.no_object("an object {key: value, ...}")),
         }
     }
 
@@ -133,13 +142,37 @@ impl<'a> Slot<'a> {
         Ok(Fields::new(self, self.entries()?))
     }
 
+    /// The error for what should be an object.
+    fn no_object(&self, expected: &str) -> InputError {
+        match self.node.plain().and_then(with_space) {
+            Some(text) => self.error(format!("a space is missing after the colon: `{}`", shorten(&text))),
+            None => self.expected(expected),
+        }
+    }
+
+    /// An object of `keys`.
+    fn object_of(&self, keys: &'static [options::Key]) -> Result<Fields<'a>> {
+        match self.node.value {
+            Value::Map(_) => self.object(),
+            _ => Err(self.no_object(&format!("an object such as {}", self.form(keys)))),
+        }
+    }
+
     /// `none` or an object.
-    pub fn optional(&self) -> Result<Option<Fields<'a>>> {
+    fn optional(&self, keys: &'static [options::Key]) -> Result<Option<Fields<'a>>> {
         match (self.node.text(), &self.node.value) {
             (Some("none"), _) => Ok(None),
             (_, Value::Map(_)) => self.object().map(Some),
-            _ => Err(self.expected("none or an object {key: value, ...}")),
+            _ => Err(self.no_object(&format!("none or an object such as {}", self.form(keys)))),
         }
+    }
+
+    /// An object of some of `keys`, with the value that is written here where that fits.
+    fn form(&self, keys: &[options::Key]) -> String {
+        let shown = form(keys);
+        let fits = |key: &&options::Key| shown.len() == 1 && self.value(key.takes).is_ok();
+        let own = |key: &options::Key| if fits(&key) { self.node.to_string() } else { example(key.takes) };
+        format!("{{{}}}", list(shown.iter().map(|key| format!("{}: {}", key.name, own(key)))))
     }
 
     /// A named thing with options: `adam`, or `{name: adam, lr: 0.001}`.
@@ -156,6 +189,20 @@ impl<'a> Slot<'a> {
         Ok((name, fields))
     }
 
+    /// What is written for `key`, as JSON. A number beyond the highest one is told why that is the highest.
+    pub fn value_of(&self, key: &options::Key) -> Result<Json> {
+        let (Takes::Integer(_, highest) | Takes::List(&Takes::Integer(_, highest), ..)) = key.takes else {
+            return self.value(key.takes);
+        };
+        let items = if let Value::List(items) = &self.node.value { items } else { slice::from_ref(self.node) };
+        let number = |item: &Node| item.plain().and_then(|text| text.parse::<f64>().ok());
+        let is_beyond = |at: &Mark| {
+            items.iter().any(|item| item.at == *at && number(item).is_some_and(|number| number > highest as f64))
+        };
+        let limit = if key.limit.is_empty() { String::new() } else { format!("; {}", key.limit) };
+        self.value(key.takes).map_err(|error| error.adding(&limit, is_beyond))
+    }
+
     /// What is written here, as JSON.
     pub fn value(&self, takes: Takes) -> Result<Json> {
         Ok(match takes {
@@ -168,9 +215,9 @@ impl<'a> Slot<'a> {
                 all(self.list_of(shortest..=longest)?.iter().map(|item| item.value(*of)))?
             }
             Takes::Named(variants) => self.one_named(variants)?,
-            Takes::Object(keys) => self.object()?.values(keys)?,
-            Takes::Optional(keys) => self.optional()?.map_or(Ok(Json::Null), |fields| fields.values(keys))?,
-            Takes::Parts(keys) => self.optional()?.unwrap_or_else(|| Fields::new(self, &[])).values(keys)?,
+            Takes::Object(keys) => self.object_of(keys)?.values(keys)?,
+            Takes::Optional(keys) => self.optional(keys)?.map_or(Ok(Json::Null), |fields| fields.values(keys))?,
+            Takes::Parts(keys) => self.optional(keys)?.unwrap_or_else(|| Fields::new(self, &[])).values(keys)?,
             Takes::OneOf(keys) => self.one_of(keys)?,
         })
     }
@@ -187,7 +234,12 @@ impl<'a> Slot<'a> {
     }
 
     fn one_of(&self, keys: &'static [options::Key]) -> Result<Json> {
-        let Some(mut fields) = self.optional()? else { return Ok("none".into()) };
+        let forms = || keys.iter().map(|key| self.form(slice::from_ref(key))).collect::<Vec<_>>().join(" or ");
+        let mut fields = match (self.node.text(), &self.node.value) {
+            (Some("none"), _) => return Ok("none".into()),
+            (_, Value::Map(_)) => self.object()?,
+            _ => return Err(self.no_object(&format!("none, {}", forms()))),
+        };
         let written: Vec<_> = keys.iter().filter_map(|key| Some((key, fields.get(key.name)?))).collect();
         let names = || keys.iter().map(|key| key.name);
         match written.as_slice() {
@@ -198,8 +250,7 @@ impl<'a> Slot<'a> {
             }
             [] => {
                 fields.finish()?;
-                let forms: Vec<String> = names().map(|name| format!("{{{name}: x}}")).collect();
-                Err(self.error(format!("expected none, {}", forms.join(" or "))))
+                Err(self.error(format!("expected none, {}", forms())))
             }
             _ => Err(self.error(format!("{} exclude each other", names().collect::<Vec<_>>().join(" and ")))),
         }
@@ -240,7 +291,7 @@ impl<'a> Fields<'a> {
         if let Some(slot) = self.get(key) {
             return Ok(slot);
         }
-        if let Some((entry, _)) = self.entries.iter().find(|(entry, _)| is_close(&entry.name, key)) {
+        if let Some((entry, _)) = self.entries.iter().find(|(entry, _)| distance(&entry.name, key).is_some()) {
             let path = self.join(&entry.name);
             self.misspelled.push(&entry.name);
             return Err(entry.at.error(prefixed(&path, format!("there is no such key; did you mean `{key}`?"))));
@@ -274,7 +325,7 @@ impl<'a> Fields<'a> {
         let known = |name: &str| self.asked.contains(&name) || self.misspelled.contains(&name);
         all(self.entries.iter().filter(|(key, _)| !known(&key.name)).map(|(key, _)| {
             let path = self.join(&shorten(&key.name));
-            Err(key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid)))))
+            Err(key.at.error(prefixed(&path, format!("{problem}; {}", instead_of(&key.name, &self.path, &valid)))))
         }))
     }
 
@@ -290,8 +341,8 @@ impl<'a> Fields<'a> {
     /// The value of a key or its default; null where that follows from other keys.
     fn value(&mut self, key: &'static options::Key) -> Result<Json> {
         match (self.get(key.name), key.default) {
-            (Some(slot), _) => slot.value(key.takes),
-            (None, Fallback::Required) => self.need(key.name)?.value(key.takes),
+            (Some(slot), _) => slot.value_of(key),
+            (None, Fallback::Required) => self.need(key.name)?.value_of(key),
             (None, _) => Ok(default(key)),
         }
     }
@@ -331,6 +382,28 @@ pub fn typed<T: DeserializeOwned>(value: Json) -> T {
     serde_json::from_value(value).expect("the tables of keys hold what the program knows")
 }
 
+/// Which of `keys` show how an object of them is written.
+fn form(keys: &[options::Key]) -> Vec<&options::Key> {
+    let required: Vec<_> = keys.iter().filter(|key| matches!(key.default, Fallback::Required)).collect();
+    if required.is_empty() { keys.iter().take(1).collect() } else { required }
+}
+
+/// A value that `takes` has.
+fn example(takes: Takes) -> String {
+    match takes {
+        Takes::Number(_) => "0.1".to_string(),
+        Takes::Integer(low, high) | Takes::IntegerOr(_, low, high) => 5.clamp(low, high).to_string(),
+        Takes::Flag => "true".to_string(),
+        Takes::Choice(names) => names[0].to_string(),
+        Takes::List(of, shortest, _) => format!("[{}]", vec![example(*of); shortest.max(1)].join(", ")),
+        Takes::Named(variants) => variants[0].name.to_string(),
+        takes => format!(
+            "{{{}}}",
+            list(form(takes.fields()).iter().map(|key| format!("{}: {}", key.name, example(key.takes))))
+        ),
+    }
+}
+
 fn prefixed(path: &str, problem: impl Display) -> String {
     if path.is_empty() { problem.to_string() } else { format!("{path}: {problem}") }
 }
@@ -355,24 +428,4 @@ pub fn describe(range: &impl RangeBounds<f64>) -> String {
 pub fn number_text(number: f64) -> String {
     let is_plain = number == 0.0 || (1e-6..1e15).contains(&number.abs());
     if is_plain { (number + 0.0).to_string() } else { format!("{number:e}") }
-}
-
-/// `valid: a, b, c`, with a guess at what was meant.
-pub fn choices(given: &str, valid: &[&str]) -> String {
-    let list = if valid.is_empty() { "it has none".to_string() } else { format!("valid: {}", valid.join(", ")) };
-    match closest(given, valid) {
-        Some(name) => format!("{list}; did you mean `{name}`?"),
-        None => list,
-    }
-}
-
-/// What may have been meant.
-pub fn closest<'a>(given: &str, valid: &[&'a str]) -> Option<&'a str> {
-    valid.iter().copied().find(|name| is_close(given, name))
-}
-
-/// Whether two different words are a slip of the keyboard apart: at most a third of the letters, and two, are wrong.
-fn is_close(given: &str, name: &str) -> bool {
-    let allowed = ((name.len() + 1) / 3).min(2);
-    given != name && given.len().abs_diff(name.len()) <= allowed && strsim::osa_distance(given, name) <= allowed
 }

@@ -36,7 +36,7 @@ const DATA: &[Key] = &[
     key("train", Takes::IntegerOr("all", 1, MOST_IMAGES), "the first so many of what `val` leaves to train on")
         .or("all"),
     key("val", Takes::Integer(1, MOST_IMAGES), "images split off for validation").own("a tenth of the training part"),
-    key("split_seed", Takes::Integer(0, MAX_SEED), "draws the validation images").or("0").torch("random_split"),
+    key("split_seed", SEED, "draws the validation images").or("0").torch("random_split").limit(SEED_LIMIT),
     key("scale", Takes::Choice(&["unit", "symmetric", "standardize"]), "[0, 1], [-1, 1], or by mean and deviation")
         .or("unit"),
 ];
@@ -54,7 +54,9 @@ pub const BASE: &[Key] = &[
         .own(NETWORKS),
     key("init", Takes::Choice(INITS), "how kernels start; keras also zeroes the biases").or("pytorch").torch("nn.init"),
     key("epochs", EPOCHS, "passes over the training images").or("20"),
-    key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step").or("64"),
+    key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step")
+        .or("64")
+        .limit("no set has more images to train on, and with all of them in a batch every step would be the same one"),
     key("optimizer", Takes::Named(optimizers::VARIANTS), "how weights move").clear(),
     key("schedule", Takes::Named(SCHEDULES), "how the learning rate moves").or("constant"),
     key("warmup", Takes::Optional(WARMUP), "before constant, step, exponential or cosine").or("none").torch("LinearLR"),
@@ -147,7 +149,10 @@ const EARLY_STOPPING: &[Key] = &[
 /// An experiment's keys beside its configuration.
 pub const SEEDS: Key =
     key("seeds", Takes::List(&SEED, 1, MAX_SEEDS as usize), "replicates: each drives all randomness of a trial")
-        .or("[0]");
+        .or("[0]")
+        .limit(SEED_LIMIT);
+pub const SEED_LIMIT: &str =
+    "a seed of 2^32 or more draws what its lower 32 bits draw, so that replicates would be copies";
 const SEED: Takes = Takes::Integer(0, MAX_SEED);
 pub const SETTLE: Key =
     key("settle", Takes::Object(MAX), "in place of `seeds`: from 0 on until every comparison is decided").own("none");
@@ -166,6 +171,23 @@ pub const BLOCK_MODE: Key =
 pub const SAMPLES: Key = key("samples", Takes::Integer(1, MAX_TRIALS as i64), "how often a random block draws");
 pub const SAMPLING_SEED: Key = key("seed", SEED, "of a random block's draws").or("0");
 pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), "trials of each value").or("2");
+
+/// What stands beside `base` in a file, and in a block beside its `base`.
+pub const ON_TOP: &[&str] = &[
+    "schema",
+    "name",
+    "description",
+    "data",
+    "select",
+    "seeds",
+    "settle",
+    "margin",
+    "tune",
+    "targets",
+    "base",
+    "blocks",
+];
+pub const IN_BLOCKS: &[&str] = &["id", "title", "mode", "samples", "seed", "axes", "zip", "exclude", "include"];
 
 /// The key of a configuration at a dotted path, unless that leads into a named thing.
 pub fn find(path: &str) -> Option<&'static Key> {

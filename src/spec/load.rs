@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::advice::closest;
 use super::check;
 use super::config::{DatasetName, Mode};
 use super::error::{Mark, Mistakes, Result};
 use super::expand::{Common, expand_blocks};
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical};
-use super::fields::{Fields, Slot, closest, default, typed};
-use super::keys::{MARGIN, MAX_SEED, MAX_TRIALS, SEEDS, SETTLE, TARGETS, setting_names};
+use super::fields::{Fields, Slot, default, typed};
+use super::keys::{MARGIN, MAX_SEED, MAX_TRIALS, SEED_LIMIT, SEEDS, SETTLE, TARGETS, setting_names};
 use super::settings::{admit, apply, settings};
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
@@ -168,7 +169,7 @@ fn replicates(
     overrides: &Overrides,
 ) -> Result<(Vec<u64>, Option<Settle>)> {
     if let Some(seed) = overrides.seed {
-        let problem = format!("expected a whole number from 0 to {MAX_SEED}");
+        let problem = format!("expected a whole number from 0 to {MAX_SEED}; {SEED_LIMIT}");
         let error = || Mark::whole(format!("--seed {seed}")).error(problem);
         return (seed <= MAX_SEED as u64).then(|| (vec![seed], None)).ok_or_else(error);
     }
@@ -241,7 +242,11 @@ fn root(base: &Slot, beside: [(&str, Option<Slot>); 2], options: &[(Key, Node)],
 }
 
 fn seeds(slot: &Slot) -> Result<Vec<u64>> {
-    let seeds: Vec<u64> = typed(slot.value(SEEDS.takes)?);
+    if !matches!(slot.node.value, Value::List(_)) {
+        let found = slot.node.excerpt();
+        return Err(slot.error(format!("expected a list of seeds, [0, 1, 2] for three of them, found {found}")));
+    }
+    let seeds: Vec<u64> = typed(slot.value_of(&SEEDS)?);
     match (1..seeds.len()).find(|&index| seeds[..index].contains(&seeds[index])) {
         Some(index) => Err(slot.list()?[index].error(format!("{} is there twice", seeds[index]))),
         None => Ok(seeds),

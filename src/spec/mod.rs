@@ -6,6 +6,7 @@
 
 pub mod config;
 
+mod advice;
 mod check;
 mod error;
 mod expand;
@@ -22,12 +23,12 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use advice::choices;
 pub use error::{InputError, Result};
 pub use experiment::{
     Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, Settle, Trial, Tune, Variant,
     base_seeds, trial_id,
 };
-pub use fields::choices;
 pub use keys::MAX_TRIALS;
 pub use label::{Cell, Kind, flatten};
 pub use load::Overrides;
@@ -43,7 +44,7 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
     keys.retain(|_, value| !value.is_null());
     keys["data"].as_object_mut().expect("data is an object").retain(|_, value| !value.is_null());
     let text = serde_json::to_string(keys).expect("JSON is text");
-    let checked = check::config(&yaml::parse_option(about, &text)?, config.mode)?;
+    let checked = check::computable(&yaml::parse_option(about, &text)?, config.mode)?;
     if checked == *config { Ok(()) } else { Err(error::Mark::whole(about).error("no experiment asks for it")) }
 }
 

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::advice::{choices, instead_of};
 use super::error::{InputError, Mark, Mistakes, Result};
-use super::fields::{Slot, choices};
-use super::keys::{self, split};
+use super::fields::Slot;
+use super::keys::{self, ON_TOP, split};
 use super::yaml::{Key, Node, Value, shorten};
 use crate::options::Takes;
 
@@ -44,7 +45,12 @@ pub fn admit(key: &Key, valid: &[&str]) -> Result<()> {
     let (group, field) = split(&key.name);
     let name = shorten(&key.name);
     if !valid.contains(&group) {
-        return Err(key.at.error(format!("{name}: cannot be set here; {}", choices(group, valid))));
+        let wrong = if key.name.contains(':') { key.name.as_str() } else { group };
+        let instead = match key.at.is_whole() && ON_TOP.contains(&group) {
+            true => choices(group, valid),
+            false => instead_of(wrong, "", valid),
+        };
+        return Err(key.at.error(format!("{name}: cannot be set here; {instead}")));
     }
     let has_fields = |takes: Takes| matches!(takes, Takes::Named(_)) || !takes.fields().is_empty();
     if field.is_some() && !keys::find(group).is_none_or(|key| has_fields(key.takes)) {

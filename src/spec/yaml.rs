@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
+use super::advice::with_space;
 use super::error::{InputError, Mark, Mistakes, Result, all};
 use crate::words::list;
 
@@ -82,6 +83,7 @@ fn too_long(name: &str) -> InputError {
 /// Builds nodes from the parser's events. It recurses at most [`MAX_DEPTH`] deep; the parser itself does not recurse.
 struct Reader<'a, 'm> {
     parser: Parser<'a, StrInput<'a>>,
+    text: &'a str,
     source: Arc<str>,
     has_lines: bool,
     size: Size,
@@ -111,6 +113,7 @@ impl<'a, 'm> Reader<'a, 'm> {
         }
         Ok(Reader {
             parser: Parser::new_from_str(text),
+            text,
             source: name.into(),
             has_lines,
             size: Size::default(),
@@ -140,10 +143,26 @@ impl<'a, 'm> Reader<'a, 'm> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, self.mark(span.start))),
             Some(Err(problem)) => {
-                Err(self.mark(*problem.marker()).error(format!("not valid YAML: {}", problem.info())))
+                let line = if self.has_lines { problem.marker().line() } else { 0 };
+                let error = || self.mark(*problem.marker()).error(format!("not valid YAML: {}", problem.info()));
+                Err(self.missing_space(line).unwrap_or_else(error))
             }
             None => Err(Mark::whole(self.source.clone()).error("not valid YAML: it ends too early")),
         }
+    }
+
+    /// What the parser notices only in the next line: `epochs:3`.
+    fn missing_space(&self, line: usize) -> Option<InputError> {
+        let lines: Vec<(usize, &str)> = self.text.lines().enumerate().take(line).collect();
+        let is_written = |text: &str| !text.trim().is_empty() && !text.trim_start().starts_with('#');
+        let last = lines.into_iter().rev().filter(|(_, text)| is_written(text)).take(2);
+        let found = last.filter_map(|(line, text)| {
+            let key = text.trim_start_matches([' ', '-']);
+            let at = Mark { source: self.source.clone(), line: line + 1, col: text.len() - key.len() + 1 };
+            let problem = format!("a space is missing after the colon: `{}`", shorten(&with_space(key.trim_end())?));
+            Some(at.error(problem))
+        });
+        found.last()
     }
 
     fn mark(&self, marker: Marker) -> Mark {

@@ -192,9 +192,12 @@ fn what_is_tuned_may_be_an_object_with_its_fields() {
 fn blocks_that_contradict_themselves_are_refused() {
     let block = |lines: &str| error_with(&format!("blocks:\n  - id: a\n{lines}"));
     let cases = [
-        ("    axes: {init: keras}\n", "x.yaml:9:18: blocks[0].axes.init: expected a list, found `keras`"),
-        ("    axes: {init: []}\n", "x.yaml:9:18: blocks[0].axes.init: expected a list of 1 to"),
-        ("    axes: {seeds: [1]}\n", "x.yaml:9:12: seeds: cannot be set here; valid: model"),
+        (
+            "    axes: {init: keras}\n",
+            "x.yaml:9:18: blocks[0].axes.init: expected a list, found `keras`; one value is written `[keras]`",
+        ),
+        ("    axes: {init: []}\n", "x.yaml:9:18: blocks[0].axes.init: expected at least 1 value, found 0"),
+        ("    axes: {seeds: [1]}\n", "x.yaml:9:12: seeds: cannot be set here; it goes beside `base`"),
         (
             "    axes: {epochs: [1, 0]}\n",
             "x.yaml:9:24: epochs: expected a whole number from 1 to 10000, found `0` (block `a`, epochs=0)",

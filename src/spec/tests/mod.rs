@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+mod advice;
 mod blocks;
 mod files;
 mod mistakes;
