@@ -2,9 +2,10 @@
 
 use serde_json::Value as Json;
 
+use super::advice::number_text;
 use super::config::*;
 use super::error::{Result, all};
-use super::fields::{Slot, number_text, typed, written};
+use super::fields::{Slot, typed, written};
 use super::keys::{ACTIVATION, BASE, BESIDE, MODEL};
 use super::yaml::Node;
 use crate::networks::{self, Weights};

@@ -4,13 +4,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::ops::{Bound, RangeBounds, RangeInclusive};
+use std::ops::{RangeBounds, RangeInclusive};
 use std::{ptr, slice};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::advice::{choices, distance, instead_of, with_space};
+use super::advice::{choices, describe, distance, example, form, instead_of, with_space};
 use super::error::{InputError, Mark, Mistakes, Result, all};
 use super::yaml::{self, Key, Node, Value, shorten};
 use crate::options::{self, Fallback, Takes, Variant};
@@ -382,50 +382,6 @@ pub fn typed<T: DeserializeOwned>(value: Json) -> T {
     serde_json::from_value(value).expect("the tables of keys hold what the program knows")
 }
 
-/// Which of `keys` show how an object of them is written.
-fn form(keys: &[options::Key]) -> Vec<&options::Key> {
-    let required: Vec<_> = keys.iter().filter(|key| matches!(key.default, Fallback::Required)).collect();
-    if required.is_empty() { keys.iter().take(1).collect() } else { required }
-}
-
-/// A value that `takes` has.
-fn example(takes: Takes) -> String {
-    match takes {
-        Takes::Number(_) => "0.1".to_string(),
-        Takes::Integer(low, high) | Takes::IntegerOr(_, low, high) => 5.clamp(low, high).to_string(),
-        Takes::Flag => "true".to_string(),
-        Takes::Choice(names) => names[0].to_string(),
-        Takes::List(of, shortest, _) => format!("[{}]", vec![example(*of); shortest.max(1)].join(", ")),
-        Takes::Named(variants) => variants[0].name.to_string(),
-        takes => format!(
-            "{{{}}}",
-            list(form(takes.fields()).iter().map(|key| format!("{}: {}", key.name, example(key.takes))))
-        ),
-    }
-}
-
 fn prefixed(path: &str, problem: impl Display) -> String {
     if path.is_empty() { problem.to_string() } else { format!("{path}: {problem}") }
-}
-
-/// ` above 0 and at most 1`, or nothing where every number will do.
-pub fn describe(range: &impl RangeBounds<f64>) -> String {
-    let low = match range.start_bound() {
-        Bound::Included(low) => Some(format!("at least {}", number_text(*low))),
-        Bound::Excluded(low) => Some(format!("above {low}")),
-        Bound::Unbounded => None,
-    };
-    let high = match range.end_bound() {
-        Bound::Included(high) => Some(format!("at most {}", number_text(*high))),
-        Bound::Excluded(high) => Some(format!("below {high}")),
-        Bound::Unbounded => None,
-    };
-    let ends: Vec<String> = low.into_iter().chain(high).collect();
-    if ends.is_empty() { String::new() } else { format!(" {}", ends.join(" and ")) }
-}
-
-/// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`
-pub fn number_text(number: f64) -> String {
-    let is_plain = number == 0.0 || (1e-6..1e15).contains(&number.abs());
-    if is_plain { (number + 0.0).to_string() } else { format!("{number:e}") }
 }

@@ -2,9 +2,10 @@
 
 use serde_json::Value as Json;
 
+use super::advice::number_text;
 use super::config::Config;
 use super::error::Mark;
-use super::fields::{default, number_text};
+use super::fields::default;
 use super::keys::{self, BASE, BESIDE, split};
 use super::settings::look_up;
 use super::yaml::{Key, Node, Value};

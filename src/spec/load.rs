@@ -116,13 +116,12 @@ fn experiment(
     let root = root(&base?, beside, options, mistakes);
     let base = mistakes.keep(check::config(&root, overrides.mode));
     let tuning = tune_slot.as_ref().and_then(|slot| Tuning::read(slot, mistakes));
-    let candidates = tuning.as_ref().map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(&root, overrides.mode));
-    let candidates = mistakes.keep(candidates);
+    let candidates = tuning.as_ref().map(|tuning| tuning.candidates(&root, overrides.mode)).transpose();
+    let candidates = mistakes.keep(candidates.map(Option::unwrap_or_default));
     let common = Common { root: &root, base: base.as_ref(), mode: overrides.mode, tuning: tuning.as_ref() };
     let blocks = expand_blocks(blocks, &common, mistakes);
     let tune = tuning.as_ref().map(Tuning::summary);
     let Study { name, description, seeds, margin, settle, targets, replicates } = study;
-    let (base, candidates) = (base?, candidates?);
     let experiment = Experiment {
         name: name?,
         description,
@@ -131,8 +130,8 @@ fn experiment(
         settle,
         tune,
         targets: targets?,
-        base,
-        candidates,
+        base: base?,
+        candidates: candidates?,
         blocks,
     };
     if mistakes.count() == 0 {

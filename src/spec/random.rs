@@ -8,9 +8,9 @@ use std::ops::Bound;
 
 use sha2::{Digest, Sha256};
 
-use super::advice::choices;
+use super::advice::{choices, number_text};
 use super::error::Result;
-use super::fields::{Fields, Slot, number_text};
+use super::fields::{Fields, Slot};
 use super::keys::{self, MAX_SEED, SAMPLES, SAMPLING_SEED};
 use super::settings::Factor;
 use super::yaml::{Key, Node, Value};

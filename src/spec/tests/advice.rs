@@ -57,18 +57,18 @@ fn a_known_key_at_the_wrong_place_is_told_the_right_one() {
     let in_base = [
         (
             "dropout: 0.2",
-            "dropout: cannot be set here; it is a field of `regularization`: `regularization: {dropout: ...}`, or `regularization.dropout` for it alone",
+            "dropout: cannot be set here; it is a field of `regularization` in `base`: `regularization: {dropout: ...}`, or `regularization.dropout` for it alone",
         ),
         (
             "weight_decay: 0.1",
-            "weight_decay: cannot be set here; it is a field of `optimizer`: `optimizer: {weight_decay: ...}`",
+            "weight_decay: cannot be set here; it is a field of `optimizer` in `base`: `optimizer: {weight_decay: ...}`",
         ),
         ("lr: 0.1", "lr: cannot be set here; it is a field of `optimizer`"),
         (
             "patience: 3",
-            "patience: cannot be set here; it is a field of `schedule` or `early_stopping`: `schedule: {patience: ...}`",
+            "patience: cannot be set here; it is a field of `schedule` or `early_stopping` in `base`: `schedule: {patience: ...}`",
         ),
-        ("dataset: synthetic", "dataset: cannot be set here; it is a field of `data`"),
+        ("dataset: synthetic", "dataset: cannot be set here; it is a field of `data`: "),
         ("seeds: [1]", "seeds: cannot be set here; it goes beside `base`"),
         ("axes: {}", "axes: cannot be set here; it goes into a block"),
     ];

@@ -3,7 +3,7 @@
 use std::ops::Bound::{Included, Unbounded};
 
 use crate::options::{FLOAT32_MAX, Fallback, Key, Takes, Variant};
-use crate::spec::fields::describe;
+use crate::spec::advice::describe;
 use crate::spec::keys::{BASE, BESIDE, MARGIN, SEEDS, SETTLE, TARGETS};
 
 const HEAD: &str = "| key | values | default | what it is |\n|---|---|---|---|\n";
