@@ -94,6 +94,10 @@ impl Mistakes {
         None
     }
 
+    pub fn note(&mut self, error: InputError) {
+        self.keep::<()>(Err(error));
+    }
+
     pub fn count(&self) -> usize {
         self.found.len()
     }

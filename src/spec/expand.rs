@@ -41,12 +41,12 @@ pub fn expand_blocks(slots: Vec<Slot>, common: &Common, mistakes: &mut Mistakes)
     for slot in &slots {
         let Some(plan) = read_block(slot, common.root, mistakes) else { continue };
         if !ids.insert(plan.id.clone()) {
-            mistakes.keep::<()>(Err(slot.error(format!("the id `{}` is there twice", plan.id))));
+            mistakes.note(slot.error(format!("the id `{}` is there twice", plan.id)));
         }
         count = count.saturating_add(combinations(&plan.factors)).saturating_add(1 + plan.include.len());
         if count > MAX_TRIALS {
             let problem = format!("with block `{}` the plan has more than {MAX_TRIALS} combinations", plan.id);
-            mistakes.keep::<()>(Err(slot.error(problem)));
+            mistakes.note(slot.error(problem));
             return Vec::new();
         }
         plans.push(plan);
@@ -131,7 +131,7 @@ fn factors<'a>(
     mistakes.keep(refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied())));
     match mode {
         BlockMode::Random if factors.is_empty() && mistakes.count() == before => {
-            mistakes.keep::<()>(Err(block.error("there is nothing to draw without `axes` or `zip`")));
+            mistakes.note(block.error("there is nothing to draw without `axes` or `zip`"));
             factors
         }
         BlockMode::Random => vec![side_by_side(factors)],

@@ -2,7 +2,8 @@
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
 //! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
-//! `fields.rs` reads by), then by what keys must have in common (`check.rs`).
+//! `fields.rs` reads by), then by what keys must have in common (`check.rs`). `random.rs` draws combinations; every mistake is kept
+//! (`error.rs`), and `advice.rs` knows what to write instead.
 
 pub mod config;
 

@@ -23,7 +23,7 @@ pub fn settings<'a>(slot: &Slot<'a>, valid: &[&str], mistakes: &mut Mistakes) ->
         let (group, field) = split(&key.name);
         if let Some((other, _)) = settings.iter().find(|(other, _)| field.is_some() && other.name == group) {
             let problem = format!("{}: {group} already sets it{}; write it in there", key.name, place(&other.at));
-            mistakes.keep::<()>(Err(key.at.error(problem)));
+            mistakes.note(key.at.error(problem));
         }
     }
     settings
@@ -33,7 +33,7 @@ pub fn settings<'a>(slot: &Slot<'a>, valid: &[&str], mistakes: &mut Mistakes) ->
 pub fn alternatives<'a>(slot: &Slot<'a>, valid: &[&str], mistakes: &mut Mistakes) -> Vec<Setting<'a>> {
     let entries = mistakes.keep(slot.entries()).unwrap_or_default();
     if matches!(slot.node.value, Value::Map(_)) && !(1..=MAX_KEYS).contains(&entries.len()) {
-        mistakes.keep::<()>(Err(slot.error(format!("expected 1 to {MAX_KEYS} keys, found {}", entries.len()))));
+        mistakes.note(slot.error(format!("expected 1 to {MAX_KEYS} keys, found {}", entries.len())));
         return Vec::new();
     }
     let admitted = entries.iter().filter(|(key, _)| mistakes.keep(admit(key, valid)).is_some());
@@ -127,11 +127,11 @@ fn place_for<'n>(object: &'n mut Node, field: &str, key: &Key) -> Result<&'n mut
     Ok(&mut fields[index].1)
 }
 
-/// The error of a dotted key that does not go with what it is a field of says how that is written.
+/// The error of a dotted key that does not go with the object set beside it says how that is written.
 pub fn unless_null(error: InputError, settings: &[Setting]) -> InputError {
-    settings.iter().filter(|(key, _)| key.name.contains('.')).fold(error, |error, (key, _)| {
-        let words = format!("; a zip with {} can leave it out, by `null`", split(&key.name).0);
-        error.adding(&words, |at| *at == key.at)
+    let beside = |key: &Key| settings.iter().any(|(other, _)| key.name.starts_with(&format!("{}.", other.name)));
+    settings.iter().filter(|(key, _)| beside(key)).fold(error, |error, (key, _)| {
+        error.adding("; `null` leaves it out: `zip` both, or `exclude` this combination", |at| *at == key.at)
     })
 }
 

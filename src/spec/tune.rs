@@ -34,7 +34,8 @@ impl<'a> Tuning<'a> {
         let count = combinations(&factors);
         if count > MAX_CANDIDATES {
             let problem = format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried");
-            return mistakes.keep(Err(axes.error(problem)));
+            mistakes.note(axes.error(problem));
+            return None;
         }
         Some(Tuning { factors, seeds: seeds? })
     }

@@ -144,7 +144,11 @@ impl<'a, 'm> Reader<'a, 'm> {
             Some(Ok((event, span))) => Ok((event, self.mark(span.start))),
             Some(Err(problem)) => {
                 let line = if self.has_lines { problem.marker().line() } else { 0 };
-                let error = || self.mark(*problem.marker()).error(format!("not valid YAML: {}", problem.info()));
+                let words = match problem.info() {
+                    "while parsing node, found unknown anchor" => "no value before this alias has its name, `&name`",
+                    words => words,
+                };
+                let error = || self.mark(*problem.marker()).error(format!("not valid YAML: {words}"));
                 Err(self.missing_space(line).unwrap_or_else(error))
             }
             None => Err(Mark::whole(self.source.clone()).error("not valid YAML: it ends too early")),
@@ -182,7 +186,7 @@ impl<'a, 'm> Reader<'a, 'm> {
             _ => return Err(at.error("not valid YAML: expected a value")),
         };
         if tag.is_some() {
-            self.mistakes.keep::<()>(Err(at.error("tags (!name) are not supported")));
+            self.mistakes.note(at.error("tags (!name) are not supported"));
         }
         let bytes = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
         self.grow(Size { nodes: 1, bytes }, &at, depth)?;

@@ -160,8 +160,8 @@ fn null_leaves_a_field_out_where_an_object_has_none() {
     let grid =
         "blocks:\n  - id: g\n    mode: grid\n    axes: {optimizer: [sgd, adam], optimizer.momentum: [null, 0.9]}\n";
     let said = error_with(grid);
-    let wanted = "x.yaml:10:36: optimizer.momentum: adam has no such option; valid: lr, betas, eps, weight_decay, amsgrad; a zip with \
-                  optimizer can leave it out, by `null` (block `g`, adam · momentum=0.9)";
+    let wanted = "x.yaml:10:36: optimizer.momentum: adam has no such option; valid: lr, betas, eps, weight_decay, amsgrad; `null` leaves it \
+                  out: `zip` both, or `exclude` this combination (block `g`, adam · momentum=0.9)";
     assert_eq!(said, wanted);
     let excluded = |pattern: &str| with(&format!("{grid}    exclude: [{{{pattern}}}]\n"));
     let without = excluded("optimizer: adam, optimizer.momentum: 0.9");
