@@ -126,6 +126,9 @@ fn factors<'a>(
     }
     for zip in mistakes.keep(fields.each("zip", 0..=MAX_KEYS, Ok)).unwrap_or_default() {
         let columns = alternatives(&zip, valid, mistakes);
+        if columns.is_empty() {
+            continue;
+        }
         factors.extend(mistakes.keep(factor(&zip.path, &columns)).map(|factor| sampled(factor, sampling)));
     }
     mistakes.keep(refuse_shared(factors.iter().flat_map(|factor| factor.keys.iter().copied())));

@@ -16,7 +16,7 @@ use runner::train::checkpoint;
 use tar::{EntryType, Header};
 use tch::{Device, Kind, Tensor};
 
-pub const YAML_WORDS: [&str; 48] = [
+pub const YAML_WORDS: [&str; 51] = [
     "[",
     "]",
     "{",
@@ -56,6 +56,9 @@ pub const YAML_WORDS: [&str; 48] = [
     "99999999999999999999",
     "../x",
     "grid",
+    "random",
+    "uniform",
+    "{}",
     "none",
     "name",
     "adam",

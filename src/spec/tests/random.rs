@@ -132,6 +132,10 @@ fn bad_ranges_are_refused_where_they_are_written() {
         &plain,
         "x.yaml:9:26: blocks[0].axes.optimizer.lr: expected a list, found `{log: [1, 2]}`; `mode: random`",
     );
+    for (zip, place) in [("{}", "11:11"), ("{inti: [1]}", "11:12"), ("3", "11:11"), ("{init: []}", "11:18")] {
+        let said = error_with(&block(3, &format!("    zip: [{zip}]\n")));
+        assert_eq!(places(&said), [format!("x.yaml:{place}")], "{said}");
+    }
     let two = "- {id: a, axes: {epochs: [1, 2]}}\n  - id: r";
     let sum = error_with(&block(9_999, RANGES).replace("- id: r", two));
     assert_eq!(sum, "x.yaml:9:5: blocks[1]: with block `r` the plan has more than 10000 combinations");
