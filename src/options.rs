@@ -14,6 +14,8 @@ pub struct Key {
     pub pytorch: &'static str,
     /// Whether its fields are clear without its name: `lr=0.1`, not `optimizer.lr=0.1`.
     pub is_clear: bool,
+    /// Why its numbers end where they do; empty where that is plain.
+    pub limit: &'static str,
 }
 
 /// The values of a key.
@@ -71,7 +73,7 @@ pub struct Variant {
 
 /// A key that must be written.
 pub const fn key(name: &'static str, takes: Takes, about: &'static str) -> Key {
-    Key { name, takes, default: Fallback::Required, about, pytorch: "", is_clear: false }
+    Key { name, takes, default: Fallback::Required, about, pytorch: "", is_clear: false, limit: "" }
 }
 
 pub const fn variant(name: &'static str, keys: &'static [Key], pytorch: &'static str, about: &'static str) -> Variant {
@@ -91,6 +93,10 @@ impl Key {
 
     pub const fn torch(self, pytorch: &'static str) -> Key {
         Key { pytorch, ..self }
+    }
+
+    pub const fn limit(self, limit: &'static str) -> Key {
+        Key { limit, ..self }
     }
 
     pub const fn clear(self) -> Key {

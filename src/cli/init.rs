@@ -34,7 +34,7 @@ fn starter(stem: &str, path: &Path) -> Result<String> {
     let name = Path::new(stem).file_name().unwrap_or_default().to_string_lossy();
     let text = STARTER.replace("{name}", &name).replace("{path}", &path.display().to_string());
     if let Err(error) = Experiment::parse("", &text, &Overrides::default()) {
-        bail!("{}", error.message);
+        bail!("{}", error.first().message());
     }
     Ok(text)
 }

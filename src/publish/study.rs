@@ -160,7 +160,7 @@ fn blocks(experiment: &Experiment, asked: &Asked) -> Vec<StudyBlock> {
         let settings = |own: &Variant| match block.mode {
             BlockMode::Ablate => own.settings.clone(),
             // A grid's cells need both coordinates, the base's too.
-            BlockMode::Grid => keys().zip(own.values.iter().cloned()).collect(),
+            BlockMode::Grid | BlockMode::Random => keys().zip(own.values.iter().cloned()).collect(),
         };
         let variants = block.variants.iter().zip(places);
         StudyBlock {

@@ -2,8 +2,9 @@
 
 use serde_json::Value as Json;
 
+use super::advice::number_text;
 use super::config::*;
-use super::error::Result;
+use super::error::{Result, all};
 use super::fields::{Slot, typed, written};
 use super::keys::{ACTIVATION, BASE, BESIDE, MODEL};
 use super::yaml::Node;
@@ -11,10 +12,17 @@ use crate::networks::{self, Weights};
 
 /// The configuration that `root`, the keys of `base` with `data` and `select` beside them, describes.
 pub fn config(root: &Node, mode: Mode) -> Result<Config> {
+    let config = computable(root, mode)?;
+    rates_that_fall(&config, &Slot::new("", root)).map(|()| config)
+}
+
+/// The same, where it need only be one that can be computed: earlier versions stored others than a file may now ask for.
+pub fn computable(root: &Node, mode: Mode) -> Result<Config> {
     let slot = Slot::new("", root);
     let mut json = slot.object()?.values(BESIDE.iter().chain(BASE))?;
     json["mode"] = mode.as_str().into();
-    json["select"] = metric(&json["select"], &slot)?;
+    let goal = goal(&json["select"], &slot);
+    json["select"] = json["select"]["metric"].take();
     let model: Model = typed(json["model"].clone());
     let dataset: DatasetName = typed(json["data"]["dataset"].clone());
     let mut fill_in = |place: &str, own: &dyn Fn() -> Json| {
@@ -31,30 +39,32 @@ pub fn config(root: &Node, mode: Mode) -> Result<Config> {
     let config: Config = typed(json);
     let pool = config.pool.filter(|pool| *pool != model.network.pool);
     let config = Config { pool, ..config };
-    RULES.iter().try_for_each(|rule| rule(&config, &slot))?;
-    Ok(config)
+    let of_images = RULES_OF_IMAGES.iter().try_for_each(|rule| rule(&config, &slot));
+    all::<(), ()>(RULES.iter().map(|rule| rule(&config, &slot)).chain([goal, of_images])).map(|()| config)
 }
 
-/// The metric of `select`, whose goal says nothing else.
-fn metric(select: &Json, root: &Slot) -> Result<Json> {
+/// A goal says nothing else than its metric.
+fn goal(select: &Json, root: &Slot) -> Result<()> {
     let goal = if select["metric"] == "val_loss" { "min" } else { "max" };
     if !select["goal"].is_null() && select["goal"] != goal {
         return Err(root.blame("select.goal", "val_loss is to be min, val_accuracy is to be max"));
     }
-    Ok(select["metric"].clone())
+    Ok(())
 }
 
 /// Each refuses keys that are right by themselves and wrong together.
-const RULES: [fn(&Config, &Slot) -> Result<()>; 8] = [
-    images_for_both_parts,
+type Rule = fn(&Config, &Slot) -> Result<()>;
+
+const RULES: [Rule; 5] = [
     what_the_optimizer_can_compute,
     dense_layers_for_dropout,
     kernels_to_penalize,
-    images_for_a_batch,
     stages_for_every_epoch,
-    steps_for_a_peak,
     epochs_after_the_warmup,
 ];
+
+/// What follows means nothing where an earlier one is broken.
+const RULES_OF_IMAGES: [Rule; 3] = [images_for_both_parts, images_for_a_batch, steps_for_a_peak];
 
 /// Training and validation images must come from one training part, which `--dataset` may have made smaller.
 fn images_for_both_parts(config: &Config, root: &Slot) -> Result<()> {
@@ -97,7 +107,10 @@ fn has_3x3(model: &Model) -> bool {
 
 fn images_for_a_batch(config: &Config, root: &Slot) -> Result<()> {
     let (images, batch) = (config.data.training_images(), config.batch_size);
-    let problem = format!("{batch} is more than the {images} images there are to train on");
+    let problem = format!(
+        "{batch} is more than the {images} images there are to train on, so that every step would be the same one, over all of \
+         them; at most {images}"
+    );
     root.ensure(batch <= images, "batch_size", problem)
 }
 
@@ -138,4 +151,13 @@ fn epochs_after_the_warmup(config: &Config, root: &Slot) -> Result<()> {
     use Schedule::*;
     let goes = matches!(config.schedule, Constant | Step { .. } | Exponential { .. } | Cosine { .. });
     root.ensure(goes, "warmup", "only goes with the schedules constant, step, exponential and cosine")
+}
+
+/// These schedules lower the optimizer's rate and stop at `min_lr`; from a lower one they would raise it.
+fn rates_that_fall(config: &Config, root: &Slot) -> Result<()> {
+    let (Schedule::Cosine { min_lr } | Schedule::Plateau { min_lr, .. }) = config.schedule else { return Ok(()) };
+    let lr = config.optimizer.rule().common().lr;
+    let problem =
+        format!("{} is above {}, the optimizer's rate, from which it goes down", number_text(min_lr), number_text(lr));
+    root.ensure(min_lr <= lr, "schedule.min_lr", problem)
 }

@@ -5,17 +5,15 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::advice::guess;
 use super::config::Config;
 use super::error::{Mark, Result};
-use super::fields::{choices, default, typed};
+use super::fields::{default, typed};
 use super::keys::MARGIN;
 
 /// A selector shorter than this is a block's name, not the beginning of a trial's id.
 const MIN_ID_PREFIX: usize = 4;
 const ID_DIGITS: usize = 12;
-
-/// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
-pub const MAX_TRIALS: usize = 10_000;
 
 /// Trials that only choose a setting's best values have seeds from here on; those of comparisons lie below.
 pub const FIRST_TUNING_SEED: u64 = 1 << 31;
@@ -106,6 +104,8 @@ pub enum BlockMode {
     Ablate,
     /// The base, then every combination.
     Grid,
+    /// The base, then combinations that were drawn.
+    Random,
 }
 
 /// One configuration of a block.
@@ -217,8 +217,15 @@ impl Experiment {
         };
         if let Some(stray) = selectors.iter().find(|selector| !trials.iter().any(|trial| names(selector, trial))) {
             let blocks: Vec<&str> = self.blocks.iter().map(|block| block.id.as_str()).collect();
-            let choices = choices(stray, &blocks);
-            return Err(Mark::whole(format!("--only {stray}")).error(format!("no block or trial; blocks: {choices}")));
+            let problem = match blocks.as_slice() {
+                [] => "there is no such trial, and the experiment has no blocks; `--plan` shows its trials".to_string(),
+                blocks => format!(
+                    "there is no such block or trial; blocks: {}{}; `--plan` shows the trials",
+                    blocks.join(", "),
+                    guess(stray, blocks)
+                ),
+            };
+            return Err(Mark::whole(format!("--only {stray}")).error(problem));
         }
         trials.retain(|trial| selectors.is_empty() || selectors.iter().any(|selector| names(selector, trial)));
         Ok(trials)

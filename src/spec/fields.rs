@@ -4,15 +4,17 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::ops::{Bound, RangeBounds, RangeInclusive};
-use std::ptr;
+use std::ops::{RangeBounds, RangeInclusive};
+use std::{ptr, slice};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::error::{InputError, Mark, Result};
+use super::advice::{choices, describe, distance, example, form, instead_of, with_space};
+use super::error::{InputError, Mark, Mistakes, Result, all};
 use super::yaml::{self, Key, Node, Value, shorten};
 use crate::options::{self, Fallback, Takes, Variant};
+use crate::words::{count, list};
 
 /// Twice what any number of 64 bits needs.
 const MAX_DIGITS: usize = 64;
@@ -95,7 +97,11 @@ impl<'a> Slot<'a> {
 
     /// The items of a list, each with its own path (`seeds[2]`).
     pub fn list(&self) -> Result<Vec<Slot<'a>>> {
-        let Value::List(items) = &self.node.value else { return Err(self.expected("a list")) };
+        let Value::List(items) = &self.node.value else {
+            let one = self.node.text().filter(|text| !text.is_empty() && text.len() < MAX_DIGITS);
+            let form = one.map_or(String::new(), |text| format!("; one value is written `[{text}]`"));
+            return Err(self.expected("a list").adding(&form, |_| true));
+        };
         let slot = |(index, node)| Slot::new(format!("{}[{index}]", self.path), node);
         Ok(items.iter().enumerate().map(slot).collect())
     }
@@ -107,6 +113,9 @@ impl<'a> Slot<'a> {
             return Ok(items);
         }
         let (low, high) = lengths.into_inner();
+        if high == usize::MAX {
+            return Err(self.error(format!("expected at least {}, found {}", count(low, "value"), items.len())));
+        }
         let wanted = if low == high { low.to_string() } else { format!("{low} to {high}") };
         Err(self.error(format!("expected a list of {wanted} values, found {}", items.len())))
     }
@@ -125,7 +134,7 @@ impl<'a> Slot<'a> {
     pub fn entries(&self) -> Result<&'a [(Key, Node)]> {
         match &self.node.value {
             Value::Map(entries) => Ok(entries),
-            _ => Err(self.expected("an object {key: value, ...}")),
+            _ => Err(self.no_object("an object {key: value, ...}")),
         }
     }
 
@@ -133,13 +142,37 @@ impl<'a> Slot<'a> {
         Ok(Fields::new(self, self.entries()?))
     }
 
+    /// The error for what should be an object.
+    fn no_object(&self, expected: &str) -> InputError {
+        match self.node.plain().and_then(with_space) {
+            Some(text) => self.error(format!("a space is missing after the colon: `{}`", shorten(&text))),
+            None => self.expected(expected),
+        }
+    }
+
+    /// An object of `keys`.
+    fn object_of(&self, keys: &'static [options::Key]) -> Result<Fields<'a>> {
+        match self.node.value {
+            Value::Map(_) => self.object(),
+            _ => Err(self.no_object(&format!("an object such as {}", self.form(keys)))),
+        }
+    }
+
     /// `none` or an object.
-    pub fn optional(&self) -> Result<Option<Fields<'a>>> {
+    fn optional(&self, keys: &'static [options::Key]) -> Result<Option<Fields<'a>>> {
         match (self.node.text(), &self.node.value) {
             (Some("none"), _) => Ok(None),
             (_, Value::Map(_)) => self.object().map(Some),
-            _ => Err(self.expected("none or an object {key: value, ...}")),
+            _ => Err(self.no_object(&format!("none or an object such as {}", self.form(keys)))),
         }
+    }
+
+    /// An object of some of `keys`, with the value that is written here where that fits.
+    fn form(&self, keys: &[options::Key]) -> String {
+        let shown = form(keys);
+        let fits = |key: &&options::Key| shown.len() == 1 && self.value(key.takes).is_ok();
+        let own = |key: &options::Key| if fits(&key) { self.node.to_string() } else { example(key.takes) };
+        format!("{{{}}}", list(shown.iter().map(|key| format!("{}: {}", key.name, own(key)))))
     }
 
     /// A named thing with options: `adam`, or `{name: adam, lr: 0.001}`.
@@ -156,6 +189,20 @@ impl<'a> Slot<'a> {
         Ok((name, fields))
     }
 
+    /// What is written for `key`, as JSON. A number beyond the highest one is told why that is the highest.
+    pub fn value_of(&self, key: &options::Key) -> Result<Json> {
+        let (Takes::Integer(_, highest) | Takes::List(&Takes::Integer(_, highest), ..)) = key.takes else {
+            return self.value(key.takes);
+        };
+        let items = if let Value::List(items) = &self.node.value { items } else { slice::from_ref(self.node) };
+        let number = |item: &Node| item.plain().and_then(|text| text.parse::<f64>().ok());
+        let is_beyond = |at: &Mark| {
+            items.iter().any(|item| item.at == *at && number(item).is_some_and(|number| number > highest as f64))
+        };
+        let limit = if key.limit.is_empty() { String::new() } else { format!("; {}", key.limit) };
+        self.value(key.takes).map_err(|error| error.adding(&limit, is_beyond))
+    }
+
     /// What is written here, as JSON.
     pub fn value(&self, takes: Takes) -> Result<Json> {
         Ok(match takes {
@@ -165,12 +212,12 @@ impl<'a> Slot<'a> {
             Takes::Flag => self.flag()?.into(),
             Takes::Choice(names) => self.choice(names)?.into(),
             Takes::List(of, shortest, longest) => {
-                self.list_of(shortest..=longest)?.iter().map(|item| item.value(*of)).collect::<Result<_>>()?
+                all(self.list_of(shortest..=longest)?.iter().map(|item| item.value(*of)))?
             }
             Takes::Named(variants) => self.one_named(variants)?,
-            Takes::Object(keys) => self.object()?.values(keys)?,
-            Takes::Optional(keys) => self.optional()?.map_or(Ok(Json::Null), |fields| fields.values(keys))?,
-            Takes::Parts(keys) => self.optional()?.unwrap_or_else(|| Fields::new(self, &[])).values(keys)?,
+            Takes::Object(keys) => self.object_of(keys)?.values(keys)?,
+            Takes::Optional(keys) => self.optional(keys)?.map_or(Ok(Json::Null), |fields| fields.values(keys))?,
+            Takes::Parts(keys) => self.optional(keys)?.unwrap_or_else(|| Fields::new(self, &[])).values(keys)?,
             Takes::OneOf(keys) => self.one_of(keys)?,
         })
     }
@@ -187,7 +234,12 @@ impl<'a> Slot<'a> {
     }
 
     fn one_of(&self, keys: &'static [options::Key]) -> Result<Json> {
-        let Some(mut fields) = self.optional()? else { return Ok("none".into()) };
+        let forms = || keys.iter().map(|key| self.form(slice::from_ref(key))).collect::<Vec<_>>().join(" or ");
+        let mut fields = match (self.node.text(), &self.node.value) {
+            (Some("none"), _) => return Ok("none".into()),
+            (_, Value::Map(_)) => self.object()?,
+            _ => return Err(self.no_object(&format!("none, {}", forms()))),
+        };
         let written: Vec<_> = keys.iter().filter_map(|key| Some((key, fields.get(key.name)?))).collect();
         let names = || keys.iter().map(|key| key.name);
         match written.as_slice() {
@@ -198,8 +250,7 @@ impl<'a> Slot<'a> {
             }
             [] => {
                 fields.finish()?;
-                let forms: Vec<String> = names().map(|name| format!("{{{name}: x}}")).collect();
-                Err(self.error(format!("expected none, {}", forms.join(" or "))))
+                Err(self.error(format!("expected none, {}", forms())))
             }
             _ => Err(self.error(format!("{} exclude each other", names().collect::<Vec<_>>().join(" and ")))),
         }
@@ -214,11 +265,20 @@ pub struct Fields<'a> {
     /// What the options belong to (`adam`), where that decides which are valid.
     owner: String,
     asked: Vec<&'static str>,
+    /// What stands for a key that is needed.
+    misspelled: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
     fn new(slot: &Slot<'a>, entries: &'a [(Key, Node)]) -> Fields<'a> {
-        Fields { path: slot.path.clone(), at: &slot.node.at, entries, owner: String::new(), asked: Vec::new() }
+        Fields {
+            path: slot.path.clone(),
+            at: &slot.node.at,
+            entries,
+            owner: String::new(),
+            asked: vec![],
+            misspelled: vec![],
+        }
     }
 
     pub fn get(&mut self, key: &'static str) -> Option<Slot<'a>> {
@@ -231,8 +291,9 @@ impl<'a> Fields<'a> {
         if let Some(slot) = self.get(key) {
             return Ok(slot);
         }
-        if let Some((entry, _)) = self.entries.iter().find(|(entry, _)| is_close(&entry.name, key)) {
+        if let Some((entry, _)) = self.entries.iter().find(|(entry, _)| distance(&entry.name, key).is_some()) {
             let path = self.join(&entry.name);
+            self.misspelled.push(&entry.name);
             return Err(entry.at.error(prefixed(&path, format!("there is no such key; did you mean `{key}`?"))));
         }
         Err(self.at.error(prefixed(&self.join(key), "this key is missing")))
@@ -250,36 +311,38 @@ impl<'a> Fields<'a> {
         lengths: RangeInclusive<usize>,
         read: impl Fn(Slot<'a>) -> Result<T>,
     ) -> Result<Vec<T>> {
-        self.get(key).map_or_else(|| Ok(Vec::new()), |slot| slot.list_of(lengths)?.into_iter().map(read).collect())
+        self.get(key).map_or_else(|| Ok(Vec::new()), |slot| all(slot.list_of(lengths)?.into_iter().map(read)))
     }
 
-    /// Reports the first key that nobody asked for.
+    /// Reports the keys that nobody asked for.
     pub fn finish(self) -> Result<()> {
-        let stray = self.entries.iter().find(|(key, _)| !self.asked.contains(&key.name.as_str()));
-        let Some((key, _)) = stray else { return Ok(()) };
         let valid: Vec<&str> =
             self.asked.iter().copied().filter(|&key| key != "name" || self.owner.is_empty()).collect();
         let problem = match self.owner.as_str() {
             "" => "there is no such key".to_string(),
             owner => format!("{owner} has no such option"),
         };
-        let path = self.join(&shorten(&key.name));
-        Err(key.at.error(prefixed(&path, format!("{problem}; {}", choices(&key.name, &valid)))))
+        let known = |name: &str| self.asked.contains(&name) || self.misspelled.contains(&name);
+        all(self.entries.iter().filter(|(key, _)| !known(&key.name)).map(|(key, _)| {
+            let path = self.join(&shorten(&key.name));
+            Err(key.at.error(prefixed(&path, format!("{problem}; {}", instead_of(&key.name, &self.path, &valid)))))
+        }))
     }
 
     /// All `keys`, and no other.
     pub fn values(mut self, keys: impl IntoIterator<Item = &'static options::Key>) -> Result<Json> {
-        let values =
-            keys.into_iter().map(|key| Ok((key.name.to_owned(), self.value(key)?))).collect::<Result<Map<_, _>>>()?;
-        self.finish()?;
-        Ok(values.into())
+        let mut mistakes = Mistakes::default();
+        let values = keys.into_iter().map(|key| Some((key.name.to_owned(), mistakes.keep(self.value(key))?)));
+        let values: Map<_, _> = values.flatten().collect();
+        mistakes.keep(self.finish());
+        mistakes.end(Some(values.into()))
     }
 
     /// The value of a key or its default; null where that follows from other keys.
     fn value(&mut self, key: &'static options::Key) -> Result<Json> {
         match (self.get(key.name), key.default) {
-            (Some(slot), _) => slot.value(key.takes),
-            (None, Fallback::Required) => self.need(key.name)?.value(key.takes),
+            (Some(slot), _) => slot.value_of(key),
+            (None, Fallback::Required) => self.need(key.name)?.value_of(key),
             (None, _) => Ok(default(key)),
         }
     }
@@ -321,41 +384,4 @@ pub fn typed<T: DeserializeOwned>(value: Json) -> T {
 
 fn prefixed(path: &str, problem: impl Display) -> String {
     if path.is_empty() { problem.to_string() } else { format!("{path}: {problem}") }
-}
-
-/// ` above 0 and at most 1`, or nothing where every number will do.
-pub fn describe(range: &impl RangeBounds<f64>) -> String {
-    let low = match range.start_bound() {
-        Bound::Included(low) => Some(format!("at least {}", number_text(*low))),
-        Bound::Excluded(low) => Some(format!("above {low}")),
-        Bound::Unbounded => None,
-    };
-    let high = match range.end_bound() {
-        Bound::Included(high) => Some(format!("at most {}", number_text(*high))),
-        Bound::Excluded(high) => Some(format!("below {high}")),
-        Bound::Unbounded => None,
-    };
-    let ends: Vec<String> = low.into_iter().chain(high).collect();
-    if ends.is_empty() { String::new() } else { format!(" {}", ends.join(" and ")) }
-}
-
-/// `0.5`, `180`, `0.00001`, `1e-8`, `3.4028234663852886e38`
-pub fn number_text(number: f64) -> String {
-    let is_plain = number == 0.0 || (1e-6..1e15).contains(&number.abs());
-    if is_plain { (number + 0.0).to_string() } else { format!("{number:e}") }
-}
-
-/// `valid: a, b, c`, with a guess at what was meant.
-pub fn choices(given: &str, valid: &[&str]) -> String {
-    let list = if valid.is_empty() { "it has none".to_string() } else { format!("valid: {}", valid.join(", ")) };
-    match valid.iter().find(|name| is_close(given, name)) {
-        Some(name) => format!("{list}; did you mean `{name}`?"),
-        None => list,
-    }
-}
-
-/// Whether two different words are a slip of the keyboard apart: at most a third of the letters, and two, are wrong.
-fn is_close(given: &str, name: &str) -> bool {
-    let allowed = ((name.len() + 1) / 3).min(2);
-    given != name && given.len().abs_diff(name.len()) <= allowed && strsim::osa_distance(given, name) <= allowed
 }

@@ -1,5 +1,6 @@
 //! The keys of an experiment file: what each takes, what it is where it is not written, and what it is for.
 
+use std::collections::HashSet;
 use std::ops::Bound::{Excluded, Included};
 
 use crate::options::*;
@@ -13,6 +14,8 @@ const MAX_TARGETS: usize = 20;
 const IMAGE_SIDE: i64 = 32;
 /// Of CIFAR-10, before validation is split off.
 const MOST_IMAGES: i64 = 50_000;
+/// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
+pub const MAX_TRIALS: usize = 10_000;
 /// Seeds are what both NumPy and PyTorch accept.
 pub const MAX_SEED: i64 = u32::MAX as i64;
 
@@ -33,7 +36,7 @@ const DATA: &[Key] = &[
     key("train", Takes::IntegerOr("all", 1, MOST_IMAGES), "the first so many of what `val` leaves to train on")
         .or("all"),
     key("val", Takes::Integer(1, MOST_IMAGES), "images split off for validation").own("a tenth of the training part"),
-    key("split_seed", Takes::Integer(0, MAX_SEED), "draws the validation images").or("0").torch("random_split"),
+    key("split_seed", SEED, "draws the validation images").or("0").torch("random_split").limit(SEED_LIMIT),
     key("scale", Takes::Choice(&["unit", "symmetric", "standardize"]), "[0, 1], [-1, 1], or by mean and deviation")
         .or("unit"),
 ];
@@ -51,7 +54,9 @@ pub const BASE: &[Key] = &[
         .own(NETWORKS),
     key("init", Takes::Choice(INITS), "how kernels start; keras also zeroes the biases").or("pytorch").torch("nn.init"),
     key("epochs", EPOCHS, "passes over the training images").or("20"),
-    key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step").or("64"),
+    key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step")
+        .or("64")
+        .limit("no set has more images to train on, and with all of them in a batch every step would be the same one"),
     key("optimizer", Takes::Named(optimizers::VARIANTS), "how weights move").clear(),
     key("schedule", Takes::Named(SCHEDULES), "how the learning rate moves").or("constant"),
     key("warmup", Takes::Optional(WARMUP), "before constant, step, exponential or cosine").or("none").torch("LinearLR"),
@@ -144,7 +149,10 @@ const EARLY_STOPPING: &[Key] = &[
 /// An experiment's keys beside its configuration.
 pub const SEEDS: Key =
     key("seeds", Takes::List(&SEED, 1, MAX_SEEDS as usize), "replicates: each drives all randomness of a trial")
-        .or("[0]");
+        .or("[0]")
+        .limit(SEED_LIMIT);
+pub const SEED_LIMIT: &str =
+    "a seed of 2^32 or more draws what its lower 32 bits draw, so that replicates would be copies";
 const SEED: Takes = Takes::Integer(0, MAX_SEED);
 pub const SETTLE: Key =
     key("settle", Takes::Object(MAX), "in place of `seeds`: from 0 on until every comparison is decided").own("none");
@@ -158,8 +166,28 @@ pub const TARGETS: Key = key(
 )
 .or("[0.4, 0.5, 0.6]");
 pub const BLOCK_MODE: Key =
-    key("mode", Takes::Choice(&["ablate", "grid"]), "one change at a time, or every combination").or("ablate");
+    key("mode", Takes::Choice(&["ablate", "grid", "random"]), "one change at a time, every combination, or samples")
+        .or("ablate");
+pub const SAMPLES: Key = key("samples", Takes::Integer(1, MAX_TRIALS as i64), "how often a random block draws");
+pub const SAMPLING_SEED: Key = key("seed", SEED, "of a random block's draws").or("0");
 pub const TUNING_SEEDS: Key = key("seeds", Takes::Integer(1, MAX_TUNING_SEEDS), "trials of each value").or("2");
+
+/// What stands beside `base` in a file, and in a block beside its `base`.
+pub const ON_TOP: &[&str] = &[
+    "schema",
+    "name",
+    "description",
+    "data",
+    "select",
+    "seeds",
+    "settle",
+    "margin",
+    "tune",
+    "targets",
+    "base",
+    "blocks",
+];
+pub const IN_BLOCKS: &[&str] = &["id", "title", "mode", "samples", "seed", "axes", "zip", "exclude", "include"];
 
 /// The key of a configuration at a dotted path, unless that leads into a named thing.
 pub fn find(path: &str) -> Option<&'static Key> {
@@ -167,6 +195,28 @@ pub fn find(path: &str) -> Option<&'static Key> {
     let (group, field) = split(path);
     let key = named(BESIDE, group).or_else(|| named(BASE, group))?;
     field.map_or(Some(key), |field| named(key.takes.fields(), field))
+}
+
+/// Every key that a dotted path may lead to, whatever is named there.
+pub fn meanings(path: &str) -> Vec<&'static Key> {
+    match split(path) {
+        (group, Some(field)) => inside(group).into_iter().filter(|key| key.name == field).collect(),
+        (group, None) => find(group).into_iter().collect(),
+    }
+}
+
+/// Every name that may follow `group` in a dotted path.
+pub fn fields(group: &str) -> Vec<&'static str> {
+    let mut seen = HashSet::new();
+    inside(group).into_iter().map(|key| key.name).filter(|name| seen.insert(*name)).collect()
+}
+
+fn inside(group: &str) -> Vec<&'static Key> {
+    let Some(key) = find(group) else { return Vec::new() };
+    match key.takes {
+        Takes::Named(variants) => variants.iter().flat_map(|variant| variant.keys).collect(),
+        takes => takes.fields().iter().collect(),
+    }
 }
 
 /// A dotted path's first name, and what follows.

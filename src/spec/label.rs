@@ -2,18 +2,49 @@
 
 use serde_json::Value as Json;
 
+use super::advice::number_text;
 use super::config::Config;
 use super::error::Mark;
-use super::fields::{default, number_text};
-use super::keys::{self, BASE, BESIDE};
+use super::fields::default;
+use super::keys::{self, BASE, BESIDE, split};
+use super::settings::look_up;
 use super::yaml::{Key, Node, Value};
 use crate::options::{Fallback, Takes};
 use crate::words::list;
 
 /// A short name for what a variant sets: `adam, lr 0.001 · batch_size=4`.
-pub fn label(settings: &[(&Key, &Node)]) -> String {
+pub fn label(settings: &[(&Key, Node)]) -> String {
     let parts: Vec<String> = settings.iter().map(|(key, value)| part(&key.name, value)).collect();
     if parts.is_empty() { "base".to_string() } else { parts.join(" · ") }
+}
+
+/// Settings as they take effect in a configuration, as JSON: an object without the fields that dotted `keys` set, and for
+/// what is left out the default, or nothing where there is no such field.
+pub fn effective<'a>(settings: &[(&'a Key, &Node)], config: &Json) -> Vec<(&'a Key, Node)> {
+    let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).collect();
+    let value = |key: &Key, value: &Node| match value.is_null() && key.name.contains('.') {
+        true => config.pointer(&pointer(&key.name)).map(|_| value_at(config, &key.name)),
+        false => Some(tidy(&without(&key.name, value, &keys))),
+    };
+    settings.iter().filter_map(|(key, node)| Some((*key, value(key, node)?))).collect()
+}
+
+/// What a configuration, as written and as JSON, has at one of the varied `keys`.
+pub fn shown(node: &Node, key: &Key, keys: &[&Key], config: &Json) -> String {
+    let own = look_up(node, key).map(|own| tidy(&without(&key.name, own, keys)));
+    own.unwrap_or_else(|| value_at(config, &key.name)).to_string()
+}
+
+/// The value at `key` without the fields that are keys of their own.
+fn without(key: &str, value: &Node, keys: &[&Key]) -> Node {
+    let Value::Map(fields) = &value.value else { return value.clone() };
+    let is_own = |field: &str| keys.iter().any(|own| split(&own.name) == (key, Some(field)));
+    let rest = fields.iter().filter(|(field, _)| !is_own(&field.name)).cloned().collect();
+    Node { at: value.at.clone(), value: Value::Map(rest) }
+}
+
+fn pointer(key: &str) -> String {
+    format!("/{}", key.replace('.', "/"))
 }
 
 fn part(key: &str, value: &Node) -> String {
@@ -180,7 +211,7 @@ fn cell(json: &Json, separator: &str) -> String {
 /// What a configuration, as JSON, has at `key`, which may name a group, as a user would write it: `0.01`, `[6, 16]`,
 /// `{l1: 0, l2: 0.0001, ...}`.
 pub fn value_at(config: &Json, key: &str) -> Node {
-    as_written(key, config.pointer(&format!("/{}", key.replace('.', "/"))).unwrap_or(&Json::Null))
+    as_written(key, config.pointer(&pointer(key)).unwrap_or(&Json::Null))
 }
 
 fn as_written(path: &str, json: &Json) -> Node {

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::advice::closest;
 use super::check;
 use super::config::{DatasetName, Mode};
-use super::error::{Mark, Result};
-use super::expand::expand_blocks;
-use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, MAX_TRIALS, Settle, Variant, canonical};
-use super::fields::{Slot, default, typed};
-use super::keys::{MARGIN, MAX_SEED, SEEDS, SETTLE, TARGETS, setting_names};
+use super::error::{Mark, Mistakes, Result};
+use super::expand::{Common, expand_blocks};
+use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical};
+use super::fields::{Fields, Slot, default, typed};
+use super::keys::{MARGIN, MAX_SEED, MAX_TRIALS, SEED_LIMIT, SEEDS, SETTLE, TARGETS, setting_names};
 use super::settings::{admit, apply, settings};
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
@@ -33,79 +34,131 @@ impl Experiment {
 
     /// Reads an experiment from its text; `name` stands in errors where a file's name would.
     pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Experiment> {
-        let mut document = yaml::parse(name, text)?;
-        let options = options(overrides)?;
-        let (lists, options): (Vec<_>, Vec<_>) =
-            options.into_iter().partition(|(key, _)| ["seeds", "targets"].contains(&key.name.as_str()));
-        Slot::new("", &document).object()?;
-        for (key, value) in &lists {
-            apply(&mut document, (key, value))?;
-        }
-        experiment(&document, &options, overrides)
+        let mut mistakes = Mistakes::default();
+        let options = options(overrides, &mut mistakes);
+        let document = yaml::parse(name, text, &mut mistakes);
+        let read = document.and_then(|mut document| {
+            mistakes.keep(Slot::new("", &document).object())?;
+            let (lists, options): (Vec<_>, Vec<_>) =
+                options.into_iter().partition(|(key, _)| ["seeds", "targets"].contains(&key.name.as_str()));
+            for (key, value) in &lists {
+                mistakes.keep(apply(&mut document, (key, value)));
+            }
+            experiment(&document, &options, overrides, &mut mistakes)
+        });
+        mistakes.end(read)
     }
 }
 
 /// The settings on the command line, each with its option as its place.
-fn options(overrides: &Overrides) -> Result<Vec<(Key, Node)>> {
+fn options(overrides: &Overrides, mistakes: &mut Mistakes) -> Vec<(Key, Node)> {
     let valid = setting_names(&["data", "select", "seeds", "targets"]);
-    let mut options = Vec::new();
-    for option in &overrides.set {
-        let source = format!("--set {option}");
-        let at = Mark::whole(source.as_str());
-        let Some((name, text)) = option.split_once('=') else {
-            return Err(at.error("expected KEY=VALUE"));
-        };
-        let key = Key { at, name: name.trim().to_string() };
-        admit(&key, &valid)?;
-        options.push((key, yaml::parse_option(&source, text)?));
-    }
+    let mut options: Vec<_> = overrides.set.iter().filter_map(|text| mistakes.keep(option(text, &valid))).collect();
     if let Some(dataset) = overrides.dataset {
         let at = Mark::whole(format!("--dataset {}", dataset.as_str()));
         let value = Value::Scalar { text: dataset.as_str().to_owned(), quoted: false };
         options.push((Key { at: at.clone(), name: "data.dataset".to_string() }, Node { at, value }));
     }
-    Ok(options)
+    options
 }
 
-fn experiment(document: &Node, options: &[(Key, Node)], overrides: &Overrides) -> Result<Experiment> {
-    let mut fields = Slot::new("", document).object()?;
-    let schema = fields.need("schema")?;
-    if schema.node.plain() != Some("1") {
-        return Err(schema.error(format!("expected 1, the only schema there is, found {}", schema.node.excerpt())));
-    }
-    let name = fields.need("name")?.file_name()?;
-    let description = fields.text("description")?;
-    let (data, select) = (fields.get("data"), fields.get("select"));
-    let (seeds_slot, settle_slot) = (fields.get(SEEDS.name), fields.get(SETTLE.name));
-    let (seeds, settle) = replicates(&seeds_slot, &settle_slot, overrides)?;
-    let margin = fields.read(&MARGIN)?;
-    let tune_slot = fields.get("tune");
-    let targets = fields.get(TARGETS.name).map_or_else(|| Ok(typed(default(&TARGETS))), targets)?;
-    let base = fields.need("base")?;
-    let blocks = fields.each("blocks", 0..=usize::MAX, Ok)?;
-    fields.finish()?;
+fn option(text: &str, valid: &[&str]) -> Result<(Key, Node)> {
+    let source = format!("--set {text}");
+    let at = Mark::whole(source.as_str());
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(at.error("expected KEY=VALUE"));
+    };
+    let key = Key { at, name: name.trim().to_string() };
+    admit(&key, valid)?;
+    Ok((key, yaml::parse_option(&source, value)?))
+}
 
-    let root = root(&base, [("data", data), ("select", select)], options)?;
-    let base = check::config(&root, overrides.mode)?;
-    let tuning = tune_slot.as_ref().map(Tuning::read).transpose()?;
-    let candidates = tuning.as_ref().map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(&root, overrides.mode))?;
-    let blocks = expand_blocks(blocks, &root, base.data.dataset, overrides.mode, tuning.as_ref())?;
-    if let Some(slot) = settle_slot.as_ref().filter(|_| settle.is_some() && blocks.is_empty()) {
+/// What stands beside the configurations.
+struct Study<'a> {
+    name: Option<String>,
+    description: Option<String>,
+    seeds: Vec<u64>,
+    margin: Option<f64>,
+    settle: Option<Settle>,
+    targets: Option<Vec<f64>>,
+    /// What decides how many trials there are, where it is written.
+    replicates: Option<Slot<'a>>,
+}
+
+fn study<'a>(fields: &mut Fields<'a>, overrides: &Overrides, mistakes: &mut Mistakes) -> Study<'a> {
+    mistakes.keep(fields.need("schema").and_then(|schema| match schema.node.plain() {
+        Some("1") => Ok(()),
+        _ => Err(schema.error(format!("expected 1, the only schema there is, found {}", schema.node.excerpt()))),
+    }));
+    let name = mistakes.keep(fields.need("name").and_then(|name| name.file_name()));
+    let description = mistakes.keep(fields.text("description")).flatten();
+    let (seeds_slot, settle_slot) = (fields.get(SEEDS.name), fields.get(SETTLE.name));
+    let (seeds, settle) = mistakes.keep(replicates(&seeds_slot, &settle_slot, overrides)).unwrap_or_default();
+    let margin = mistakes.keep(fields.read(&MARGIN));
+    let targets = mistakes.keep(fields.get(TARGETS.name).map_or_else(|| Ok(typed(default(&TARGETS))), targets));
+    Study { name, description, seeds, margin, settle, targets, replicates: seeds_slot.or(settle_slot) }
+}
+
+fn experiment(
+    document: &Node,
+    options: &[(Key, Node)],
+    overrides: &Overrides,
+    mistakes: &mut Mistakes,
+) -> Option<Experiment> {
+    let mut fields = mistakes.keep(Slot::new("", document).object())?;
+    let study = study(&mut fields, overrides, mistakes);
+    let beside = [("data", fields.get("data")), ("select", fields.get("select"))];
+    let tune_slot = fields.get("tune");
+    let base = mistakes.keep(fields.need("base"));
+    let blocks = mistakes.keep(fields.each("blocks", 0..=usize::MAX, Ok)).unwrap_or_default();
+    mistakes.keep(fields.finish());
+
+    let root = root(&base?, beside, options, mistakes);
+    let base = mistakes.keep(check::config(&root, overrides.mode));
+    let tuning = tune_slot.as_ref().and_then(|slot| Tuning::read(slot, mistakes));
+    let candidates = tuning.as_ref().map(|tuning| tuning.candidates(&root, overrides.mode)).transpose();
+    let candidates = mistakes.keep(candidates.map(Option::unwrap_or_default));
+    let common = Common { root: &root, base: base.as_ref(), mode: overrides.mode, tuning: tuning.as_ref() };
+    let blocks = expand_blocks(blocks, &common, mistakes);
+    let tune = tuning.as_ref().map(Tuning::summary);
+    let Study { name, description, seeds, margin, settle, targets, replicates } = study;
+    let experiment = Experiment {
+        name: name?,
+        description,
+        seeds,
+        margin: margin?,
+        settle,
+        tune,
+        targets: targets?,
+        base: base?,
+        candidates: candidates?,
+        blocks,
+    };
+    if mistakes.count() == 0 {
+        mistakes.keep(refuse_as_a_whole(&experiment, replicates.as_ref(), tune_slot.as_ref(), document));
+    }
+    Some(experiment)
+}
+
+/// What is right by itself may be too much, or nothing, together.
+fn refuse_as_a_whole(
+    experiment: &Experiment,
+    replicates: Option<&Slot>,
+    tune: Option<&Slot>,
+    document: &Node,
+) -> Result<()> {
+    if let Some(slot) = replicates.filter(|_| experiment.settle.is_some() && experiment.blocks.is_empty()) {
         return Err(slot.error("there is nothing to settle without blocks; `seeds` says how often the base runs"));
     }
-    let tune = tuning.as_ref().map(Tuning::summary);
-    let experiment = Experiment { name, description, seeds, margin, settle, tune, targets, base, candidates, blocks };
-    if let Some(slot) = &tune_slot {
-        refuse_mixed_tuning(&experiment, slot)?;
+    tune.map_or(Ok(()), |slot| refuse_mixed_tuning(experiment, slot))?;
+    let count = most_trials(experiment);
+    if count <= MAX_TRIALS {
+        return Ok(());
     }
-    let count = most_trials(&experiment);
-    if count > MAX_TRIALS {
-        let configurations = experiment.configurations().len();
-        let problem = format!("{configurations} configurations make {count} trials, more than {MAX_TRIALS}");
-        let place = seeds_slot.or(settle_slot).or(tune_slot);
-        return Err(place.map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)));
-    }
-    Ok(experiment)
+    let configurations = experiment.configurations().len();
+    let problem = format!("{configurations} configurations make {count} trials, more than {MAX_TRIALS}");
+    let place = replicates.or(tune);
+    Err(place.map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)))
 }
 
 /// The seeds, and whether they are added as they are needed. On the command line, seeds take the place of both.
@@ -115,7 +168,7 @@ fn replicates(
     overrides: &Overrides,
 ) -> Result<(Vec<u64>, Option<Settle>)> {
     if let Some(seed) = overrides.seed {
-        let problem = format!("expected a whole number from 0 to {MAX_SEED}");
+        let problem = format!("expected a whole number from 0 to {MAX_SEED}; {SEED_LIMIT}");
         let error = || Mark::whole(format!("--seed {seed}")).error(problem);
         return (seed <= MAX_SEED as u64).then(|| (vec![seed], None)).ok_or_else(error);
     }
@@ -165,24 +218,34 @@ pub fn most_trials(experiment: &Experiment) -> usize {
 }
 
 /// The base configuration as one object: `base`'s keys, `data` and `select`, changed by the command line.
-fn root(base: &Slot, beside: [(&str, Option<Slot>); 2], options: &[(Key, Node)]) -> Result<Node> {
+fn root(base: &Slot, beside: [(&str, Option<Slot>); 2], options: &[(Key, Node)], mistakes: &mut Mistakes) -> Node {
     let mut root = Node { at: base.node.at.clone(), value: Value::Map(Vec::new()) };
-    for (name, slot) in beside {
-        if let Some(Slot { node, .. }) = slot {
-            apply(&mut root, (&Key { at: node.at.clone(), name: name.to_string() }, node))?;
+    let beside = beside.into_iter().filter_map(|(name, slot)| {
+        let node = slot?.node;
+        Some((Key { at: node.at.clone(), name: name.to_string() }, node))
+    });
+    let beside: Vec<(Key, &Node)> = beside.collect();
+    // What a misspelled key stands for is not missing.
+    let valid = setting_names(&[]);
+    for (key, node) in base.entries().unwrap_or_default().iter().filter(|(key, _)| admit(key, &valid).is_err()) {
+        if let Some(name) = closest(&key.name, &valid) {
+            mistakes.keep(apply(&mut root, (&Key { at: key.at.clone(), name: name.to_string() }, node)));
         }
     }
-    for setting in settings(base, &setting_names(&[]))? {
-        apply(&mut root, setting)?;
+    let own = settings(base, &valid, mistakes);
+    let all = beside.iter().map(|(key, node)| (key, *node)).chain(own);
+    for setting in all.chain(options.iter().map(|(key, value)| (key, value))) {
+        mistakes.keep(apply(&mut root, setting));
     }
-    for (key, value) in options {
-        apply(&mut root, (key, value))?;
-    }
-    Ok(root)
+    root
 }
 
 fn seeds(slot: &Slot) -> Result<Vec<u64>> {
-    let seeds: Vec<u64> = typed(slot.value(SEEDS.takes)?);
+    if !matches!(slot.node.value, Value::List(_)) {
+        let found = slot.node.excerpt();
+        return Err(slot.error(format!("expected a list of seeds, [0, 1, 2] for three of them, found {found}")));
+    }
+    let seeds: Vec<u64> = typed(slot.value_of(&SEEDS)?);
     match (1..seeds.len()).find(|&index| seeds[..index].contains(&seeds[index])) {
         Some(index) => Err(slot.list()?[index].error(format!("{} is there twice", seeds[index]))),
         None => Ok(seeds),

@@ -2,11 +2,13 @@
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
 //! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
-//! `fields.rs` reads by), then by what keys must have in common (`check.rs`). `guide/` says the same table to people and editors.
+//! `fields.rs` reads by), then by what keys must have in common (`check.rs`). `random.rs` draws combinations; every mistake is kept
+//! (`error.rs`), and `advice.rs` knows what to write instead. `guide/` says the table to people and editors.
 
 pub mod config;
 pub mod guide;
 
+mod advice;
 mod check;
 mod error;
 mod expand;
@@ -15,6 +17,7 @@ mod fields;
 mod keys;
 mod label;
 mod load;
+mod random;
 mod settings;
 mod tune;
 mod yaml;
@@ -22,12 +25,13 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use advice::choices;
 pub use error::{InputError, Result};
 pub use experiment::{
-    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, MAX_TRIALS, Settle, Trial, Tune,
-    Variant, base_seeds, trial_id,
+    Block, BlockMode, Candidate, Configuration, Experiment, FIRST_TUNING_SEED, Settle, Trial, Tune, Variant,
+    base_seeds, trial_id,
 };
-pub use fields::choices;
+pub use keys::MAX_TRIALS;
 pub use label::{Cell, Kind, flatten};
 pub use load::Overrides;
 
@@ -42,11 +46,11 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
     keys.retain(|_, value| !value.is_null());
     keys["data"].as_object_mut().expect("data is an object").retain(|_, value| !value.is_null());
     let text = serde_json::to_string(keys).expect("JSON is text");
-    let checked = check::config(&yaml::parse_option(about, &text)?, config.mode)?;
+    let checked = check::computable(&yaml::parse_option(about, &text)?, config.mode)?;
     if checked == *config { Ok(()) } else { Err(error::Mark::whole(about).error("no experiment asks for it")) }
 }
 
 /// The configuration of the network called `model` with every default filled in.
 pub fn defaults(model: &str) -> Result<config::Config> {
-    check::config(&yaml::parse("network", &format!("{{model: {model}, optimizer: sgd}}"))?, config::Mode::Exact)
+    check::config(&yaml::parse_option("network", &format!("{{model: {model}, optimizer: sgd}}"))?, config::Mode::Exact)
 }

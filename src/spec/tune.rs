@@ -1,14 +1,16 @@
 //! `tune`: values that every configuration tries before it is compared at the best of them.
 
+use serde_json::Value as Json;
+
 use super::check;
 use super::config::Mode;
-use super::error::Result;
+use super::error::{Mistakes, Result};
 use super::experiment::{Candidate, Tune, canonical};
 use super::fields::Slot;
 use super::keys::{TUNING_SEEDS, setting_names};
-use super::label::label;
-use super::settings::{Factor, changed, combination, combinations, factor, settings};
-use super::yaml::{Node, shorten};
+use super::label::{effective, label, resolved, shown};
+use super::settings::{Factor, Setting, alternatives, changed, combination, combinations, factor, unless_null};
+use super::yaml::{Key, Node, shorten};
 
 /// Each configuration tries all of them.
 const MAX_CANDIDATES: usize = 100;
@@ -20,20 +22,22 @@ pub struct Tuning<'a> {
 }
 
 impl<'a> Tuning<'a> {
-    pub fn read(slot: &Slot<'a>) -> Result<Tuning<'a>> {
-        let mut fields = slot.object()?;
-        let axes = fields.need("axes")?;
-        let seeds = fields.read(&TUNING_SEEDS)?;
-        fields.finish()?;
-        let factors = settings(&axes, &setting_names(&[]))?.into_iter().map(|axis| factor(&axes.path, &[axis]));
-        let factors = factors.collect::<Result<Vec<_>>>()?;
+    pub fn read(slot: &Slot<'a>, mistakes: &mut Mistakes) -> Option<Tuning<'a>> {
+        let mut fields = mistakes.keep(slot.object())?;
+        let axes = mistakes.keep(fields.need("axes"));
+        let seeds = mistakes.keep(fields.read(&TUNING_SEEDS));
+        mistakes.keep(fields.finish());
+        let axes = axes?;
+        let settings = alternatives(&axes, &setting_names(&[]), mistakes).into_iter();
+        let factors = settings.filter_map(|axis| mistakes.keep(factor(&axes.path, &[axis])));
+        let factors: Vec<Factor> = factors.collect();
         let count = combinations(&factors);
         if count > MAX_CANDIDATES {
-            return Err(
-                axes.error(format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried"))
-            );
+            let problem = format!("{count} combinations are more than the {MAX_CANDIDATES} that may be tried");
+            mistakes.note(axes.error(problem));
+            return None;
         }
-        Ok(Tuning { factors, seeds })
+        Some(Tuning { factors, seeds: seeds? })
     }
 
     pub fn summary(&self) -> Tune {
@@ -44,18 +48,25 @@ impl<'a> Tuning<'a> {
     /// What the configuration in `root` may become; values that make it the same count once.
     pub fn candidates(&self, root: &Node, mode: Mode) -> Result<Vec<Candidate>> {
         let mut found: Vec<Candidate> = vec![];
+        let mut mistakes = Mistakes::default();
         for number in 0..combinations(&self.factors) {
             let settings = combination(&self.factors, number);
-            let label = label(&settings);
-            let place = || format!("tune, {}", shorten(&label));
-            let config = check::config(&changed(root, &settings)?, mode).map_err(|error| error.within(place()))?;
-            if found.iter().all(|known| canonical(&known.config) != canonical(&config)) {
-                let values = settings.iter().map(|(_, value)| value.to_string()).collect();
-                found.push(Candidate { label, values, config });
-            }
+            let place = || format!(" (tune, {})", shorten(&label(&effective(&settings, &Json::Null))));
+            let candidate = candidate(root, &settings, mode).map_err(|error| unless_null(error, &settings));
+            let new = |own: &Candidate| found.iter().all(|known| canonical(&known.config) != canonical(&own.config));
+            found.extend(mistakes.keep_within(candidate, place).filter(new));
         }
-        Ok(found)
+        mistakes.end(Some(found))
     }
+}
+
+fn candidate(root: &Node, settings: &[Setting], mode: Mode) -> Result<Candidate> {
+    let node = changed(root, settings)?;
+    let config = check::config(&node, mode)?;
+    let whole = resolved(&config);
+    let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).collect();
+    let values = keys.iter().map(|key| shown(&node, key, &keys, &whole)).collect();
+    Ok(Candidate { label: label(&effective(settings, &whole)), values, config })
 }
 
 #[cfg(test)]

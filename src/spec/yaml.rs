@@ -1,10 +1,12 @@
 //! YAML text → a tree of nodes that know their line and column.
 //!
-//! Only YAML's plain core is read: one document of mappings, lists and scalars. Anchors, aliases, tags and merge keys
-//! are refused, so a file cannot grow while it is read. A plain scalar stays text until a field asks for a number or a
-//! flag; that is how `no` and `0,1` get an error instead of a meaning.
+//! One document of mappings, lists and scalars is read, with anchors, aliases and merge keys, which together may make no more
+//! of a file than it could spell out; tags are refused. What an alias stands for keeps its own place in the file, so that an error
+//! points at what to change. A plain scalar stays text until a field asks for a number or a flag; that is how `no` and `0,1`
+//! get an error instead of a meaning.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +15,8 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
-use super::error::{InputError, Mark, Result};
+use super::advice::with_space;
+use super::error::{InputError, Mark, Mistakes, Result, all};
 use crate::words::list;
 
 const MAX_FILE_BYTES: usize = 1 << 20;
@@ -59,14 +62,18 @@ pub fn read_file(path: &Path) -> Result<String> {
     })
 }
 
-/// The tree of a file's text; `name` stands in its errors.
-pub fn parse(name: &str, text: &str) -> Result<Node> {
-    Reader::new(name, true, text)?.document()
+/// The tree of a file's text; `name` stands in its errors. What is left out for a mistake is noted.
+pub fn parse(name: &str, text: &str, mistakes: &mut Mistakes) -> Option<Node> {
+    let read = Reader::new(name, true, text, mistakes).and_then(Reader::document);
+    mistakes.keep(read)
 }
 
 /// The tree of a value from the command line. It has no positions: the option itself is in the error.
 pub fn parse_option(option: &str, text: &str) -> Result<Node> {
-    Reader::new(option, false, text)?.document()
+    let mut mistakes = Mistakes::default();
+    let read = Reader::new(option, false, text, &mut mistakes).and_then(Reader::document);
+    let read = mistakes.keep(read);
+    mistakes.end(read)
 }
 
 fn too_long(name: &str) -> InputError {
@@ -74,19 +81,45 @@ fn too_long(name: &str) -> InputError {
 }
 
 /// Builds nodes from the parser's events. It recurses at most [`MAX_DEPTH`] deep; the parser itself does not recurse.
-struct Reader<'a> {
+struct Reader<'a, 'm> {
     parser: Parser<'a, StrInput<'a>>,
+    text: &'a str,
     source: Arc<str>,
     has_lines: bool,
-    nodes: usize,
+    size: Size,
+    /// By the parser's number.
+    anchors: HashMap<usize, Anchor>,
+    mistakes: &'m mut Mistakes,
 }
 
-impl<'a> Reader<'a> {
-    fn new(name: &str, has_lines: bool, text: &'a str) -> Result<Reader<'a>> {
+/// How large the tree is, aliases written out.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+}
+
+/// What an alias stands for.
+struct Anchor {
+    node: Node,
+    size: Size,
+    height: usize,
+}
+
+impl<'a, 'm> Reader<'a, 'm> {
+    fn new(name: &str, has_lines: bool, text: &'a str, mistakes: &'m mut Mistakes) -> Result<Reader<'a, 'm>> {
         if text.len() > MAX_FILE_BYTES {
             return Err(too_long(name));
         }
-        Ok(Reader { parser: Parser::new_from_str(text), source: name.into(), has_lines, nodes: 0 })
+        Ok(Reader {
+            parser: Parser::new_from_str(text),
+            text,
+            source: name.into(),
+            has_lines,
+            size: Size::default(),
+            anchors: HashMap::new(),
+            mistakes,
+        })
     }
 
     fn document(mut self) -> Result<Node> {
@@ -110,10 +143,30 @@ impl<'a> Reader<'a> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, self.mark(span.start))),
             Some(Err(problem)) => {
-                Err(self.mark(*problem.marker()).error(format!("not valid YAML: {}", problem.info())))
+                let line = if self.has_lines { problem.marker().line() } else { 0 };
+                let words = match problem.info() {
+                    "while parsing node, found unknown anchor" => "no value before this alias has its name, `&name`",
+                    words => words,
+                };
+                let error = || self.mark(*problem.marker()).error(format!("not valid YAML: {words}"));
+                Err(self.missing_space(line).unwrap_or_else(error))
             }
             None => Err(Mark::whole(self.source.clone()).error("not valid YAML: it ends too early")),
         }
+    }
+
+    /// What the parser notices only in the next line: `epochs:3`.
+    fn missing_space(&self, line: usize) -> Option<InputError> {
+        let lines: Vec<(usize, &str)> = self.text.lines().enumerate().take(line).collect();
+        let is_written = |text: &str| !text.trim().is_empty() && !text.trim_start().starts_with('#');
+        let last = lines.into_iter().rev().filter(|(_, text)| is_written(text)).take(2);
+        let found = last.filter_map(|(line, text)| {
+            let key = text.trim_start_matches([' ', '-']);
+            let at = Mark { source: self.source.clone(), line: line + 1, col: text.len() - key.len() + 1 };
+            let problem = format!("a space is missing after the colon: `{}`", shorten(&with_space(key.trim_end())?));
+            Some(at.error(problem))
+        });
+        found.last()
     }
 
     fn mark(&self, marker: Marker) -> Mark {
@@ -124,33 +177,57 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, at: Mark, depth: usize) -> Result<Node> {
-        self.admit(&event, &at, depth)?;
+        let before = self.size;
+        let (anchor, tag) = match &event {
+            Event::Alias(anchor) => return self.alias(*anchor, at, depth),
+            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+                (*anchor, tag)
+            }
+            _ => return Err(at.error("not valid YAML: expected a value")),
+        };
+        if tag.is_some() {
+            self.mistakes.note(at.error("tags (!name) are not supported"));
+        }
+        let bytes = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
+        self.grow(Size { nodes: 1, bytes }, &at, depth)?;
         let value = match event {
             Event::Scalar(text, style, ..) => {
                 Value::Scalar { text: text.to_string(), quoted: style != ScalarStyle::Plain }
             }
             Event::SequenceStart(..) => self.list(depth)?,
-            Event::MappingStart(..) => self.map(depth)?,
-            _ => return Err(at.error("not valid YAML: expected a value")),
+            _ => self.map(depth)?,
         };
-        Ok(Node { at, value })
+        let node = Node { at, value };
+        if anchor != 0 {
+            let size = Size { nodes: self.size.nodes - before.nodes, bytes: self.size.bytes - before.bytes };
+            // It is kept twice.
+            self.grow(size, &node.at, depth)?;
+            self.anchors.insert(anchor, Anchor { node: node.clone(), size, height: node.height() });
+        }
+        Ok(node)
+    }
+
+    fn alias(&mut self, anchor: usize, at: Mark, depth: usize) -> Result<Node> {
+        let Some(Anchor { size, height, .. }) = self.anchors.get(&anchor) else {
+            return Err(at.error("this alias stands inside of what it stands for"));
+        };
+        self.grow(*size, &at, depth + height)?;
+        Ok(Node { at, value: self.anchors[&anchor].node.value.clone() })
     }
 
     /// Refuses what makes a file hard to read or large in memory.
-    fn admit(&mut self, event: &Event, at: &Mark, depth: usize) -> Result<()> {
-        self.nodes += 1;
-        let (anchor, tag) = match event {
-            Event::Alias(_) => return Err(at.error("aliases (*name) are not supported; write the value out")),
-            Event::Scalar(_, _, anchor, tag) | Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
-                (*anchor, tag)
-            }
-            _ => (0, &None),
-        };
+    fn grow(&mut self, by: Size, at: &Mark, depth: usize) -> Result<()> {
+        self.size.nodes += by.nodes;
+        self.size.bytes += by.bytes;
+        let aliases = if self.anchors.is_empty() { "" } else { ", its aliases written out" };
         match () {
-            () if anchor != 0 => Err(at.error("anchors (&name) are not supported; write the value out")),
-            () if tag.is_some() => Err(at.error("tags (!name) are not supported")),
             () if depth > MAX_DEPTH => Err(at.error(format!("nested more than {MAX_DEPTH} deep"))),
-            () if self.nodes > MAX_NODES => Err(at.error(format!("more than {MAX_NODES} values in one file"))),
+            () if self.size.nodes > MAX_NODES => {
+                Err(at.error(format!("more than {MAX_NODES} values in one file{aliases}")))
+            }
+            () if self.size.bytes > MAX_FILE_BYTES => {
+                Err(at.error(format!("more than {MAX_FILE_BYTES} bytes of text in one file{aliases}")))
+            }
             () => Ok(()),
         }
     }
@@ -166,28 +243,70 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, depth: usize) -> Result<Value> {
-        let mut entries = Vec::new();
+        let (mut entries, mut merged) = (Vec::new(), Vec::new());
         let mut lines = HashMap::new();
         loop {
-            let key = match self.next()? {
-                (Event::MappingEnd, _) => return Ok(Value::Map(entries)),
-                (event, at) => key(self.node(event, at, depth + 1)?)?,
+            let node = match self.next()? {
+                (Event::MappingEnd, _) => break,
+                (event, at) => self.node(event, at, depth + 1)?,
             };
-            if let Some(first) = lines.insert(key.name.clone(), key.at.line) {
-                let first = if self.has_lines { format!("; it is already in line {first}") } else { String::new() };
-                return Err(key.at.error(format!("duplicate key `{}`{first}", shorten(&key.name))));
-            }
+            let key = key(node).and_then(|key| self.first_of_its_name(key, &mut lines));
             let (event, at) = self.next()?;
-            entries.push((key, self.node(event, at, depth + 1)?));
+            let value = self.node(event, at, depth + 1)?;
+            match self.mistakes.keep(key) {
+                Some(key) if key.name == MERGE => {
+                    merged = self.mistakes.keep(merged_entries(value)).unwrap_or_default();
+                }
+                Some(key) => entries.push((key, value)),
+                None => {}
+            }
         }
+        // What is written wins, then what is named first.
+        let mut seen: HashSet<String> = lines.into_keys().collect();
+        merged.retain(|(key, _): &(Key, Node)| seen.insert(key.name.clone()));
+        merged.append(&mut entries);
+        Ok(Value::Map(merged))
+    }
+
+    /// The key, unless `lines` has it already.
+    fn first_of_its_name(&self, key: Key, lines: &mut HashMap<String, usize>) -> Result<Key> {
+        match lines.entry(key.name.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(key.at.line);
+                Ok(key)
+            }
+            Entry::Occupied(first) => {
+                let first =
+                    if self.has_lines { format!("; it is already in line {}", first.get()) } else { String::new() };
+                Err(key.at.error(format!("duplicate key `{}`{first}", shorten(&key.name))))
+            }
+        }
+    }
+}
+
+const MERGE: &str = "<<";
+
+/// The entries of the object, or of the objects in a list, that a merge key takes in.
+fn merged_entries(node: Node) -> Result<Vec<(Key, Node)>> {
+    let refusal = |node: &Node| {
+        let found = node.excerpt();
+        node.at.error(format!("<<: expected an object, `<<: *name` or `<<: [*name, *other]`, found {found}"))
+    };
+    match node.value {
+        Value::Map(entries) => Ok(entries),
+        Value::List(items) => {
+            let entries = items.into_iter().map(|item| match item.value {
+                Value::Map(entries) => Ok(entries),
+                _ => Err(refusal(&item)),
+            });
+            Ok(all::<_, Vec<_>>(entries)?.concat())
+        }
+        Value::Scalar { .. } => Err(refusal(&node)),
     }
 }
 
 fn key(node: Node) -> Result<Key> {
     match &node.value {
-        Value::Scalar { text, quoted: false } if text == "<<" => {
-            Err(node.at.error("merge keys (<<) are not supported; write the values out"))
-        }
         Value::Scalar { text, quoted } if *quoted || !reads_as_other(text) => {
             Ok(Key { name: text.clone(), at: node.at })
         }
@@ -209,6 +328,11 @@ impl Node {
         }
     }
 
+    /// Whether it says that a dotted key's field is left out.
+    pub fn is_null(&self) -> bool {
+        self.plain() == Some("null")
+    }
+
     /// A scalar's text.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
@@ -223,6 +347,15 @@ impl Node {
             Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
             Value::Scalar { text, .. } => (name == "name" && text != "none").then_some(self),
             Value::List(_) => None,
+        }
+    }
+
+    /// How deep it is nested.
+    fn height(&self) -> usize {
+        match &self.value {
+            Value::Scalar { .. } => 0,
+            Value::List(items) => items.iter().map(|item| 1 + item.height()).max().unwrap_or(0),
+            Value::Map(entries) => entries.iter().map(|(_, value)| 1 + value.height()).max().unwrap_or(0),
         }
     }
 

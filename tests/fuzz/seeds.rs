@@ -16,7 +16,7 @@ use runner::train::checkpoint;
 use tar::{EntryType, Header};
 use tch::{Device, Kind, Tensor};
 
-pub const YAML_WORDS: [&str; 48] = [
+pub const YAML_WORDS: [&str; 51] = [
     "[",
     "]",
     "{",
@@ -56,6 +56,9 @@ pub const YAML_WORDS: [&str; 48] = [
     "99999999999999999999",
     "../x",
     "grid",
+    "random",
+    "uniform",
+    "{}",
     "none",
     "name",
     "adam",
@@ -77,7 +80,8 @@ pub fn experiments() -> Vec<Vec<u8>> {
         early_stopping: {patience: 3, min_delta: 0.001}\nblocks:\n  - id: a\n    title: \"A title\"\n    mode: grid\n    \
         base: {augment.flip: false}\n    axes: {epochs: [30, 35], init: [keras]}\n    \
         zip: [{batch_size: [4, 8], optimizer.lr: [0.1, 1e-2]}]\n    exclude: [{epochs: 30, batch_size: 4}]\n    \
-        include: [{clip: {value: 1}}]\n  - {id: b, axes: {activation: [tanh, relu], data.train: [100]}}\n";
+        include: [{clip: {value: 1}}]\n  - {id: b, axes: {activation: [tanh, relu], data.train: [100]}}\n  \
+        - {id: c, mode: random, samples: 9, axes: {optimizer: [&o {name: sgd, lr: 0.1}, {<<: *o, momentum: 0.5}], optimizer.lr: {log: [1e-4, 0.1]}, batch_size: {int: [4, 64]}}}\n";
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     // A round means the same on every machine.

@@ -6,5 +6,5 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use rows::{Row, find, rows, values};
+pub use rows::{Row, find, rows};
 pub use schema::schema;

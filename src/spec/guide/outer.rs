@@ -16,6 +16,8 @@ const fn outer(key: &'static str, values: &'static str, default: Option<&'static
 const NAME: &str = "1 to 64 of a-z, 0-9, _ and -";
 const SETTINGS: &str = "any keys of `base` and `data`, dotted ones too";
 const LISTS: &str = "any keys of `base` and `data`, dotted ones too, each with a list of values";
+const RANGES: &str = "the same, or in a random block a range, `{log: [1e-4, 1e-1]}`, `{uniform: [0, 0.5]}`, `{int: [16, 256]}`; \
+                      `null` leaves out a field that not all of an object's values have";
 
 pub const SCHEMA: Outer = outer("schema", "`1`", None, "the form of this file");
 pub const EXPERIMENT_NAME: Outer = outer("name", NAME, None, "names the experiment and its results folder");
@@ -34,7 +36,7 @@ pub const BLOCK: [Outer; 7] = [
     outer("blocks.id", NAME, None, "names the block"),
     outer("blocks.title", "a text", Some("the id"), "its heading in the report"),
     outer("blocks.base", SETTINGS, Some("none"), "what differs from the experiment's base in all of the block"),
-    outer("blocks.axes", LISTS, Some("none"), "what is varied: one key at a time or, in a grid, in every combination"),
+    outer("blocks.axes", RANGES, Some("none"), "what is varied: one key at a time or, in a grid, in every combination"),
     outer("blocks.zip", "a list of objects like `axes`", Some("none"), "the lists of each move together"),
     outer(
         "blocks.exclude",

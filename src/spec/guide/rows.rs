@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use super::outer::{self, Outer};
 use crate::options::{FLOAT32_MAX, Fallback, Key, Takes, Variant};
-use crate::spec::fields::describe;
-use crate::spec::keys::{BASE, BESIDE, BLOCK_MODE, MARGIN, MODEL, SEEDS, SETTLE, TARGETS, TUNING_SEEDS};
+use crate::spec::advice::describe;
+use crate::spec::keys::{
+    BASE, BESIDE, BLOCK_MODE, MARGIN, MODEL, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
+};
 
 /// How alike two words must be for the one to be taken for the other; 1 is the same.
 const ALIKE: f64 = 0.8;
@@ -33,7 +35,11 @@ pub struct Row {
 /// All keys there are.
 pub fn rows() -> Vec<Row> {
     let tuning_seeds = Key { name: "tune.seeds", ..TUNING_SEEDS };
-    let block_mode = Key { name: "blocks.mode", ..BLOCK_MODE };
+    let of_a_block = [
+        Key { name: "blocks.mode", ..BLOCK_MODE },
+        Key { name: "blocks.samples", ..SAMPLES },
+        Key { name: "blocks.seed", ..SAMPLING_SEED },
+    ];
     let [id, title, rest @ ..] = &outer::BLOCK;
     let mut rows = vec![of_outer(&outer::SCHEMA), of_outer(&outer::EXPERIMENT_NAME), of_outer(&outer::DESCRIPTION)];
     [BESIDE, &[SEEDS, SETTLE, MARGIN, TARGETS]].concat().iter().for_each(|key| add(&mut rows, "", None, "", key));
@@ -42,7 +48,7 @@ pub fn rows() -> Vec<Row> {
     rows.push(of_outer(&outer::BASE_KEYS));
     BASE.iter().for_each(|key| add(&mut rows, "", None, "", key));
     rows.extend([&outer::BLOCKS, id, title].map(of_outer));
-    add(&mut rows, "", None, "", &block_mode);
+    of_a_block.iter().for_each(|key| add(&mut rows, "", None, "", key));
     rows.extend(rest.iter().map(of_outer));
     rows
 }
@@ -126,7 +132,7 @@ fn pytorch(theirs: &str, key: &Key) -> String {
 }
 
 /// What a key takes, in words, with names in backquotes.
-pub fn values(takes: Takes) -> String {
+fn values(takes: Takes) -> String {
     let codes = |names: Vec<&str>| names.into_iter().map(code).collect::<Vec<_>>().join(", ");
     let object =
         |keys: &[Key]| code(&format!("{{{}}}", keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")));

@@ -8,7 +8,9 @@ use serde_json::{Map, Value as Json, json};
 use super::outer::{self, Outer};
 use crate::options::{Fallback, Key, Takes, Variant};
 use crate::spec::fields::written;
-use crate::spec::keys::{BASE, BESIDE, BLOCK_MODE, MARGIN, SEEDS, SETTLE, TARGETS, TUNING_SEEDS};
+use crate::spec::keys::{
+    BASE, BESIDE, BLOCK_MODE, MARGIN, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
+};
 use crate::spec::settings::MAX_KEYS;
 
 /// What the reader takes as a text.
@@ -87,7 +89,7 @@ fn blocks() -> Json {
         let name = outer.key.strip_prefix("blocks.").unwrap_or(outer.key);
         (name.to_owned(), described(form, outer.about))
     });
-    let mut properties = properties([BLOCK_MODE].iter(), Whole);
+    let mut properties = properties([BLOCK_MODE, SAMPLES, SAMPLING_SEED].iter(), Whole);
     properties.extend(keys);
     described(json!({"type": "array", "items": object(properties, &["id"])}), outer::BLOCKS.about)
 }
@@ -96,8 +98,8 @@ fn blocks() -> Json {
 fn definitions() -> Json {
     let keys = setting_keys(&["data"]);
     let mut definitions = Map::new();
-    definitions.insert("settings".to_owned(), settings(&keys, reference));
-    definitions.insert("axes".to_owned(), settings(&keys, list_of));
+    definitions.insert("settings".to_owned(), settings(&keys, reference_or_null));
+    definitions.insert("axes".to_owned(), settings(&keys, list_or_range));
     definitions.extend(keys);
     definitions.into()
 }
@@ -115,6 +117,20 @@ fn reference(name: &str) -> Json {
 
 fn list_of(name: &str) -> Json {
     json!({"type": "array", "items": reference(name), "minItems": 1})
+}
+
+/// `null` leaves out a field of an object beside it.
+fn reference_or_null(name: &str) -> Json {
+    if name.contains('.') { any_of([reference(name), json!({"type": "null"})]) } else { reference(name) }
+}
+
+/// A random block also takes ranges.
+fn list_or_range(name: &str) -> Json {
+    let list = json!({"type": "array", "items": reference_or_null(name), "minItems": 1});
+    let ends = json!({"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2});
+    let range = json!({"type": "object", "properties": {"log": ends, "uniform": ends, "int": ends}, "minProperties": 1,
+                       "maxProperties": 1, "additionalProperties": false});
+    any_of([list, range])
 }
 
 /// The keys of `base` and the others that a setting may name, then each with its fields, dotted.

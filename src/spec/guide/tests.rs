@@ -7,6 +7,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value as Json};
 
 use super::{Row, find, rows, schema};
+use crate::spec::error::Mistakes;
 use crate::spec::yaml::{self, Node, Value};
 use crate::spec::{Experiment, Overrides};
 
@@ -37,10 +38,14 @@ fn json(node: &Node) -> Json {
     }
 }
 
+fn tree(text: &str) -> Option<Node> {
+    yaml::parse("x.yaml", text, &mut Mistakes::default())
+}
+
 /// Whether the program and an editor take the file.
 fn taken(validator: &Validator, text: &str) -> (bool, bool) {
     let program = Experiment::parse("x.yaml", text, &Overrides::default()).is_ok();
-    (program, yaml::parse("x.yaml", text).is_ok_and(|node| validator.is_valid(&json(&node))))
+    (program, tree(text).is_some_and(|node| validator.is_valid(&json(&node))))
 }
 
 fn repository() -> &'static Path {
@@ -66,7 +71,7 @@ fn every_experiment_of_the_repository_names_the_schema_and_agrees_with_it() {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# yaml-language-server: $schema=schema.json\n"), "{}", path.display());
-        let node = yaml::parse("x.yaml", &text).unwrap();
+        let node = tree(&text).unwrap();
         let errors: Vec<String> = validator.iter_errors(&json(&node)).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", path.display());
         count += 1;
@@ -218,10 +223,12 @@ fn what_a_block_may_say_is_taken() {
         "blocks: [{id: a, base: {model: resnet, optimizer.lr: 0.5, data.train: 100}, axes: {optimizer.betas: [[0.9, 0.9]], optimizer: [adam]}}]",
         "blocks: [{id: a, zip: [{batch_size: [4, 8], epochs: [1, 2]}], exclude: [{optimizer: {lr: 0.001}, batch_size: 4}], include: [{schedule: {name: step, every: 2}}]}]",
         "tune: {axes: {optimizer.lr: [0.1], batch_size: [1, 2]}, seeds: 3}\nblocks: [{id: a, axes: {init: [keras]}}]",
+        "blocks: [{id: a, mode: grid, axes: {optimizer: [sgd, adam], optimizer.lr: [0.1, 0.01], optimizer.momentum: [null]}}]",
+        "blocks: [{id: a, mode: random, samples: 4, seed: 1, axes: {optimizer.lr: {log: [0.001, 0.1]}, batch_size: {int: [4, 64]}, init: [keras, pytorch]}}]",
         "settle: {max_seeds: 5}\nblocks: [{id: a, axes: {init: [keras]}}]",
     ];
     for more in good {
-        let node = yaml::parse("x.yaml", &format!("{HEAD}{BASE}{more}\n")).unwrap();
+        let node = tree(&format!("{HEAD}{BASE}{more}\n")).unwrap();
         let errors: Vec<String> = validator.iter_errors(&json(&node)).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{more}: {errors:?}");
     }

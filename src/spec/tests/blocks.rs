@@ -117,13 +117,87 @@ fn dotted_keys_change_one_field_and_objects_replace_all() {
     assert_eq!(variants[0].values, values);
 }
 
+const RATES: &str = "[0.001, 0.01, 0.1, 0.3]";
+
+#[test]
+fn each_object_of_an_axis_is_tried_with_each_value_of_its_field() {
+    for axes in [
+        format!("{{optimizer: [{{name: sgd, momentum: 0.9}}, adam], optimizer.lr: {RATES}}}"),
+        // What an object says itself is overridden, and the order of the keys says nothing but which varies faster.
+        format!(
+            "{{optimizer: [{{name: sgd, lr: 0.5, momentum: 0.9}}, {{name: adam, lr: 0.7}}], optimizer.lr: {RATES}}}"
+        ),
+    ] {
+        let experiment = with(&format!("blocks:\n  - {{id: g, mode: grid, axes: {axes}}}\n"));
+        let block = &experiment.blocks[0];
+        let cells: Vec<String> = block.variants.iter().map(|variant| variant.values.join(" at ")).collect();
+        let sgd = "{name: sgd, momentum: 0.9}";
+        let of = |name: &str| ["0.001", "0.01", "0.1", "0.3"].map(|lr| format!("{name} at {lr}")).to_vec();
+        assert_eq!(cells, [vec!["sgd at 0.01".to_string()], of(sgd), of("adam")].concat(), "{axes}");
+        let wanted = ["sgd, momentum 0.9 · lr=0.001", "sgd, momentum 0.9 · lr=0.01"];
+        assert_eq!(labels(block)[1..3], wanted);
+        assert_eq!(labels(block)[8], "adam · lr=0.3");
+        assert_eq!(block.variants[8].config.optimizer.rule().common().lr, 0.3);
+        assert_eq!(block.variants[1].settings[0], ("optimizer".to_string(), sgd.to_string()));
+        assert_eq!(experiment.trials().len(), 2 * 9);
+    }
+    let turned =
+        with(&format!("blocks:\n  - {{id: g, mode: grid, axes: {{optimizer.lr: {RATES}, optimizer: [adam]}}}}\n"));
+    assert_eq!(labels(&turned.blocks[0])[1..3], ["lr=0.001 · adam", "lr=0.01 · adam"]);
+}
+
+#[test]
+fn null_leaves_a_field_out_where_an_object_has_none() {
+    let zip = with(concat!(
+        "blocks:\n  - id: g\n    mode: grid\n    axes: {optimizer.lr: [0.1, 0.2]}\n",
+        "    zip: [{optimizer: [sgd, adam, {name: sgd, momentum: 0.5}], optimizer.momentum: [0.9, null, null]}]\n",
+    ));
+    let wanted = ["lr=0.1 · sgd · momentum=0.9", "lr=0.1 · adam", "lr=0.1 · sgd · momentum=0"];
+    assert_eq!(labels(&zip.blocks[0])[1..4], wanted);
+    assert_eq!(zip.blocks[0].variants[2].values, ["0.1", "adam", "none"]);
+    assert_eq!(zip.blocks[0].variants[3].values, ["0.1", "sgd", "0"]);
+
+    let grid =
+        "blocks:\n  - id: g\n    mode: grid\n    axes: {optimizer: [sgd, adam], optimizer.momentum: [null, 0.9]}\n";
+    let said = error_with(grid);
+    let wanted = "x.yaml:10:36: optimizer.momentum: adam has no such option; valid: lr, betas, eps, weight_decay, amsgrad; `null` leaves it \
+                  out: `zip` both, or `exclude` this combination (block `g`, adam · momentum=0.9)";
+    assert_eq!(said, wanted);
+    let excluded = |pattern: &str| with(&format!("{grid}    exclude: [{{{pattern}}}]\n"));
+    let without = excluded("optimizer: adam, optimizer.momentum: 0.9");
+    assert_eq!(labels(&without.blocks[0])[1..], ["sgd · momentum=0", "sgd · momentum=0.9", "adam"]);
+    let null = excluded("optimizer: adam, optimizer.momentum: 0.9}, {optimizer: adam, optimizer.momentum: null");
+    assert_eq!(labels(&null.blocks[0])[1..], ["sgd · momentum=0", "sgd · momentum=0.9"]);
+
+    let said = error_with("blocks:\n  - id: g\n    axes: {optimizer.momentm: [null]}\n");
+    assert_starts(&said, "x.yaml:9:12: optimizer.momentm: there is no such key; valid: lr, momentum, dampening");
+    assert!(said.contains("did you mean `momentum`?"), "{said}");
+    assert_starts(
+        &error_with("blocks:\n  - id: g\n    axes: {init: [null]}\n"),
+        "x.yaml:9:19: init: there is no `null`",
+    );
+    let option = set(&["optimizer.lr=null"]).unwrap().base;
+    assert_eq!(option.optimizer.rule().common().lr, 0.001);
+}
+
+#[test]
+fn what_is_tuned_may_be_an_object_with_its_fields() {
+    let tune = "tune: {axes: {optimizer: [sgd, adam], optimizer.lr: [0.1, 0.2]}}\n";
+    let labels: Vec<String> = with(tune).candidates.into_iter().map(|candidate| candidate.label).collect();
+    assert_eq!(labels, ["sgd · lr=0.1", "sgd · lr=0.2", "adam · lr=0.1", "adam · lr=0.2"]);
+    assert_eq!(with(tune).candidates[3].values, ["adam", "0.2"]);
+}
+
 #[test]
 fn blocks_that_contradict_themselves_are_refused() {
     let block = |lines: &str| error_with(&format!("blocks:\n  - id: a\n{lines}"));
     let cases = [
-        ("    axes: {init: keras}\n", "x.yaml:9:18: blocks[0].axes.init: expected a list, found `keras`"),
-        ("    axes: {init: []}\n", "x.yaml:9:18: blocks[0].axes.init: expected a list of 1 to"),
-        ("    axes: {seeds: [1]}\n", "x.yaml:9:12: seeds: cannot be set here; valid: model"),
+        (
+            "    axes: {init: keras}\n",
+            "x.yaml:9:18: blocks[0].axes.init: expected a list, found `keras`; one value is written `[keras]`",
+        ),
+        ("    axes: {init: []}\n", "x.yaml:9:18: blocks[0].axes.init: expected at least 1 value, found 0"),
+        ("    axes: {seeds: [1]}\n", "x.yaml:9:12: seeds: cannot be set here; it goes beside `base`"),
         (
             "    axes: {epochs: [1, 0]}\n",
             "x.yaml:9:24: epochs: expected a whole number from 1 to 10000, found `0` (block `a`, epochs=0)",
@@ -139,18 +213,17 @@ fn blocks_that_contradict_themselves_are_refused() {
         ),
         ("    axes: {epochs: [1], epochs: [2]}\n", "x.yaml:9:25: duplicate key `epochs`"),
         (
-            "    mode: grid\n    axes: {optimizer.lr: [1], optimizer: [adam]}\n",
-            "x.yaml:10:12: optimizer.lr: optimizer already sets it in line 10, column 31",
+            "    include: [{optimizer: adam, optimizer.lr: 1}]\n",
+            "x.yaml:9:33: optimizer.lr: optimizer already sets it in line 9, column 16; write it in there",
         ),
-        ("    include: [{optimizer: adam, optimizer.lr: 1}]\n", "x.yaml:9:33: optimizer.lr: optimizer already sets it"),
         ("    exclude: [{}]\n", "x.yaml:9:15: blocks[0].exclude[0]: expected 1 to 64 keys, found 0"),
         (
             "    mode: gird\n",
-            "x.yaml:9:11: blocks[0].mode: there is no `gird`; valid: ablate, grid; did you mean `grid`?",
+            "x.yaml:9:11: blocks[0].mode: there is no `gird`; valid: ablate, grid, random; did you mean `grid`?",
         ),
         (
             "    axis: {}\n",
-            "x.yaml:9:5: blocks[0].axis: there is no such key; valid: id, title, mode, base, axes, zip, exclude, include; did you mean `axes`?",
+            "x.yaml:9:5: blocks[0].axis: there is no such key; valid: id, title, mode, base, samples, seed, axes, zip, exclude, include; did you mean `axes`?",
         ),
         ("  - id: a\n", "x.yaml:9:5: blocks[1]: the id `a` is there twice"),
         ("  - id: A B\n", "x.yaml:9:9: blocks[1].id: expected 1 to 64 of"),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+mod advice;
 mod blocks;
 mod files;
-mod readme;
+mod mistakes;
+mod random;
 mod trials;
 mod values;
 
@@ -61,4 +63,16 @@ fn processor_time() -> Duration {
 #[track_caller]
 fn assert_starts(error: &str, wanted: &str) {
     assert!(error.starts_with(wanted), "got    {error}\nwanted {wanted}");
+}
+
+/// One of the mistakes begins so.
+#[track_caller]
+fn assert_among(error: &str, wanted: &str) {
+    assert!(error.lines().any(|line| line.starts_with(wanted)), "got    {error}\nwanted {wanted}");
+}
+
+/// The mistakes without their messages: `x.yaml:7:3`.
+fn places(error: &str) -> Vec<String> {
+    let place = |line: &str| line.split(": ").next().unwrap_or_default().to_string();
+    error.lines().filter(|line| !line.ends_with(" mistakes:")).map(place).collect()
 }

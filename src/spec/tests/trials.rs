@@ -59,7 +59,7 @@ fn blocks_share_their_trials() {
     assert_eq!(chosen(&trials[4].id[..6]), Ok(1));
     assert_eq!(experiment.only(&[]).unwrap().len(), 6);
     let error = chosen("d").unwrap_err().to_string();
-    assert_eq!(error, "--only d: no block or trial; blocks: valid: a, b, c");
+    assert_eq!(error, "--only d: there is no such block or trial; blocks: a, b, c; `--plan` shows the trials");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn values_that_are_not_what_they_seem() {
             "7:37: warmup.start_factor: expected a finite number at least 1.1754943508222875e-38 and below 1, found `1e-310`",
         ),
         ("clip: {norm: 1, value: 1}", "7:9: clip: norm and value exclude each other"),
-        ("clip: {}", "7:9: clip: expected none, {norm: x} or {value: x}"),
+        ("clip: {}", "7:9: clip: expected none, {norm: 0.1} or {value: 0.1}"),
         ("clip: {nrm: 1}", "7:10: clip.nrm: there is no such key; valid: norm, value; did you mean `norm`?"),
     ];
     for (line, wanted) in cases {
@@ -189,10 +189,10 @@ fn the_top_level_is_checked() {
         ("", "x.yaml:1:1: there is nothing in it"),
     ];
     for (text, wanted) in cases {
-        assert_starts(&error_of(text), wanted);
+        assert_among(&error_of(text), wanted);
     }
     assert_starts(&error_with("sedes: [1]\n"), "x.yaml:7:1: sedes: there is no such key; valid: schema, name,");
-    assert_starts(&error_with("  data: {val: 1}\n"), "x.yaml:7:3: data: cannot be set here; valid: model");
+    assert_starts(&error_with("  data: {val: 1}\n"), "x.yaml:7:3: data: cannot be set here; it goes beside `base`");
     assert_starts(&error_with("targets: [0.5, 1.0]\n"), "x.yaml:7:16: targets[1]: expected a finite number above 0");
 }
 
