@@ -191,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_shows_names_as_they_are() {
+        let study = example::study(&[("init", &[("base", 0.5), (r"a\b_$c", 0.6)])], 3, 3);
+        let text = against(&study, &summarize(&study), "base").unwrap().to_string();
+        assert!(text.contains(r"| init: a\b_$c | 3 |"), "{text}");
+    }
+
+    #[test]
     fn against_the_base_it_is_what_the_block_says() {
         let study = example::study(&[("init", &[("base", 0.5), ("good", 0.51), ("best", 0.7)])], 5, 3);
         let blocks = summarize(&study);
