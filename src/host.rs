@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
@@ -31,6 +32,11 @@ pub fn refused(error: io::Error) -> anyhow::Error {
 /// Proves that there are descriptors to spare, which are so as soon as these are dropped.
 pub fn spare_descriptors() -> io::Result<Vec<OwnedFd>> {
     (0..SPARE_DESCRIPTORS).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect()
+}
+
+/// Seconds since 1970 in UTC, to the millisecond; none where the clock is before that.
+pub fn since_1970() -> Option<f64> {
+    Some(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as f64 / 1000.0)
 }
 
 /// The processor's name where the system tells it.

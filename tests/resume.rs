@@ -104,7 +104,7 @@ fn travel(config: &Config, sets: &Sets, stride: usize, mut resume: Option<Vec<u8
                 // One that was at its end already leaves no other.
                 let checkpoint = if checkpoint.is_empty() { resume.unwrap() } else { checkpoint };
                 journey.current = stored_states(&checkpoint).unwrap().0;
-                let without_times = |epoch: Epoch| Epoch { train_seconds: 0.0, seconds: 0.0, ..epoch };
+                let without_times = |epoch: Epoch| Epoch { train_seconds: 0.0, seconds: 0.0, ended: None, ..epoch };
                 (journey.last_checkpoint, journey.predictions) = (checkpoint, predictions);
                 journey.history = history.into_iter().map(without_times).collect();
                 (journey.best, journey.scores, journey.showcase) = (best, Some(*scores), Some(showcase));

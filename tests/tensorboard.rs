@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::skip::skip;
 use common::{DONE, INTERRUPTED, Lab, files, names, wait_until};
@@ -86,13 +87,13 @@ type Column = (&'static str, fn(&Epoch) -> f64);
 
 #[track_caller]
 fn assert_history(run: &Json, history: &[Epoch], has_penalty: bool) {
-    let ends: Vec<f64> = history
-        .iter()
-        .scan(0.0, |sum, epoch| {
-            *sum += epoch.seconds;
-            Some(*sum)
-        })
-        .collect();
+    let mut now = 0.0;
+    let ends = history.iter().map(|epoch| {
+        // Of a trial without times of day, its own seconds.
+        now = epoch.ended.unwrap_or(now + epoch.seconds);
+        now
+    });
+    let ends: Vec<f64> = ends.collect();
     let columns: [Column; 6] = [
         ("loss/train", |epoch| epoch.train_loss),
         ("loss/val", |epoch| epoch.val_loss),
@@ -123,6 +124,7 @@ fn odd_trial() -> StoredTrial {
         val_accuracy: 0.0,
         train_seconds: 1.0,
         seconds: 0.1,
+        ended: None,
     };
     let numbers = [f64::NAN, f64::INFINITY, 1e300, 1e-40, 5e-324, 16_777_217.0];
     StoredTrial {
@@ -143,7 +145,10 @@ fn odd_trial() -> StoredTrial {
 #[test]
 fn tensorboard_reads_every_number_of_the_histories() {
     let lab = Lab::new(TINY);
+    let since_1970 = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let started = since_1970();
     lab.sweep("").expect(DONE);
+    let swept = started.floor()..=since_1970();
     let odd = odd_trial();
     let odd_name = events::run_name(&odd);
     fs::create_dir(lab.result(events::FOLDER).join(&odd_name)).unwrap();
@@ -161,6 +166,8 @@ fn tensorboard_reads_every_number_of_the_histories() {
         let mut rows = csv::Reader::from_path(lab.result(&format!("trials/{}/history.csv", trial["id"]))).unwrap();
         let history: Vec<Epoch> = rows.deserialize().map(|row| row.unwrap()).collect();
         assert_history(run, &history, trial["blocks"] == "penalty");
+        let times = history.iter().map(|epoch| epoch.ended.unwrap());
+        assert!(times.clone().is_sorted() && times.clone().all(|time| swept.contains(&time)), "{history:?}");
         assert_eq!(run["settings"]["optimizer.lr"].as_f64(), trial["optimizer.lr"].parse().ok());
         assert_eq!(run["settings"]["init"], "pytorch");
         assert_eq!(run["settings"]["optimizer.nesterov"], false);
@@ -172,8 +179,8 @@ fn tensorboard_reads_every_number_of_the_histories() {
             }
             _ => {
                 assert_eq!((["base", "penalty: l2 0.001"].contains(&group), status), (true, Some(1)));
-                let total = history.iter().map(|epoch| epoch.seconds).sum();
-                let test = [(trial["best_epoch"].parse().unwrap(), trial["test_accuracy"].parse().unwrap(), total)];
+                let end = history.last().unwrap().ended.unwrap();
+                let test = [(trial["best_epoch"].parse().unwrap(), trial["test_accuracy"].parse().unwrap(), end)];
                 assert_scalars(run, "test/accuracy", &test);
             }
         }

@@ -31,6 +31,9 @@ pub struct Epoch {
     pub train_seconds: f64,
     /// Training, validation and the checkpoints before it.
     pub seconds: f64,
+    /// When it ended, in seconds since 1970 in UTC; none in results of older versions, and of trials that such began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use super::measure::Measure;
 use super::statistics::{interval, p_cell};
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
-use super::table::{Column, Table, markdown_table};
+use super::table::{Column, Table, plain_table};
 use crate::spec::{base_seeds, choices};
 use crate::verdict::looks::{Replicates, is_unstable, looks};
 use crate::verdict::rule::{Difference, Group, Terms, Verdict};
@@ -158,8 +158,7 @@ impl std::fmt::Display for Against {
             PairColumn::numbers("p", |pair| Some(p_cell(pair.difference?.p))),
             PairColumn::words("Verdict", |pair| pair.verdict.word().to_owned()),
         ];
-        // A terminal shows no markup.
-        let table = markdown_table(&Table::new(&columns, &self.pairs)).replace('\\', "");
+        let table = plain_table(&Table::new(&columns, &self.pairs));
         writeln!(f, "Against {}, which was asked afterwards:\n\n{table}", self.baseline)?;
         write!(
             f,
@@ -189,6 +188,13 @@ mod tests {
         assert_eq!(pairs("good").unwrap().baseline, "init: good");
         let text = found.to_string();
         assert!(text.contains("Against init: good") && text.contains("of the 2 pairs"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_shows_names_as_they_are() {
+        let study = example::study(&[("init", &[("base", 0.5), (r"a\b_$c", 0.6)])], 3, 3);
+        let text = against(&study, &summarize(&study), "base").unwrap().to_string();
+        assert!(text.contains(r"| init: a\b_$c | 3 |"), "{text}");
     }
 
     #[test]

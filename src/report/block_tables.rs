@@ -73,10 +73,26 @@ pub fn further_scores(block: &BlockSummary) -> Option<Table> {
     Some(table(block, [setting(), n, accuracy, loss, top3, ece, brier]))
 }
 
-/// How soon validation accuracies are reached, and how far test lies behind training.
+/// The targets that no trial of the block has reached, once one has ended.
+fn unreached(block: &BlockSummary, targets: &[f64]) -> Vec<f64> {
+    let is_reached = |target: f64| block.rows.iter().any(|row| row.spread(Measure::EpochsTo(target)).is_some());
+    targets.iter().copied().filter(|&target| block.finished() && !is_reached(target)).collect()
+}
+
+/// What [`convergence`] leaves out of these targets.
+pub fn unreached_words(block: &BlockSummary, targets: &[f64]) -> Option<String> {
+    let percents: Vec<String> =
+        unreached(block, targets).into_iter().map(|target| format!("{} %", minus(100.0 * target, 0))).collect();
+    let words = percents.join(", ");
+    (!percents.is_empty()).then(|| format!("Left out, as no trial got there: a validation accuracy of {words}."))
+}
+
+/// How soon validation accuracies are reached, but for those that nobody reached, and how far test lies behind training.
 pub fn convergence(block: &BlockSummary, targets: &[f64]) -> Table {
     use Measure::*;
-    let reaching = targets.iter().flat_map(|&target| [reached(EpochsTo(target)), reached(SecondsTo(target))]);
+    let unreached = unreached(block, targets);
+    let targets = targets.iter().filter(|target| !unreached.contains(target));
+    let reaching = targets.flat_map(|&target| [reached(EpochsTo(target)), reached(SecondsTo(target))]);
     let rest = [CurveArea, AccuracyGap, LossGap, LossRise].map(mean);
     table(block, [setting(), mean(BestEpoch)].into_iter().chain(reaching).chain(rest))
 }

@@ -2,8 +2,8 @@
 //!
 //! Such a file is TFRecord records, each one `Event` message (tensorflow/core/util/event.proto) in protobuf's wire format.
 //! The bytes follow from what is stored alone, and those of more epochs begin with those of fewer, so that a file can grow
-//! while TensorBoard reads it. No time of day is stored: wall times count the trial's own seconds from 1970, which is all
-//! that TensorBoard's relative axis needs.
+//! while TensorBoard reads it. Wall times are those at which the epochs ended, as they are stored. Of a trial without stored
+//! times of day, which an older version made, they count the trial's own seconds from 1970, as much as is known of it.
 
 use super::study::StoredTrial;
 use crate::record::{Epoch, Outcome, Status};
@@ -30,21 +30,26 @@ pub fn path(trial: &StoredTrial) -> String {
 }
 
 pub fn event_file(trial: &StoredTrial) -> Vec<u8> {
-    let mut seconds = 0.0;
-    let mut file = event(seconds, 0, 3, "brain.Event:2");
-    file.extend(summary(seconds, 0, [hparams("session_start_info", start_info(trial))]));
+    let mut now = start(&trial.history);
+    let mut file = event(now, 0, 3, "brain.Event:2");
+    file.extend(summary(now, 0, [hparams("session_start_info", start_info(trial))]));
     for epoch in &trial.history {
-        seconds += epoch.seconds;
-        file.extend(summary(seconds, epoch.epoch, epoch_scalars(trial, epoch)));
+        now = epoch.ended.unwrap_or(now + epoch.seconds);
+        file.extend(summary(now, epoch.epoch, epoch_scalars(trial, epoch)));
     }
     if let Some(scores) = trial.scores() {
         let values = [("test/accuracy", scores.test.accuracy), ("test/loss", scores.test.loss)];
-        file.extend(summary(seconds, scores.best_epoch, values.map(scalar)));
+        file.extend(summary(now, scores.best_epoch, values.map(scalar)));
     }
     if let Some(outcome) = &trial.outcome {
-        file.extend(summary(seconds, outcome.epochs, [hparams("session_end_info", end_info(outcome, seconds))]));
+        file.extend(summary(now, outcome.epochs, [hparams("session_end_info", end_info(outcome, now))]));
     }
     file
+}
+
+/// When the first epoch began, as far as is known.
+fn start(history: &[Epoch]) -> f64 {
+    history.first().and_then(|epoch| Some(epoch.ended? - epoch.seconds)).unwrap_or_default()
 }
 
 fn epoch_scalars(trial: &StoredTrial, epoch: &Epoch) -> impl Iterator<Item = Message> {
@@ -95,12 +100,12 @@ fn setting(text: &str) -> Message {
     }
 }
 
-fn end_info(outcome: &Outcome, seconds: f64) -> (u32, Message) {
+fn end_info(outcome: &Outcome, now: f64) -> (u32, Message) {
     let status = match outcome.status {
         Status::Done => 1,
         Status::Failed | Status::Diverged => 2,
     };
-    (4, Message::default().varint(1, status).double(2, seconds))
+    (4, Message::default().varint(1, status).double(2, now))
 }
 
 /// A record of the `Event` message whose `field` is `content`; `seconds` and `step` say when.
@@ -183,10 +188,15 @@ mod tests {
 
     #[test]
     fn the_file_of_more_epochs_begins_with_that_of_fewer() {
-        let study = example::accidents();
-        for trial in &study.trials {
-            let whole = event_file(trial);
-            for epochs in 0..=trial.history.len() {
+        let mut trials = example::accidents().trials;
+        let mut timed = trials[0].clone();
+        (1..)
+            .zip(&mut timed.history)
+            .for_each(|(hour, epoch)| epoch.ended = Some(1764136817.5 + 3600.0 * f64::from(hour)));
+        trials.push(timed);
+        for trial in trials {
+            let whole = event_file(&trial);
+            for epochs in 1..=trial.history.len() {
                 let history = trial.history[..epochs].to_vec();
                 let earlier = event_file(&StoredTrial { history, outcome: None, ..trial.clone() });
                 assert!(whole.starts_with(&earlier), "{} after {epochs} epochs", trial.id);

@@ -1,7 +1,7 @@
 //! The study that a sweep leaves behind: stored trials in, bytes of tables, plots and text out.
 //!
 //! Everything here is a pure function; the caller writes the files. The order of work is
-//! trials → [`summary`] (one row a configuration, over its seeds) → [`tables`], [`summary_pages`], [`plots`] and [`text`].
+//! trials → [`summary`] (one row a configuration, over its seeds) → [`tables`], [`summary_pages`], [`tex`], [`plots`] and [`text`].
 
 pub mod baseline;
 mod block_tables;
@@ -20,6 +20,7 @@ mod summary_pages;
 pub mod table;
 mod tables;
 pub mod terminal;
+mod tex;
 mod text;
 mod verdicts;
 
@@ -52,7 +53,8 @@ pub fn render_all(study: &Study) -> Result<Vec<Rendered>> {
         ("confusion.csv", tables::confusion_csv(study)?),
         ("summary.csv", tables::summary_csv(&blocks, &study.targets)?),
         ("summary.md", summary_pages::summary_md(study, &blocks).into_bytes()),
-        ("summary.tex", summary_pages::summary_tex(study, &blocks).into_bytes()),
+        ("summary.tex", tex::summary_tex(study, &blocks).into_bytes()),
+        ("report.tex", tex::report_tex(study).into_bytes()),
         ("report.md", text::report_md(study, &blocks, &figures).into_bytes()),
     ];
     let mut files: Vec<Rendered> =

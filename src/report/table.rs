@@ -100,14 +100,36 @@ impl Table {
     }
 }
 
-/// A CSV with one header, LF at every line's end and quotes only where needed; without a value a cell is empty.
+/// A CSV with one header, LF at every line's end and quotes only where needed; without a value a cell is empty. Lists are in
+/// brackets, and text that a reader could take for something else has an apostrophe in front.
 pub fn csv<R>(columns: &[Column<R>], rows: impl IntoIterator<Item = impl Borrow<R>>) -> Result<Vec<u8>> {
     let mut file = csv::Writer::from_writer(Vec::new());
     file.write_record(columns.iter().map(|column| &column.name)).context("a table's header")?;
     for row in rows {
-        file.write_record(columns.iter().map(|column| column.cell(row.borrow()).text)).context("a table row")?;
+        file.write_record(columns.iter().map(|column| csv_text(&column.cell(row.borrow())))).context("a table row")?;
     }
     file.into_inner().context("the end of a table")
+}
+
+/// Words that pandas takes for missing values.
+const MISSING_WORDS: [&str; 16] = [
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "None", "n/a", "null",
+];
+
+fn csv_text(cell: &Cell) -> String {
+    match cell.kind {
+        Kind::List => format!("[{}]", cell.text.replace(' ', ", ")),
+        Kind::Text if reads_as_something_else(&cell.text) => format!("'{}", cell.text),
+        _ => cell.text.clone(),
+    }
+}
+
+/// As a number, a truth value or nothing, or as text that has such an apostrophe.
+fn reads_as_something_else(text: &str) -> bool {
+    let word = text.trim();
+    let is_truth_value = ["true", "false"].contains(&word.to_lowercase().as_str());
+    word.parse::<f64>().is_ok() || is_truth_value || MISSING_WORDS.contains(&word) || text.starts_with('\'')
 }
 
 /// The shortest decimal that reads back as the same f64, with a point or an exponent; `NaN`, `inf`. Empty without a value.
@@ -117,21 +139,39 @@ pub fn exact(value: impl Into<Option<f64>>) -> Cell {
 
 /// Without a line's end after the last row.
 pub fn markdown_table(table: &Table) -> String {
+    piped(table, markdown)
+}
+
+/// The same without markup, for a terminal.
+pub fn plain_table(table: &Table) -> String {
+    piped(table, one_line)
+}
+
+fn piped(table: &Table, written: fn(&str) -> String) -> String {
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
     let columns = 0..table.header.len();
     let rule: String = columns.map(|column| if table.is_numeric(column) { "---:|" } else { "---|" }).collect();
-    let header = line(table.header.iter().map(|name| markdown(name)).collect());
-    let rows = table.rows.iter().map(|row| line(row.iter().map(|cell| markdown(&cell.text)).collect()));
+    let header = line(table.header.iter().map(|name| written(name)).collect());
+    let rows = table.rows.iter().map(|row| line(row.iter().map(|cell| written(&cell.text)).collect()));
     [header, format!("|{rule}")].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-/// Text that Markdown shows as it is, on one line.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+/// Text that Markdown, GitHub's too, shows as it is, on one line.
 pub fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    let text = one_line(text);
+    for (place, character) in text.char_indices() {
         match character {
-            '\\' | '|' | '*' | '_' | '`' | '<' | '[' | ']' | '#' | '~' => escaped.extend(['\\', character]),
-            _ if character.is_control() => escaped.push(' '),
+            '\\' | '|' | '*' | '_' | '`' | '<' | '>' | '[' | ']' | '#' | '~' | '&' => escaped.extend(['\\', character]),
+            // GitHub takes what stands between two for mathematics, escaped or not.
+            '$' => escaped += "&#36;",
+            // It also makes links of addresses.
+            ':' if text[place..].starts_with("://") => escaped += "\\:",
+            '.' if text[..place].ends_with("www") => escaped += "\\.",
             _ => escaped.push(character),
         }
     }
@@ -177,7 +217,21 @@ mod tests {
 
     #[test]
     fn markup_in_a_label_is_text() {
-        assert_eq!(markdown("a|b_c\n<i>"), "a\\|b\\_c \\<i>");
+        assert_eq!(markdown("a|b_c\n<i>"), "a\\|b\\_c \\<i\\>");
+    }
+
+    #[test]
+    fn text_in_a_csv_is_read_as_text() {
+        let text = |text: &str| csv_text(&Cell::text(text));
+        for other in ["1162877", "1e5", " 7 ", "inf", "nan", "True", "null", "NA", "'7"] {
+            assert_eq!(text(other), format!("'{other}"));
+        }
+        for plain in ["24b56f6", "none", "", "6 16", "a'b", "schedule rate"] {
+            assert_eq!(text(plain), plain);
+        }
+        let list = |text: &str| csv_text(&Cell { text: text.into(), kind: Kind::List });
+        assert_eq!(["6 16", "6", "", "20:0.1 10:0.01"].map(list), ["[6, 16]", "[6]", "[]", "[20:0.1, 10:0.01]"]);
+        assert_eq!((csv_text(&Cell::number(7)), csv_text(&Cell::default())), ("7".into(), String::new()));
     }
 
     fn names(names: &[&str]) -> Vec<String> {

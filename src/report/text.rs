@@ -1,18 +1,20 @@
 //! `report.md`: the study to read. It claims what the statistics carry and no more, and names every trial that did not finish.
 
-use super::block_tables::{BY_IMAGE, by_image, class_means, convergence, costs, further_scores, results, tried};
+use super::block_tables::{
+    BY_IMAGE, by_image, class_means, convergence, costs, further_scores, results, tried, unreached_words,
+};
 use super::measure::Measure;
-use super::plots::{Figure, Place};
+use super::plots::{Figure, NO_LETTER, Place, has_letter};
 use super::setup::{caveats, what_was_run};
 use super::statistics::{percent, points};
-use super::study::{StoredTrial, Study, status_word};
+use super::study::{StoredTrial, Study, StudyBlock, status_word};
 use super::summary::{BlockSummary, Row};
 use super::table::{Column, Table, markdown, markdown_table};
 use super::verdicts::{accuracy, how_to_read, name_of, tally, verdicts};
 use crate::record::{Outcome, Status};
 use crate::spec::config::DatasetName;
 use crate::words::{count, list, minus, signed};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// What the table of tried values shows.
 const TRIED: &str = "Values tried before the comparison, with the mean of the selection metric on the validation images over seeds \
@@ -23,6 +25,7 @@ pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> 
     parts.extend(study.description.as_deref().map(|text| text.trim().to_owned()));
     parts.extend(data_warning(study));
     parts.extend(study.changed_plans.iter().map(|change| format!("> {}", markdown(change))));
+    parts.extend(missing_letters(study, figures).map(|note| format!("> {note}")));
     parts.extend(caveats(blocks).iter().map(|caveat| format!("> {}", markdown(caveat))));
     parts.push(in_short(study, blocks, figures));
     parts.push(how_to_read(study));
@@ -31,6 +34,20 @@ pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> 
     parts.extend(closer_look(figures));
     parts.extend(unfinished(study, blocks));
     parts.join("\n\n") + "\n"
+}
+
+/// The letters of names that the pictures cannot show.
+fn missing_letters(study: &Study, figures: &[Figure]) -> Option<String> {
+    let of_block = |block: &StudyBlock| {
+        let labels = block.variants.iter().map(|variant| variant.label.clone());
+        labels.chain([study.title(block).to_owned()]).collect::<String>()
+    };
+    let names = study.blocks.iter().map(of_block).chain(study.class_names.clone()).chain([study.name.clone()]);
+    let letters: BTreeSet<char> = names.collect::<String>().chars().filter(|letter| !has_letter(*letter)).collect();
+    let letters = list(letters.iter().map(|letter| markdown(&letter.to_string())));
+    (!letters.is_empty() && !figures.is_empty()).then(|| {
+        format!("The font of the pictures lacks letters of these names, and has {NO_LETTER} instead: {letters}.")
+    })
 }
 
 /// Of images that are not the published ones.
@@ -124,6 +141,7 @@ fn block_section(study: &Study, (place, block): (usize, &BlockSummary), figures:
     parts.extend(by_image(study, block).map(|table| format!("{BY_IMAGE}\n\n{}", markdown_table(&table))));
     parts.extend(convergence_words(study, block));
     parts.extend(generalization_words(block));
+    parts.extend(unreached_words(block, &study.targets));
     parts.push(markdown_table(&convergence(block, &study.targets)));
     parts.extend(block.compares_networks().then(|| markdown_table(&costs(block))));
     parts.join("\n\n")

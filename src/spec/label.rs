@@ -117,6 +117,8 @@ pub struct Cell {
 pub enum Kind {
     Number,
     Flag,
+    /// Its items with spaces between them.
+    List,
     #[default]
     Text,
 }
@@ -173,6 +175,7 @@ fn collect(path: String, json: &Json, rows: &mut Vec<(String, Cell)>) {
         let kind = match json {
             Json::Number(_) => Kind::Number,
             Json::Bool(_) => Kind::Flag,
+            Json::Array(_) => Kind::List,
             _ => Kind::Text,
         };
         return rows.push((path, Cell { text, kind }));

@@ -122,8 +122,10 @@ fn read(folder: &Path, id: &str) -> Result<Finished> {
 /// One row an epoch; floats in the shortest form that reads back exactly.
 pub fn history_csv(history: &[Epoch]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(vec![]);
+    // All rows have the same columns.
+    let is_timed = history.iter().all(|epoch| epoch.ended.is_some());
     for epoch in history {
-        writer.serialize(epoch)?;
+        writer.serialize(Epoch { ended: epoch.ended.filter(|_| is_timed), ..epoch.clone() })?;
     }
     Ok(writer.into_inner()?)
 }
@@ -161,8 +163,13 @@ mod tests {
             val_accuracy: 0.0,
             train_seconds: 1e300,
             seconds: 5e-324,
+            ended: Some(1764136817.123),
         };
         let back = parse_history(&history_csv(std::slice::from_ref(&epoch)).unwrap()).unwrap();
-        assert_eq!(format!("{:?}", back), format!("{:?}", [epoch]));
+        assert_eq!(format!("{:?}", back), format!("{:?}", [&epoch]));
+        // Begun by an older version, which kept no times of day.
+        let older = Epoch { ended: None, ..epoch.clone() };
+        let back = parse_history(&history_csv(&[older.clone(), epoch]).unwrap()).unwrap();
+        assert_eq!(format!("{:?}", back), format!("{:?}", [&older, &older]));
     }
 }

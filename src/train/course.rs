@@ -8,6 +8,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::learning_rate::{LearningRate, Position};
 use crate::data::batches::draw_order_seed;
 use crate::engine::{State, find};
+use crate::host::since_1970;
 use crate::native;
 use crate::record::{Epoch, SplitScore};
 use crate::spec::config::{Config, Select};
@@ -199,6 +200,7 @@ impl<'a> Course<'a> {
             val_accuracy: val.accuracy,
             train_seconds: partial.train_seconds,
             seconds: partial.seconds + seconds,
+            ended: since_1970(),
         });
         if !val.loss.is_finite() {
             return Err(format!("epoch {epoch}: the validation loss is {}", val.loss));

@@ -53,5 +53,5 @@ fn timeless_table(bytes: &[u8]) -> String {
 }
 
 fn is_about_time(name: &str) -> bool {
-    name.contains("second") || ["peak_bytes", "worker_peak_bytes", "attempts"].contains(&name)
+    name.contains("second") || ["ended", "peak_bytes", "worker_peak_bytes", "attempts"].contains(&name)
 }

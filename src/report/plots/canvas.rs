@@ -1,6 +1,6 @@
 //! A white page to draw on, in pixels of the finished image, and how it becomes a PNG.
 
-use super::theme::{LEADING, font};
+use super::theme::{LEADING, drawable, font};
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -49,7 +49,7 @@ impl Ink {
     }
 
     pub fn width(&self, text: &str) -> f64 {
-        self.font().box_size(text).map_or(0.0, |(width, _)| f64::from(width) / OVERSAMPLING as f64)
+        self.font().box_size(&drawable(text)).map_or(0.0, |(width, _)| f64::from(width) / OVERSAMPLING as f64)
     }
 
     /// Cut into at most `lines` lines of at most `width`, at spaces where there are any; what does not fit ends in `…`.
@@ -107,8 +107,20 @@ impl Canvas<'_> {
         self.area.draw(&PathElement::new(points, color.stroke_width(stroke))).map_err(failed)
     }
 
-    pub fn dashed(&self, points: &[Point], color: RGBColor, width: f64, (dash, gap): (f64, f64)) -> Result<()> {
-        dashes(points, dash, gap).iter().try_for_each(|piece| self.line(piece, color, width))
+    pub fn dashed(&self, points: &[Point], color: RGBColor, width: f64, dash_and_gap: (f64, f64)) -> Result<()> {
+        self.dashed_from(0.0, points, color, width, dash_and_gap)
+    }
+
+    /// The first dash begins `start` after the line's start, with a gap before it.
+    pub fn dashed_from(
+        &self,
+        start: f64,
+        points: &[Point],
+        color: RGBColor,
+        width: f64,
+        (dash, gap): (f64, f64),
+    ) -> Result<()> {
+        dashes(points, start, dash, gap).iter().try_for_each(|piece| self.line(piece, color, width))
     }
 
     pub fn polygon(&self, points: &[Point], color: RGBColor, opacity: f64) -> Result<()> {
@@ -135,7 +147,7 @@ impl Canvas<'_> {
         // plotters' font code puts the baseline half a text size below the position it is given.
         let top = y + (MIDDLE_TO_BASELINE - 0.5) * ink.size;
         let style = ink.font().color(&ink.color).pos(Pos::new(HPos::Left, VPos::Top));
-        self.area.draw_text(text, &style, pixel(&(start, top))).map_err(failed)
+        self.area.draw_text(&drawable(text), &style, pixel(&(start, top))).map_err(failed)
     }
 
     /// Read from below; `(x, y)` is the middle of the text.
@@ -143,7 +155,7 @@ impl Canvas<'_> {
         let left = x + (MIDDLE_TO_BASELINE - 0.5) * ink.size;
         let style =
             ink.font().transform(FontTransform::Rotate270).color(&ink.color).pos(Pos::new(HPos::Left, VPos::Top));
-        self.area.draw_text(text, &style, pixel(&(left, y + ink.width(text) / 2.0))).map_err(failed)
+        self.area.draw_text(&drawable(text), &style, pixel(&(left, y + ink.width(text) / 2.0))).map_err(failed)
     }
 
     /// Lines of text, the first one's middle at `y`; the next free `y`.
@@ -163,9 +175,9 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
 }
 
 /// The drawn pieces of a dashed line, which bend where it bends.
-fn dashes(points: &[Point], dash: f64, gap: f64) -> Vec<Vec<Point>> {
+fn dashes(points: &[Point], start: f64, dash: f64, gap: f64) -> Vec<Vec<Point>> {
     let mut pieces: Vec<Vec<Point>> = Vec::new();
-    let (mut drawing, mut left) = (true, dash);
+    let (mut drawing, mut left) = if start > 0.0 { (false, start) } else { (true, dash) };
     for pair in points.windows(2) {
         let (mut from, to) = (pair[0], pair[1]);
         if drawing {

@@ -1,7 +1,7 @@
 //! Precision, recall, specificity and F1 of each class on the test set: the base beside the best of the block's other settings.
 
 use super::canvas::{Align, Canvas, Colors, Ink, Point};
-use super::figure::{Figure, Section, headline, page, seeds_label};
+use super::figure::{Figure, Section, averaged, headline, page};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
 use crate::record::CLASSES;
@@ -12,7 +12,10 @@ use anyhow::Result;
 use plotters::style::RGBColor;
 
 const NAMES: f64 = 190.0;
-const GAP: f64 = 70.0;
+/// Between panels; the numbers stand there.
+const GAP: f64 = 104.0;
+/// From a panel's edge to the end of its numbers.
+const NUMBER: f64 = 70.0;
 const LINE: f64 = 74.0;
 const BAR: f64 = 26.0;
 const SWATCH: f64 = 26.0;
@@ -45,11 +48,11 @@ pub fn figures(own: Section) -> Vec<Figure> {
 fn render(Section { study, block, .. }: &Section) -> Result<Vec<u8>> {
     let base = block.base().filter(|row| row.n() > 0);
     let best = best(block.rows.iter().skip(1));
-    let seeds = seeds_label(base.into_iter().chain(best));
+    let averaged = averaged("mean ± std", base.into_iter().chain(best));
     let base = base.map(|row| Bars::of_row(row, mix(BASE, PAPER, 0.65)));
     let bars: Vec<Bars> = base.into_iter().chain(best.map(|row| Bars::of_row(row, BLUE))).collect();
     let title = headline(study.title(block.block), "scores by class (%)");
-    let caption = format!("test set, mean ± std over {seeds} · {}", study.source());
+    let caption = format!("test set, {averaged} · {}", study.source());
     draw(&title, &caption, &study.class_names, &bars)
 }
 
@@ -57,7 +60,7 @@ fn render(Section { study, block, .. }: &Section) -> Result<Vec<u8>> {
 pub fn draw(title: &str, caption: &str, class_names: &[impl AsRef<str>], bars: &[Bars]) -> Result<Vec<u8>> {
     let top = MARGIN + TITLE * 2.0 + TICK * LEADING * bars.len() as f64 + LABEL * 2.0;
     let height = top + LINE * CLASSES as f64 + 150.0;
-    let panel = (WIDTH - NAMES - MARGIN * 2.0 + GAP) / SHARES.len() as f64;
+    let panel = (WIDTH - NAMES - MARGIN * 2.0) / SHARES.len() as f64;
     page(height, title, caption, Colors::Few, |canvas| {
         draw_legend(canvas, bars)?;
         let frame = |index: usize| {
@@ -99,7 +102,7 @@ fn draw_panel(canvas: &Canvas, frame: &Frame, (name, score): Share, bars: &[Bars
     canvas.line(&[(frame.left, frame.top), (frame.left, frame.bottom)], QUIET, 2.0)
 }
 
-/// The number stands in the bar, or beside it where the bar is short.
+/// The number stands beside the panel, where no bar and no error bar can reach it.
 fn draw_bar(canvas: &Canvas, frame: &Frame, top: f64, values: &[f64], color: RGBColor) -> Result<()> {
     let Some(spread) = spread(values) else { return Ok(()) };
     let mean = 100.0 * spread.mean;
@@ -109,7 +112,18 @@ fn draw_bar(canvas: &Canvas, frame: &Frame, top: f64, values: &[f64], color: RGB
         let (low, high) = (frame.across(mean - 100.0 * std), frame.across((mean + 100.0 * std).min(100.0)));
         canvas.line(&[(low.max(frame.left), y), (high, y)], INK, 3.0)?;
     }
-    let number = format!("{mean:.1}");
-    let (x, ink) = if mean > 25.0 { (frame.left + 8.0, PAPER) } else { (end + 28.0, INK) };
-    canvas.text(&number, (x, y), Ink::new(ink, SMALL * 0.92))
+    let ink = Ink::new(INK, SMALL * 0.92).align(Align::Right);
+    canvas.text(&format!("{mean:.1}"), (frame.right + NUMBER, y), ink)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stands_between_the_ends_of_its_panel_and_the_next() {
+        let widest = Ink::new(INK, SMALL * 0.92).width("100.0");
+        // No bar and no error bar goes beyond its panel.
+        assert!(NUMBER - widest > 4.0 && NUMBER < GAP);
+    }
 }

@@ -4,13 +4,14 @@
 //! A mean whose members change would jump for no reason of training. So it ends with the shortest of its trials, and what early
 //! stopping let the others go on for is drawn seed by seed. Diverged trials are in no mean; each is a dotted line that ends in ×.
 
+use super::axes::{ALONE, Axes};
 use super::canvas::{Canvas, Colors, Ink, Point};
-use super::figure::{Figure, MAX_SETTINGS, Section, headline, leading, page, seeds_label};
-use super::frame::{Frame, log_ticks, ticks, whole_ticks};
+use super::figure::{Figure, MAX_SETTINGS, Section, averaged, headline, leading, page};
+use super::frame::Frame;
 use super::legend::{self, Entry, LEGEND_GAP, MARKER_RADIUS, color, draw_marker};
+use super::lines::{self, Line, THICK};
+use super::quantity::{ACCURACY, LEARNING_RATE, LOSS, Mean, Quantity, Ranges};
 use super::theme::{INK, LEADING, MARGIN, PAPER, QUIET, SERIES, TICK, TITLE, WIDTH, mix};
-use crate::record::Epoch;
-use crate::report::statistics::spread;
 use crate::report::study::{StoredTrial, Study};
 use crate::report::summary::{BlockSummary, Row};
 use anyhow::Result;
@@ -21,52 +22,10 @@ const SAMPLE_WIDTH: f64 = 70.0;
 const MIN_HEIGHT: f64 = 1000.0;
 /// Of what solid and dashed mean.
 const KEY_HEIGHT: f64 = 2.0 * TICK * LEADING + 2.0 * LEGEND_GAP;
-const THICK: f64 = 4.0;
 const THIN: f64 = 2.5;
 const DASH: (f64, f64) = (13.0, 9.0);
 const DOT: (f64, f64) = (4.0, 7.0);
 const BAND_OPACITY: f64 = 0.13;
-/// The range around a single epoch.
-const ALONE: (f64, f64) = (0.0, 2.0);
-/// Markers along one curve; they move on by one epoch from series to series so that they do not hide each other.
-const MARKERS: usize = 6;
-/// How far beyond the central 96 % of the values the y-range may reach, in widths of those 96 %.
-const REACH: f64 = 0.5;
-
-struct Quantity {
-    noun: &'static str,
-    axis: &'static str,
-    validation: fn(&Epoch) -> f64,
-    /// None where training and validation have no curve of their own.
-    training: Option<fn(&Epoch) -> f64>,
-    /// What no value can be beyond.
-    bounds: (f64, f64),
-}
-
-static ACCURACY: Quantity = Quantity {
-    noun: "accuracy",
-    axis: "accuracy (%)",
-    validation: |epoch| 100.0 * epoch.val_accuracy,
-    training: Some(|epoch| 100.0 * epoch.train_accuracy),
-    bounds: (0.0, 100.0),
-};
-
-static LOSS: Quantity = Quantity {
-    noun: "loss",
-    axis: "cross-entropy loss",
-    validation: |epoch| epoch.val_loss,
-    training: Some(|epoch| epoch.train_loss),
-    bounds: (0.0, f64::INFINITY),
-};
-
-/// In powers of ten.
-static LEARNING_RATE: Quantity = Quantity {
-    noun: "learning rate",
-    axis: "learning rate (log scale)",
-    validation: |epoch| epoch.lr.log10(),
-    training: None,
-    bounds: (f64::NEG_INFINITY, f64::INFINITY),
-};
 
 /// One image: the base and as many others as there are colours.
 struct Page<'a> {
@@ -116,43 +75,64 @@ fn render(own: &Section, content: &Page) -> Result<Vec<u8>> {
     let legend: Vec<Entry> = content.rows.iter().map(|(number, row)| Entry::new(*number, row)).collect();
     let top = MARGIN + TITLE * 2.0;
     let height = (top + KEY_HEIGHT + legend::height(&legend) + MARGIN * 3.0).max(MIN_HEIGHT);
+    let ranges = Ranges::new(own.block, quantity);
     let frame = Frame {
         left: 170.0,
         right: WIDTH - MARGIN - SAMPLE_WIDTH - LEGEND_GAP - legend::width(&legend) - 40.0,
         top,
         bottom: height - 190.0,
         x: epoch_range(own.block),
-        y: value_range(own.block, quantity),
+        y: ranges.main,
     };
-    let epochs = if frame.x == ALONE { vec![(1.0, "1".to_owned())] } else { whole_ticks(frame.x, 10) };
-    let y_ticks = if quantity.training.is_some() { ticks(frame.y, 7) } else { log_ticks(frame.y) };
+    let axes = Axes::new(frame, ranges);
+    let lines: Vec<Line> = content.rows.iter().map(|(number, row)| line(quantity, *number, row)).collect();
+    let caption = caption(own.study, content, &axes, &lines);
     let title = headline(own.study.title(own.block.block), &format!("{}{}", quantity.noun, content.part));
-    page(height, &title, &caption(own.study, content), Colors::Few, |canvas| {
-        frame.x_axis(canvas, "epoch", &epochs)?;
-        frame.y_axis(canvas, quantity.axis, &y_ticks)?;
+    page(height, &title, &caption, Colors::Few, |canvas| {
+        axes.draw(canvas, quantity)?;
+        axes.frames().try_for_each(|frame| draw_curves(canvas, frame, content, &lines))?;
         for (number, row) in content.rows.iter().rev() {
-            draw_row(canvas, &frame, quantity, *number, row)?;
+            row.diverged().try_for_each(|trial| draw_end(canvas, &axes, quantity, trial, color(*number)))?;
         }
-        frame.edges(canvas)?;
+        axes.edges(canvas)?;
         draw_legend(canvas, (frame.right + 40.0, top), quantity, &legend)
     })
 }
 
-fn caption(study: &Study, page: &Page) -> String {
+fn draw_curves(canvas: &Canvas, frame: &Frame, Page { quantity, rows, .. }: &Page, lines: &[Line]) -> Result<()> {
+    rows.iter().rev().try_for_each(|(number, row)| draw_ground(canvas, frame, quantity, *number, row))?;
+    lines::draw(canvas, frame, lines)?;
+    for (number, row) in rows.iter().rev() {
+        for trial in row.diverged() {
+            let pieces = frame.clip(&until_it_diverged(quantity, trial));
+            pieces.iter().try_for_each(|piece| canvas.dashed(piece, color(*number), THIN, DOT))?;
+        }
+    }
+    Ok(())
+}
+
+/// The mean over a setting's seeds.
+fn line(quantity: &Quantity, number: usize, row: &Row) -> Line {
+    Line { number, points: Mean::new(&row.done().collect::<Vec<_>>(), quantity.validation).line() }
+}
+
+fn caption(study: &Study, page: &Page, axes: &Axes, lines: &[Line]) -> String {
     let rows = || page.rows.iter().map(|(_, row)| *row);
-    let seeds = seeds_label(rows());
     let mean =
         if page.quantity.training.is_some() { "mean ± std" } else { "thin lines: seeds · thick: geometric mean" };
-    let what = if rows().any(|row| row.n() > 1) { format!("{mean} over {seeds}") } else { seeds };
     let lengths = |row: &Row| row.done().map(|trial| trial.history.len()).collect::<HashSet<_>>().len();
-    let mut text = format!("{what} · {}", study.source());
+    let mut parts = vec![averaged(mean, rows()), study.source()];
+    parts.extend(axes.words());
+    if lines::are_shared(lines) {
+        parts.push("striped lines: equal ones".to_owned());
+    }
     if rows().any(|row| lengths(row) > 1) {
-        text += " · thin lines: seeds still running when one had stopped early";
+        parts.push("thin lines: seeds still running when one had stopped early".to_owned());
     }
     if rows().any(|row| row.diverged().next().is_some()) {
-        text += " · dotted line to ×: diverged trial, in no mean";
+        parts.push("dotted line to ×: diverged trial, in no mean".to_owned());
     }
-    text
+    parts.join(" · ")
 }
 
 /// Of the whole block, so that its pages can be compared.
@@ -162,63 +142,8 @@ fn epoch_range(block: &BlockSummary) -> (f64, f64) {
     if last == 1.0 { ALONE } else { (1.0, last) }
 }
 
-/// Of the means and bands, or the seeds, of the whole block; single wild values do not stretch it.
-fn value_range(block: &BlockSummary, quantity: &Quantity) -> (f64, f64) {
-    let mut values: Vec<f64> = Vec::new();
-    for row in &block.rows {
-        let Some(training) = quantity.training else {
-            values.extend(row.done().flat_map(|trial| &trial.history).map(quantity.validation));
-            continue;
-        };
-        for value in [quantity.validation, training] {
-            let mean = Mean::new(&row.done().collect::<Vec<_>>(), value);
-            values.extend(mean.edge(1.0).chain(mean.edge(-1.0)).map(|(_, y)| y));
-        }
-    }
-    let (least_possible, most_possible) = quantity.bounds;
-    // Accuracies are bounded, so diverged trials can be shown whole; losses are not.
-    if values.is_empty() || most_possible.is_finite() {
-        let diverged = block.rows.iter().flat_map(|row| row.diverged()).flat_map(|trial| &trial.history);
-        values.extend(diverged.map(quantity.validation));
-    }
-    values.retain(|value| value.is_finite());
-    values.sort_by(f64::total_cmp);
-    let Some((&least, &most)) = values.first().zip(values.last()) else { return (0.0, 1.0) };
-    let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-    let (low, high) = (quantile(0.02), quantile(0.98));
-    let reach = (high - low) * REACH;
-    let (low, high) = (least.max(low - reach), most.min(high + reach));
-    let pad = ((high - low) * 0.04).max(1e-3 * high.abs()).max(1e-6);
-    ((low - pad).max(least_possible), (high + pad).min(most_possible))
-}
-
-/// Mean and standard deviation over trials, epoch by epoch, for as long as all of them run.
-struct Mean {
-    points: Vec<(f64, f64, Option<f64>)>,
-}
-
-impl Mean {
-    fn new(trials: &[&StoredTrial], value: impl Fn(&Epoch) -> f64) -> Mean {
-        let shortest = trials.iter().map(|trial| trial.history.len()).min().unwrap_or(0);
-        let at = |index: usize| {
-            let values: Vec<f64> = trials.iter().map(|trial| value(&trial.history[index])).collect();
-            let spread = spread(&values)?;
-            Some((trials[0].history[index].epoch as f64, spread.mean, spread.std))
-        };
-        Mean { points: (0..shortest).filter_map(at).collect() }
-    }
-
-    fn line(&self) -> Vec<Point> {
-        self.points.iter().map(|(x, mean, _)| (*x, *mean)).collect()
-    }
-
-    /// The band's upper or lower edge: `side` is 1 or −1.
-    fn edge(&self, side: f64) -> impl DoubleEndedIterator<Item = Point> {
-        self.points.iter().map(move |(x, mean, std)| (*x, mean + side * std.unwrap_or(0.0)))
-    }
-}
-
-fn draw_row(canvas: &Canvas, frame: &Frame, quantity: &Quantity, number: usize, row: &Row) -> Result<()> {
+/// What lies under the means: bands, training, seeds.
+fn draw_ground(canvas: &Canvas, frame: &Frame, quantity: &Quantity, number: usize, row: &Row) -> Result<()> {
     let color = color(number);
     let pale = mix(color, PAPER, 0.75);
     let done: Vec<&StoredTrial> = row.done().collect();
@@ -240,37 +165,25 @@ fn draw_row(canvas: &Canvas, frame: &Frame, quantity: &Quantity, number: usize, 
         let tail: Vec<Point> = rest.map(|epoch| (epoch.epoch as f64, (quantity.validation)(epoch))).collect();
         frame.clip(&tail).iter().try_for_each(|piece| canvas.line(piece, pale, THIN))?;
     }
-    frame.clip(&validation.line()).iter().try_for_each(|piece| canvas.line(piece, color, THICK))?;
-    draw_markers(canvas, frame, &validation.line(), number)?;
-    row.diverged().try_for_each(|trial| draw_diverged(canvas, frame, quantity, trial, color))
+    Ok(())
 }
 
 fn draw_band(canvas: &Canvas, frame: &Frame, mean: &Mean, color: RGBColor) -> Result<()> {
-    let (low, high) = frame.y;
-    let outline = mean.edge(1.0).chain(mean.edge(-1.0).rev());
-    let outline: Vec<Point> = outline.map(|(x, y)| frame.at((x, y.clamp(low, high)))).collect();
-    if outline.len() < 4 { Ok(()) } else { canvas.polygon(&outline, color, BAND_OPACITY) }
+    let outline: Vec<Point> = mean.edge(1.0).chain(mean.edge(-1.0).rev()).collect();
+    let outline = frame.clip_outline(&outline);
+    if outline.len() < 3 { Ok(()) } else { canvas.polygon(&outline, color, BAND_OPACITY) }
 }
 
-fn draw_markers(canvas: &Canvas, frame: &Frame, line: &[Point], number: usize) -> Result<()> {
-    let step = line.len().div_ceil(MARKERS).max(1);
-    let inside = |point: &&Point| (frame.y.0..=frame.y.1).contains(&point.1);
-    let points = line.iter().skip(number % step).step_by(step).filter(inside);
-    points.into_iter().try_for_each(|point| draw_marker(canvas, frame.at(*point), number))
-}
-
-/// Up to its last finite value; where that lies outside the range, the × is at the edge.
-fn draw_diverged(
-    canvas: &Canvas,
-    frame: &Frame,
-    quantity: &Quantity,
-    trial: &StoredTrial,
-    color: RGBColor,
-) -> Result<()> {
+/// Up to its last finite value.
+fn until_it_diverged(quantity: &Quantity, trial: &StoredTrial) -> Vec<Point> {
     let points = trial.history.iter().map(|epoch| (epoch.epoch as f64, (quantity.validation)(epoch)));
-    let points: Vec<Point> = points.take_while(|(_, y)| y.is_finite()).collect();
-    frame.clip(&points).iter().try_for_each(|piece| canvas.dashed(piece, color, THIN, DOT))?;
-    let Some(&(x, y)) = points.last() else { return Ok(()) };
+    points.take_while(|(_, y)| y.is_finite()).collect()
+}
+
+/// The × at a diverged trial's end; where that lies outside the range, at the edge.
+fn draw_end(canvas: &Canvas, axes: &Axes, quantity: &Quantity, trial: &StoredTrial, color: RGBColor) -> Result<()> {
+    let Some(&(x, y)) = until_it_diverged(quantity, trial).last() else { return Ok(()) };
+    let frame = axes.frame_of(y);
     draw_cross(canvas, frame.at((x, y.clamp(frame.y.0, frame.y.1))), color)
 }
 

@@ -16,11 +16,11 @@ use crate::words;
 use anyhow::{Context, Result};
 use plotters::style::RGBColor;
 
-const ROW: f64 = 86.0;
-/// Where a row has a third line, for the trials it misses.
-const HIGH_ROW: f64 = 116.0;
+/// Around the lines of text of a row, which are two or more.
+const ROW_GAP: f64 = 18.0;
 /// Of the settings' names, at most.
 const NAME_WIDTH: f64 = 480.0;
+const NAME_LINES: usize = 4;
 const GAP: f64 = 24.0;
 const RESULT_WIDTH: f64 = 390.0;
 /// Whiskers may reach this many times as far as the dots before they are cut.
@@ -48,12 +48,13 @@ fn render(own: &Section) -> Result<Vec<u8>> {
     let Section { study, block, .. } = own;
     let rows = sorted(block);
     let top = MARGIN + TITLE * 3.4;
-    let row_height = if rows.iter().any(|row| third_line(row).is_some()) { HIGH_ROW } else { ROW };
+    let lines = rows.iter().map(|row| name(row).len().max(if third_line(row).is_some() { 3 } else { 2 })).max();
+    let row_height = TICK * LEADING * lines.unwrap_or_default() as f64 + ROW_GAP;
     let bottom = top + row_height * rows.len() as f64;
     let names = rows.iter().flat_map(|row| name(row)).map(|line| NAME.width(&line)).fold(0.0, f64::max);
     let (left, right) = (MARGIN + names + GAP, WIDTH - MARGIN - RESULT_WIDTH);
     let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (rows.len() as f64, 0.0) };
-    let caption = format!("{} · {}", key(study), seeds_label(&block.rows));
+    let caption = format!("{} · {}", key(study, &rows), seeds_label(&block.rows));
     let all = block.rows.iter().skip(1).filter(|row| row.has_begun()).count();
     let cut = if all > rows.len() { format!(" (best {} of {all})", rows.len()) } else { String::new() };
     own.page(bottom + 200.0, &format!("test accuracy against the base{cut}"), &caption, |canvas| {
@@ -63,7 +64,10 @@ fn render(own: &Section) -> Result<Vec<u8>> {
 }
 
 /// What the marks mean.
-fn key(study: &Study) -> String {
+fn key(study: &Study, rows: &[&Row]) -> String {
+    if rows.iter().all(|row| row.difference().is_none()) {
+        return "dots: seeds, less the base's mean · diamonds: means, none of them with an interval".to_owned();
+    }
     format!(
         "dots: seeds, less the base's mean · diamonds and bars: mean and interval; a block's hold together with 95 % confidence · \
          blue: better, orange: worse, green: equivalent (all within the band of ±{}), grey: inconclusive",
@@ -134,7 +138,7 @@ fn extent(rows: &[(f64, &Row)]) -> (f64, f64) {
 const NAME: Ink = Ink { color: INK, size: TICK, bold: false, align: Align::Right };
 
 fn name(row: &Row) -> Vec<String> {
-    NAME.wrap(&row.variant.label, NAME_WIDTH, 2)
+    NAME.wrap(&row.variant.label, NAME_WIDTH, NAME_LINES)
 }
 
 fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<()> {
@@ -245,6 +249,16 @@ enum Line<'a> {
     Setting(&'a Row<'a>),
 }
 
+impl Line<'_> {
+    /// In [`LINE`]s.
+    fn height(&self) -> f64 {
+        match self {
+            Line::Block(_) => 1.0,
+            Line::Setting(row) => (short_name(row).len() as f64 * TICK * LEADING / LINE).max(1.0).ceil(),
+        }
+    }
+}
+
 /// One for each base that several blocks share.
 pub fn overviews<'a>(study: &'a Study, blocks: &'a [BlockSummary<'a>]) -> Vec<Figure<'a>> {
     let figure = |(place, group): (usize, Group<'a>)| {
@@ -280,32 +294,43 @@ fn render_overview(study: &Study, group: &Group) -> Result<Vec<u8>> {
         .collect();
     let any_missing = rows.iter().any(|row| row.missing_label().is_some());
     let results = NUMBERS_WIDTH + if any_missing { MISSING_WIDTH } else { 0.0 };
-    let names = rows.iter().map(|row| LINE_NAME.width(&short_name(row))).fold(0.0, f64::max);
+    let names = rows.iter().flat_map(|row| short_name(row)).map(|line| LINE_NAME.width(&line)).fold(0.0, f64::max);
     let top = MARGIN + TITLE * 2.9;
-    let bottom = top + LINE * lines.len() as f64;
+    let height = lines.iter().map(Line::height).sum::<f64>();
+    let bottom = top + LINE * height;
     let (left, right) = (MARGIN + INDENT + names + GAP, WIDTH - MARGIN - results);
-    let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (lines.len() as f64, 0.0) };
-    let caption =
-        format!("{} · {} · {}", key(study), seeds_label(rows.iter().copied().chain([group.base])), study.source());
+    let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (height, 0.0) };
+    let caption = format!(
+        "{} · {} · {}",
+        key(study, &rows),
+        seeds_label(rows.iter().copied().chain([group.base])),
+        study.source()
+    );
     let title = headline(&study.name, "every setting against the base");
     page(bottom + 200.0, &title, &caption, Colors::Few, |canvas| {
         draw_ground(canvas, &frame, group.base, study.margin, 8)?;
-        lines.iter().enumerate().try_for_each(|(index, line)| draw_line(canvas, &frame, index as f64, line))
+        let mut above = 0.0;
+        for line in &lines {
+            draw_line(canvas, &frame, above, line)?;
+            above += line.height();
+        }
+        Ok(())
     })
 }
 
 const LINE_NAME: Ink = Ink { color: INK, size: TICK, bold: false, align: Align::Left };
 
-fn short_name(row: &Row) -> String {
-    LINE_NAME.wrap(&row.variant.label, NAME_WIDTH, 1).concat()
+fn short_name(row: &Row) -> Vec<String> {
+    LINE_NAME.wrap(&row.variant.label, NAME_WIDTH, NAME_LINES)
 }
 
-fn draw_line(canvas: &Canvas, frame: &Frame, index: f64, line: &Line) -> Result<()> {
-    let y = frame.down(index + 0.5);
+/// `above` it are so many [`LINE`]s.
+fn draw_line(canvas: &Canvas, frame: &Frame, above: f64, line: &Line) -> Result<()> {
+    let y = frame.down(above + line.height() / 2.0);
     match line {
         Line::Block(title) => {
-            if index > 0.0 {
-                canvas.line(&[(MARGIN, frame.down(index)), (WIDTH - MARGIN, frame.down(index))], GRID, 1.5)?;
+            if above > 0.0 {
+                canvas.line(&[(MARGIN, frame.down(above)), (WIDTH - MARGIN, frame.down(above))], GRID, 1.5)?;
             }
             // Up to the zero line, on paper that hides the grid.
             let ink = LINE_NAME.bold();
@@ -322,7 +347,9 @@ fn draw_line(canvas: &Canvas, frame: &Frame, index: f64, line: &Line) -> Result<
 }
 
 fn draw_setting(canvas: &Canvas, frame: &Frame, y: f64, row: &Row) -> Result<()> {
-    canvas.text(&short_name(row), (MARGIN + INDENT, y), LINE_NAME)?;
+    let name = short_name(row);
+    let first = y - TICK * LEADING * (name.len() - 1) as f64 / 2.0;
+    canvas.paragraph(&name, (MARGIN + INDENT, first), LINE_NAME)?;
     let x = frame.right + GAP;
     draw_difference(canvas, frame, y, row, MARK_SIZE)?;
     canvas.text(&difference_words(row), (x, y), Ink::new(verdict_color(row.verdict()), TICK))?;

@@ -11,6 +11,9 @@ use anyhow::Result;
 /// Settings of one block that are plotted; a larger block shows its best, and says so.
 pub const MAX_SETTINGS: usize = 36;
 
+/// Titles are set smaller, down to this, before they are cut.
+const SMALLEST_TITLE: f64 = SMALL;
+
 /// Where in the report a plot belongs, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
@@ -90,11 +93,18 @@ pub fn leading<'a>(rows: Vec<&'a Row<'a>>, limit: usize) -> Vec<&'a Row<'a>> {
     order.into_iter().map(|(index, _)| rows[index]).collect()
 }
 
-/// `Optimizer: loss`, where the name gives way if the page is too narrow for both.
+/// `Optimizer: loss`, where the name gives way if the page is too narrow for both even in small letters.
 pub fn headline(name: &str, what: &str) -> String {
-    let ink = Ink::new(INK, TITLE).bold();
+    let ink = Ink::new(INK, SMALLEST_TITLE).bold();
     let room = WIDTH - 2.0 * MARGIN - ink.width(&format!(": {what}"));
     format!("{}: {what}", ink.wrap(name, room, 1).concat())
+}
+
+/// As large as fits, within limits.
+fn title_ink(title: &str, width: f64) -> Ink {
+    let ink = Ink::new(INK, TITLE).bold();
+    let share = (width / ink.width(title)).min(1.0);
+    Ink { size: (TITLE * share).floor().max(SMALLEST_TITLE), ..ink }
 }
 
 /// The PNG of a page with a title on top, a caption at the bottom, and what is drawn between.
@@ -107,7 +117,7 @@ pub fn page(
 ) -> Result<Vec<u8>> {
     paint(WIDTH, height, colors, |canvas| {
         let width = WIDTH - 2.0 * MARGIN;
-        let ink = Ink::new(INK, TITLE).bold();
+        let ink = title_ink(title, width);
         canvas.paragraph(&ink.wrap(title, width, 1), (MARGIN, MARGIN + TITLE / 2.0), ink)?;
         let ink = Ink::new(QUIET, SMALL);
         let lines = ink.wrap(caption, width, 2);
@@ -115,6 +125,13 @@ pub fn page(
         canvas.paragraph(&lines, (MARGIN, first), ink)?;
         draw(canvas)
     })
+}
+
+/// `mean ± std over n = 3 seeds`, where `mean` says what is made of several; of one each, `n = 1 seed` alone.
+pub fn averaged<'a>(mean: &str, rows: impl IntoIterator<Item = &'a Row<'a>>) -> String {
+    let rows: Vec<&Row> = rows.into_iter().collect();
+    let seeds = seeds_label(rows.iter().copied());
+    if rows.iter().any(|row| row.n() > 1) { format!("{mean} over {seeds}") } else { seeds }
 }
 
 /// `n = 3 seeds`, or `n = 1 to 3 seeds` where rows differ.
@@ -125,5 +142,31 @@ pub fn seeds_label<'a>(rows: impl IntoIterator<Item = &'a Row<'a>>) -> String {
         (Some(least), Some(most)) if least == most => format!("n = {least} seeds"),
         (Some(least), Some(most)) => format!("n = {least} to {most} seeds"),
         _ => "n = 0".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::summary::summarize;
+    use crate::report::tests::example;
+
+    #[test]
+    fn one_seed_has_no_deviation() {
+        let words = |seeds| {
+            let study = example::study(&[("init", &[("base", 0.5), ("other", 0.6)])], seeds, 2);
+            averaged("mean ± std", &summarize(&study)[0].rows)
+        };
+        assert_eq!([words(1), words(3)], ["n = 1 seed", "mean ± std over n = 3 seeds"]);
+    }
+
+    #[test]
+    fn a_title_becomes_smaller_before_it_is_cut() {
+        let title = |words: usize| "word ".repeat(words);
+        let shown = |title: &str| title_ink(title, WIDTH).wrap(title, WIDTH, 1).concat();
+        assert_eq!(title_ink(&title(3), WIDTH).size, TITLE);
+        let long = title(24);
+        assert!(Ink::new(INK, TITLE).bold().width(&long) > WIDTH && shown(&long) == long.trim_end());
+        assert!(shown(&title(99)).ends_with('…') && headline(&title(99), "loss").ends_with("…: loss"));
     }
 }

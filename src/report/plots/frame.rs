@@ -9,6 +9,7 @@ const TICK_GAP: f64 = 14.0;
 const X_LABEL_GAP: f64 = 78.0;
 const Y_LABEL_GAP: f64 = 108.0;
 
+#[derive(Clone, Copy)]
 pub struct Frame {
     pub left: f64,
     pub right: f64,
@@ -29,6 +30,11 @@ impl Frame {
 
     pub fn down(&self, y: f64) -> f64 {
         self.bottom - (y - self.y.0) / (self.y.1 - self.y.0) * (self.bottom - self.top)
+    }
+
+    /// How much of `y` a pixel is.
+    pub fn value_of_a_pixel(&self) -> f64 {
+        (self.y.1 - self.y.0) / (self.bottom - self.top)
     }
 
     /// Vertical grid lines with their numbers below and a label under them.
@@ -78,6 +84,24 @@ impl Frame {
         pieces
     }
 
+    /// The part of a closed outline inside the y-range, in page coordinates.
+    pub fn clip_outline(&self, outline: &[Point]) -> Vec<Point> {
+        let within = |outline: Vec<Point>, edge: f64, sign: f64| {
+            let inside = |point: Point| sign * (point.1 - edge) >= 0.0;
+            let mut kept = vec![];
+            for (index, &to) in outline.iter().enumerate() {
+                let from = outline[(index + outline.len() - 1) % outline.len()];
+                if inside(from) != inside(to) {
+                    kept.push((from.0 + (to.0 - from.0) * (edge - from.1) / (to.1 - from.1), edge));
+                }
+                kept.extend(Some(to).filter(|to| inside(*to)));
+            }
+            kept
+        };
+        let above_low = within(outline.to_vec(), self.y.0, 1.0);
+        within(above_low, self.y.1, -1.0).into_iter().map(|point| self.at(point)).collect()
+    }
+
     /// The part of a segment inside the y-range; none where an end is no number.
     fn inside(&self, from: Point, to: Point) -> Option<(Point, Point)> {
         let cut = |y: f64| (from.0 + (to.0 - from.0) * (y - from.1) / (to.1 - from.1), y);
@@ -120,7 +144,8 @@ pub fn whole_ticks((low, high): (f64, f64), count: usize) -> Vec<(f64, String)> 
     ticks((low, high), count).into_iter().filter(whole).map(|(value, _)| (value, format!("{value:.0}"))).collect()
 }
 
-/// One, two and five times the powers of ten, for a range in powers of ten; only the powers where those are many.
+/// One, two and five times the powers of ten, for a range in powers of ten; only the powers where those are many. All are
+/// written alike: `0.01`, or `1e-2` where one is below a thousandth.
 pub fn log_ticks((low, high): (f64, f64)) -> Vec<(f64, String)> {
     let factors: &[i32] = if high - low > 3.0 { &[1] } else { &[1, 2, 5] };
     let powers = (low.floor() as i32)..=(high.floor() as i32);
@@ -128,8 +153,10 @@ pub fn log_ticks((low, high): (f64, f64)) -> Vec<(f64, String)> {
     let values =
         powers.flat_map(|power| factors.iter().filter_map(move |f| format!("{f}e{power}").parse::<f64>().ok()));
     let inside = |value: &f64| (low..=high).contains(&value.log10());
-    let text = |value: f64| if value < 1e-3 { format!("{value:e}") } else { value.to_string() };
-    values.filter(inside).map(|value| (value.log10(), text(value))).collect()
+    let values: Vec<f64> = values.filter(inside).collect();
+    let are_tiny = values.iter().any(|value| *value < 1e-3);
+    let text = |value: f64| if are_tiny { format!("{value:e}") } else { value.to_string() };
+    values.into_iter().map(|value| (value.log10(), text(value))).collect()
 }
 
 #[cfg(test)]
@@ -145,7 +172,12 @@ mod tests {
         assert_eq!(texts(&ticks((-0.013, 0.021), 4)), ["−0.01", "0.00", "0.01", "0.02"]);
         assert_eq!(texts(&ticks((12.0, 63.0), 5)), ["20", "40", "60"]);
         assert_eq!(texts(&whole_ticks((1.0, 3.0), 8)), ["1", "2", "3"]);
-        assert_eq!(texts(&log_ticks((-3.4, -1.9))), ["5e-4", "0.001", "0.002", "0.005", "0.01"]);
+        assert_eq!(texts(&log_ticks((-2.8, -1.9))), ["0.002", "0.005", "0.01"]);
+    }
+
+    #[test]
+    fn ticks_of_an_axis_are_written_alike() {
+        assert_eq!(texts(&log_ticks((-3.4, -1.9))), ["5e-4", "1e-3", "2e-3", "5e-3", "1e-2"]);
     }
 
     #[test]
@@ -161,6 +193,15 @@ mod tests {
         let frame = Frame { left: 0.0, right: 4.0, top: 0.0, bottom: 1.0, x: (0.0, 4.0), y: (0.0, 1.0) };
         let pieces = frame.clip(&[(0.0, 0.5), (1.0, 1.5), (2.0, 1.5), (3.0, 0.5), (4.0, 0.5)]);
         assert_eq!(pieces, [vec![(0.0, 0.5), (0.5, 0.0)], vec![(2.5, 0.0), (3.0, 0.5), (4.0, 0.5)]]);
+    }
+
+    #[test]
+    fn a_band_that_leaves_ends_at_the_edge() {
+        let frame = Frame { left: 0.0, right: 4.0, top: 0.0, bottom: 1.0, x: (0.0, 4.0), y: (0.0, 1.0) };
+        let band = [(0.0, -0.5), (1.0, 0.5), (1.0, 0.4), (0.0, -0.6)];
+        let clipped = frame.clip_outline(&band);
+        assert_eq!(clipped, [(0.5, 1.0), (1.0, 0.5), (1.0, 0.6), (0.6, 1.0)]);
+        assert_eq!(frame.clip_outline(&[(0.0, 2.0), (1.0, 3.0), (1.0, 2.5)]), []);
     }
 
     #[test]

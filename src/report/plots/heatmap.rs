@@ -1,7 +1,7 @@
 //! Test accuracy over two axes of a block, with the mean and n of each combination in its cell.
 
 use super::canvas::{Align, Canvas, Ink, Point};
-use super::figure::{Figure, MAX_SETTINGS, Section, seeds_label};
+use super::figure::{Figure, MAX_SETTINGS, Section, averaged};
 use super::frame::bounds;
 use super::theme::{GRID, INK, LABEL, LEADING, MARGIN, QUIET, SMALL, TICK, TITLE, VERMILION, WIDTH, inks, shade};
 use crate::report::measure::Measure;
@@ -79,8 +79,8 @@ fn render(own: &Section, grid: &Grid) -> Result<Vec<u8>> {
     let width = ((WIDTH - LEFT - MARGIN) / grid.across.values.len() as f64).min(MAX_CELL_WIDTH);
     let top = top(grid, width);
     let height = top + CELL_HEIGHT * grid.down.values.len() as f64 + MARGIN * 2.0 + SMALL * 2.0;
-    let seeds = seeds_label(grid.cells.values().copied());
-    let caption = format!("mean ± std over {seeds} · darker is better, grey has no result");
+    let averaged = averaged("mean ± std", grid.cells.values().copied());
+    let caption = format!("{averaged} · darker is better, grey has no result");
     own.page(height, "test accuracy (%)", &caption, |canvas| {
         draw_names(canvas, grid, width, top)?;
         for (line, down) in grid.down.values.iter().enumerate() {

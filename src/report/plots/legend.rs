@@ -11,6 +11,8 @@ use plotters::style::RGBColor;
 /// Of the names, at most.
 const NAME_WIDTH: f64 = 420.0;
 const MIN_NAME_WIDTH: f64 = 160.0;
+/// Of a name; a longer one is cut.
+const NAME_LINES: usize = 5;
 pub const LEGEND_GAP: f64 = 14.0;
 pub const MARKER_RADIUS: f64 = 9.0;
 
@@ -45,7 +47,7 @@ impl<'a> Entry<'a> {
         Entry {
             number,
             row,
-            label: Ink::new(INK, TICK).wrap(&row.variant.label, NAME_WIDTH, 2),
+            label: Ink::new(INK, TICK).wrap(&row.variant.label, NAME_WIDTH, NAME_LINES),
             count: Ink::new(QUIET, SMALL).wrap(&row.count_label(), NAME_WIDTH, 2),
         }
     }
@@ -101,4 +103,21 @@ pub fn draw_list(canvas: &Canvas, frame: &Frame, entries: &[Entry]) -> Result<()
         y += entry.height();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::summary::summarize;
+    use crate::report::tests::example;
+
+    #[test]
+    fn a_long_name_is_there_to_its_end() {
+        let label = "channels=[32, 64, 128] · convs_per_block=2 · leaky_relu 0.01 · dropout 0.3 · l2 0.0001 · cosine";
+        let study = example::study(&[("best", &[("base", 0.5), (label, 0.6)])], 1, 2);
+        let blocks = summarize(&study);
+        let entry = Entry::new(1, &blocks[0].rows[1]);
+        assert_eq!(entry.label.join(" ").replace("_ ", "_"), label);
+        assert!(entry.height() > Entry::new(0, &blocks[0].rows[0]).height());
+    }
 }

@@ -1,5 +1,6 @@
 //! The plots of a study. Each is a file that says when it applies and draws it; a new one is a file here and a line below.
 
+mod axes;
 mod canvas;
 pub mod classes;
 mod closeups;
@@ -10,11 +11,14 @@ mod figure;
 mod frame;
 mod heatmap;
 mod legend;
+mod lines;
+mod quantity;
 mod size;
 mod theme;
 mod tuning;
 
 pub use figure::{Figure, Place};
+pub use theme::{NO_LETTER, has_letter};
 
 use super::study::Study;
 use super::summary::BlockSummary;

@@ -1,7 +1,7 @@
 //! What a larger network buys: test accuracy against the multiply-adds of one image.
 
 use super::canvas::Canvas;
-use super::figure::{Figure, Section, seeds_label};
+use super::figure::{Figure, Section, averaged};
 use super::frame::{Frame, bounds, log_ticks, ticks};
 use super::legend::{self, Entry, MARKER_RADIUS, color, draw_list, draw_marker, frame_beside};
 use super::theme::{PAPER, mix};
@@ -24,10 +24,8 @@ pub fn figures(own: Section) -> Vec<Figure> {
 fn render(own: &Section) -> Result<Vec<u8>> {
     let entries = legend::entries(own.block, |row| row.n() > 0 && size(row).is_some());
     let (height, frame) = frame_beside(&entries, MIN_HEIGHT, 170.0, across(&entries), up(&entries));
-    let caption = format!(
-        "small dots: seeds · marks and bars: mean and 95 % interval, which goes on where a bar has no cap · {}",
-        seeds_label(entries.iter().map(|entry| entry.row))
-    );
+    let mean = "small dots: seeds · marks and bars: mean and 95 % interval, which goes on where a bar has no cap,";
+    let caption = averaged(mean, entries.iter().map(|entry| entry.row));
     own.page(height, "test accuracy and multiply-adds", &caption, |canvas| {
         frame.x_axis(canvas, "multiply-adds of one image (log scale)", &magnitudes(frame.x))?;
         frame.y_axis(canvas, "test accuracy (%)", &ticks(frame.y, 7))?;

@@ -1,8 +1,10 @@
 //! How every plot looks: the font, the text sizes in pixels of the finished image, and colours that colour-blind readers and
 //! black-and-white printers can tell apart.
 
+use ab_glyph::{Font, FontRef};
 use plotters::style::{FontDesc, FontFamily, FontStyle, RGBColor, register_font};
-use std::sync::Once;
+use std::borrow::Cow;
+use std::sync::{LazyLock, Once};
 
 /// Our own name, so that no system font can stand in for it.
 const FONT: &str = "runner-roboto";
@@ -72,4 +74,21 @@ pub fn font(size: f64, bold: bool) -> FontDesc<'static> {
     });
     let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
     FontDesc::new(FontFamily::Name(FONT), size, style)
+}
+
+/// Stands for a letter that the font does not have.
+pub const NO_LETTER: char = '\u{fffd}';
+
+/// Whether the font has it. A control character takes no room, and is none.
+pub fn has_letter(character: char) -> bool {
+    static LETTERS: LazyLock<Option<FontRef>> = LazyLock::new(|| FontRef::try_from_slice(REGULAR).ok());
+    LETTERS.as_ref().is_none_or(|font| font.glyph_id(character).0 != 0)
+}
+
+/// The text as it is drawn: instead of letters that the font does not have, a mark that they are missing.
+pub fn drawable(text: &str) -> Cow<'_, str> {
+    if text.chars().all(has_letter) {
+        return text.into();
+    }
+    text.chars().map(|letter| if has_letter(letter) { letter } else { NO_LETTER }).collect::<String>().into()
 }

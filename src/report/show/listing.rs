@@ -115,7 +115,7 @@ impl Value<'_> {
         match cell.kind {
             _ if cell.text.is_empty() => Value::Missing,
             Kind::Number => Value::Number(cell.text.parse().expect("a number as it was formatted")),
-            Kind::Flag | Kind::Text => Value::Text(&cell.text),
+            Kind::Flag | Kind::List | Kind::Text => Value::Text(&cell.text),
         }
     }
 

@@ -162,7 +162,7 @@ fn json(cell: &Cell) -> Json {
         // Not through f64, which would make a seed of 64 bits another one; NaN and infinity become null.
         Kind::Number => serde_json::from_str(&cell.text).unwrap_or(Json::Null),
         Kind::Flag => (cell.text == "true").into(),
-        Kind::Text => cell.text.as_str().into(),
+        Kind::List | Kind::Text => cell.text.as_str().into(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the files of a made-up study say.
 
+mod browser;
 pub mod example;
+mod hostile;
+mod latex;
 
 use super::*;
 use crate::spec::config::DatasetName;
@@ -65,6 +68,26 @@ fn history_keeps_every_bit_and_names_what_is_not_a_number() {
     assert_eq!(row["value"].parse::<f64>().unwrap().to_bits(), trial.history[0].val_loss.to_bits());
     let odd: Vec<&str> = rows.iter().map(|row| row["value"].as_str()).filter(|value| !value.contains('.')).collect();
     assert_eq!(odd, ["NaN", "inf"]);
+}
+
+#[test]
+fn targets_that_nobody_reached_are_named_and_have_no_columns() {
+    let mut study = example::accidents();
+    study.targets = vec![0.4, 0.97, 0.99];
+    let files = rendered(&study);
+    for name in ["report.md", "summary.md", "summary.tex"] {
+        let text = String::from_utf8_lossy(&files[name]).replace("~\\%", " %");
+        assert!(
+            text.contains("Epochs to 40 %") && !text.contains("to 97 %") && !text.contains("never"),
+            "{name}: {text}"
+        );
+        assert!(
+            text.contains("Left out, as no trial got there: a validation accuracy of 97 %, 99 %."),
+            "{name}: {text}"
+        );
+    }
+    study.targets = vec![0.4];
+    assert!(!String::from_utf8_lossy(&rendered(&study)["report.md"]).contains("Left out"));
 }
 
 #[test]

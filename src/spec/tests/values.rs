@@ -66,7 +66,7 @@ fn every_key_in_its_long_form() {
     assert_eq!(columns[0], ("mode".to_string(), Cell::text("exact")));
     let kind = |key: &str| columns.iter().find(|(name, _)| name == key).map(|(_, cell)| cell.kind);
     let keys = ["augment.crop", "augment.flip", "model.channels", "warmup"].map(kind);
-    assert_eq!(keys, [Kind::Number, Kind::Flag, Kind::Text, Kind::Text].map(Some));
+    assert_eq!(keys, [Kind::Number, Kind::Flag, Kind::List, Kind::Text].map(Some));
 }
 
 #[test]
