@@ -16,7 +16,8 @@ scripts/runner() {
     "data fetch") ;;
     "sweep experiments/lenet_ablation.yaml"*)
       "$PROGRAM" "$@" --dataset synthetic --only early_stopping --set epochs=1 --set data.train=256 --set data.val=64 ;;
-    "sweep first.yaml") "$PROGRAM" "$@" --set epochs=1 --set data.train=256 --set data.val=64 ;;
+    "sweep experiments/quickstart.yaml" | "sweep first.yaml")
+      "$PROGRAM" "$@" --set epochs=1 --set data.train=256 --set data.val=64 ;;
     *) "$PROGRAM" "$@" ;;
   esac
 }
