@@ -15,4 +15,7 @@ fn libtorch_cuda_has_what_a_recorded_step_needs() {
         return skip::skip("this libtorch has no GPU side");
     }
     assert_eq!(find_graph_functions(), Ok(()));
+    // SAFETY: the library stays loaded, and nothing is done with the address.
+    let properties = unsafe { libc::dlsym(library, c"_ZN2at4cuda19getDevicePropertiesEa".as_ptr()) };
+    assert!(!properties.is_null(), "a GPU's name is asked for by this function");
 }
