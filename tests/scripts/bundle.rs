@@ -40,6 +40,13 @@ fn a_bundle_runs_with_the_libtorch_of_a_python() {
     assert!(output.status.success() && out(&output).contains("libtorch    2.11.0"), "{}{}", out(&output), err(&output));
     let output = run(&copy, "runner sweep none.yaml", &python);
     assert_eq!(output.status.code(), Some(2), "the program's own exit code: {}", err(&output));
+    // Here the program would also find the libtorch that it was built with.
+    let mut environment = Command::new(&python);
+    environment.arg(copy.path("bundle/scripts/libtorch.py")).arg("/usr/bin/env").env_remove("LD_LIBRARY_PATH");
+    let set = out(&environment.output().unwrap());
+    let folders = set.lines().find_map(|line| line.strip_prefix("LD_LIBRARY_PATH=")).unwrap_or_default();
+    assert!(Path::new(folders.split(':').next().unwrap()).join("libtorch_cpu.so").exists(), "{set}");
+    assert!(set.contains("RUNNER_PYTHON="), "{set}");
     // By another name, and from another folder.
     std::os::unix::fs::symlink(copy.path("bundle/runner"), copy.path("bin/by_link")).unwrap();
     let output = Command::new(copy.path("bin/by_link")).arg("models").env("RUNNER_PYTHON", &python).output().unwrap();

@@ -14,21 +14,19 @@ use std::time::{Duration, SystemTime};
 
 use skip::skip;
 
-/// Like cargo it goes by dates. Its program is that of PROGRAM, or prints what `src/main.rs` held when it was built; the bench is the
-/// same.
+/// Like cargo it goes by dates. Its programs are that of PROGRAM, or print what `src/main.rs` held when they were built.
 const CARGO: &str = r#"#!/bin/sh
 echo "$@" >>"$LOG"
 release=${CARGO_TARGET_DIR:-target}/release
 case $1 in
   build)
     [ -z "$BROKEN" ] || exit 101
-    mkdir -p "$release"
+    mkdir -p "$release/examples"
     [ -x "$release/runner" ] && [ -z "$(find src build.rs -newer "$release/runner")" ] && exit
     printf '#!/bin/sh\necho "%s $*"\n' "$(cat src/main.rs)" >"$release/runner"
     [ -z "$PROGRAM" ] || cp "$PROGRAM" "$release/runner"
-    chmod +x "$release/runner" ;;
-  bench)
-    echo '{"target": {"name": "steps"}, "executable": "'"$release/runner"'"}' ;;
+    chmod +x "$release/runner"
+    cp "$release/runner" "$release/examples/steps" ;;
   test) echo "$TESTED" ;;
 esac
 "#;
