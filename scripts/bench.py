@@ -1,10 +1,11 @@
 """Runs this program and what people would use instead on the same work, in turns, and writes results/benchmarks.
 
-scripts/bench calls it with an environment that has everything. Its contenders are in scripts/peers and benches/steps.rs.
+scripts/bench calls it with an environment that has everything. Its contenders are in scripts/peers and examples/steps.rs.
 """
 
 import argparse
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -184,7 +185,7 @@ def git():
 
 
 def fingerprint(args):
-    return [git(), args.steps.name, args.device, args.quick, str(args.data), [version(name) for name in PACKAGES]]
+    return [git(), hashlib.sha256(args.steps.read_bytes()).hexdigest(), args.device, args.quick, str(args.data), [version(name) for name in PACKAGES]]
 
 
 def write(path, text):

@@ -1,7 +1,9 @@
 //! The scripts in `scripts/`, run in a small copy of this repository whose cargo only says what it was asked for.
 #![cfg(unix)]
 
-#[path = "common/skip.rs"]
+mod bundle;
+mod environment;
+#[path = "../common/skip.rs"]
 mod skip;
 
 use std::fs::{self, File};
@@ -12,17 +14,19 @@ use std::time::{Duration, SystemTime};
 
 use skip::skip;
 
-/// Like cargo it goes by dates, and its "program" prints what `src/main.rs` held when it was built.
+/// Like cargo it goes by dates. Its programs are that of PROGRAM, or print what `src/main.rs` held when they were built.
 const CARGO: &str = r#"#!/bin/sh
 echo "$@" >>"$LOG"
 release=${CARGO_TARGET_DIR:-target}/release
 case $1 in
   build)
     [ -z "$BROKEN" ] || exit 101
-    mkdir -p "$release"
+    mkdir -p "$release/examples"
     [ -x "$release/runner" ] && [ -z "$(find src build.rs -newer "$release/runner")" ] && exit
     printf '#!/bin/sh\necho "%s $*"\n' "$(cat src/main.rs)" >"$release/runner"
-    chmod +x "$release/runner" ;;
+    [ -z "$PROGRAM" ] || cp "$PROGRAM" "$release/runner"
+    chmod +x "$release/runner"
+    cp "$release/runner" "$release/examples/steps" ;;
   test) echo "$TESTED" ;;
 esac
 "#;
@@ -79,7 +83,9 @@ impl Copy {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         command.args(words).current_dir(self.folder.path()).env("PATH", path).env("LOG", self.path("log"));
         command.env("RUNNER_CACHE", self.path("cache")).env("RUNNER_DATA", "none").env("TESTED", "");
-        for name in ["LIBTORCH", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "RUNNER_PYTHON", "CXX", "BROKEN"] {
+        for name in
+            ["LIBTORCH", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "RUNNER_PYTHON", "CXX", "BROKEN", "PROGRAM"]
+        {
             command.env_remove(name);
         }
         command
@@ -92,7 +98,7 @@ impl Copy {
         command
     }
 
-    /// What cargo was asked for so far, one call a line.
+    /// What cargo and pip were asked for so far, one call a line.
     fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
@@ -163,7 +169,8 @@ fn runner_runs_no_old_program_after_a_build_that_failed() {
     assert!(fs::read_to_string(copy.path("target/release/runner")).unwrap().contains("three"), "test sees it too");
 }
 
-const SCRIPTS: [&str; 8] = ["setup", "runner", "test", "bench", "gpu_check", "claims.py", "convert.py", "parity.py"];
+const SCRIPTS: [&str; 9] =
+    ["setup", "runner", "test", "bench", "bundle", "gpu_check", "claims.py", "convert.py", "parity.py"];
 
 /// Runs `script` with `argument` where nothing is set up, and makes sure that it set up and built nothing.
 fn at_once(script: &str, argument: &str) -> Output {
@@ -202,7 +209,7 @@ fn what_a_script_does_not_know_is_refused_at_once() {
     if Command::new("python3").arg("--version").output().is_err() {
         return skip("what_a_script_does_not_know_is_refused_at_once: no python3");
     }
-    for script in ["setup", "bench", "gpu_check", "claims.py", "convert.py", "parity.py"] {
+    for script in ["setup", "bench", "bundle", "gpu_check", "claims.py", "convert.py", "parity.py"] {
         let output = at_once(script, "--bogus");
         assert_eq!(output.status.code(), Some(2), "{script}: {}", err(&output));
         assert!(err(&output).contains("error: "), "{script}: {}", err(&output));
