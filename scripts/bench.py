@@ -1,6 +1,6 @@
 """Runs this program and what people would use instead on the same work, in turns, and writes results/benchmarks.
 
-scripts/bench calls it with an environment that has everything. Its contenders are in scripts/peers and examples/steps.rs.
+scripts/bench calls it with an environment that has everything. Its contenders are in scripts/peers and benches/steps.rs.
 """
 
 import argparse

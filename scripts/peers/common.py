@@ -122,7 +122,7 @@ class Meter:
     """Times rounds of steps. Contenders take turns: a line on standard input starts a round, its end ends the process.
 
     The first step is told when it is done: until then come start-up and compilation. A round is `warmup` steps that do
-    not count and `steps` that do. Where --steps is not given nothing is timed. examples/steps.rs has the same.
+    not count and `steps` that do. Where --steps is not given nothing is timed. benches/steps.rs has the same.
     """
 
     def __init__(self, args, members=1):
