@@ -205,6 +205,22 @@ fn help_is_given_at_once_and_without_installing_anything() {
 }
 
 #[test]
+fn the_program_is_linked_where_nothing_else_lies() {
+    let copy = Copy::new();
+    let link = || copy.set_up("setup --link").env("HOME", copy.path("home")).output().unwrap();
+    for _ in 0..2 {
+        let output = link();
+        assert!(output.status.success() && err(&output).contains("not on your PATH yet"), "{}", err(&output));
+        prints(Command::new(copy.path("home/.local/bin/runner")), "one \n");
+    }
+    fs::remove_file(copy.path("home/.local/bin/runner")).unwrap();
+    copy.write("home/.local/bin/runner", "mine");
+    let output = link();
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+    assert_eq!(fs::read_to_string(copy.path("home/.local/bin/runner")).unwrap(), "mine");
+}
+
+#[test]
 fn what_a_script_does_not_know_is_refused_at_once() {
     if Command::new("python3").arg("--version").output().is_err() {
         return skip("what_a_script_does_not_know_is_refused_at_once: no python3");
