@@ -13,7 +13,7 @@ import threading
 import time
 
 from benchmark.cases import PEERS, Bench
-from benchmark.contenders import Contender, Failed
+from benchmark.contenders import Contender, Failed, last_words
 
 NETWORKS = ("lenet5", "lenet5_dropout", "keras_cnn", "leaky_cnn", "resnet")
 # Of the loss, relative, over the first steps. Convolutions on a GPU sum in another order, and rounding grows with the steps.
@@ -80,9 +80,9 @@ class Check:
     def train(self, name, command, path, device, mode, *flags, **environment):
         """-> the folder of results, or none if it failed"""
         out = self.out / name
-        code, text, _ = self.run(name, self.program(command, path, out, device, mode, *flags), **environment)
+        code, _, _ = self.run(name, self.program(command, path, out, device, mode, *flags), **environment)
         if code != 0:
-            self.judge(name, False, f"exit code {code}: {last_line(text)}")
+            self.judge(name, False, f"exit code {code}: {last_words(self.out / f'{name}.log', code)}")
             return None
         return out
 
@@ -101,12 +101,6 @@ class Check:
         finally:
             watch.cancel()
             contender.close()
-
-
-def last_line(text):
-    lines = [line for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    return (errors or lines or ["nothing was printed"])[-1][:300]
 
 
 def losses(out):
