@@ -79,7 +79,7 @@ fn main() -> Result<()> {
     ensure!(configs.len() == 1 || mode != Mode::Exact, "only a fast mode computes several trials at once");
     let device = device::parse(&arguments.device)?;
     tch::set_num_threads(1);
-    let set = data::load(configs[0].data.dataset, &arguments.data)?;
+    let set = data::load(&configs[0].data.dataset, &arguments.data)?;
     let sets = Sets::new(&set, device);
     drop(set);
 

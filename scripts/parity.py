@@ -63,7 +63,6 @@ from torch import nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, Subset, random_split
 
-CLASSES = 10
 EVAL_BATCH = 500
 FILES = ["steps.csv", "history.csv", "initial.safetensors", "best.safetensors", "final.safetensors", "result.json"]
 
@@ -71,6 +70,24 @@ FILES = ["steps.csv", "history.csv", "initial.safetensors", "best.safetensors", 
 # ---- Configuration ---------------------------------------------------------------------------------------------------
 
 COUNTS = {"cifar10": (50000, 10000), "synthetic": (5000, 1000)}    # training and test images
+
+
+
+def is_imported(dataset):
+    """Images of the user's own are described, not named: name, sha256, train, test, classes."""
+    return isinstance(dataset, dict)
+
+
+def counts(dataset):
+    """-> how many training and test images."""
+    return (dataset["train"], dataset["test"]) if is_imported(dataset) else COUNTS[dataset]
+
+
+def class_count(config):
+    dataset = config["data"]["dataset"]
+    return len(dataset["classes"]) if is_imported(dataset) else 10
+
+
 KEYS = {"mode", "data", "select", "model", "activation", "init", "epochs", "batch_size", "optimizer", "schedule", "warmup",
         "regularization", "augment", "label_smoothing", "clip", "early_stopping"}
 
@@ -116,32 +133,37 @@ class Images(Dataset):
 
 
 @functools.lru_cache(maxsize=2)
-def read_bytes(dataset, data_dir, dataset_file):
+def read_bytes(name, counts, data_dir, dataset_file):
     """-> ((train labels, train pixels), (test labels, test pixels)), uint8 arrays."""
     if dataset_file is not None:
         raw, parts = np.fromfile(dataset_file, np.uint8), []
-        if len(raw) != sum(COUNTS[dataset]) * 3073:
-            raise ValueError(f"{dataset_file}: {len(raw)} bytes, expected {sum(COUNTS[dataset]) * 3073}")
-        for count in COUNTS[dataset]:
+        if len(raw) != sum(counts) * 3073:
+            raise ValueError(f"{dataset_file}: {len(raw)} bytes, expected {sum(counts) * 3073}")
+        for count in counts:
             parts.append((raw[:count], raw[count:count * 3073]))
             raw = raw[count * 3073:]
         return tuple(parts)
-    if dataset == "synthetic":
+    if name == "synthetic":
         raise ValueError("the synthetic data set is drawn by runner: give its dump with --dataset-file")
 
-    folder = pathlib.Path(data_dir) / "cifar-10-batches-bin"
+    folder = pathlib.Path(data_dir)
 
     def read(*names):
         records = np.concatenate([np.fromfile(folder / name, np.uint8).reshape(-1, 3073) for name in names])
         return records[:, 0], np.ascontiguousarray(records[:, 1:])
 
+    if name != "cifar10":    # an import's folder
+        return read("train.bin"), read("test.bin")
+    folder = folder / "cifar-10-batches-bin"
     return read(*(f"data_batch_{i}.bin" for i in range(1, 6))), read("test_batch.bin")
 
 
 def make_splits(config, data_dir, dataset_file=None):
     """-> the training, validation and test parts, scaled alike."""
     data = config["data"]
-    train_bytes, test_bytes = read_bytes(data["dataset"], data_dir, dataset_file)
+    dataset = data["dataset"]
+    name = dataset["name"] if is_imported(dataset) else dataset
+    train_bytes, test_bytes = read_bytes(name, counts(dataset), data_dir, dataset_file)
     images, test = Images(*train_bytes), Images(*test_bytes)
 
     generator = torch.Generator().manual_seed(data["split_seed"])
@@ -176,7 +198,7 @@ def make_loader(dataset, batch_size, shuffle=False):
 # ---- Models ----------------------------------------------------------------------------------------------------------
 
 class Net(nn.Module):
-    """What the five networks share: the activation, the pooling, numbered layers, and the dense layers to ten classes."""
+    """What the five networks share: the activation, the pooling, numbered layers, and the dense layers, of which the last is to the classes."""
 
     own_pool = "max"
 
@@ -192,7 +214,7 @@ class Net(nn.Module):
         return layer
 
     def add_dense(self, inputs, dense):
-        widths = [inputs, *dense, CLASSES]
+        widths = [inputs, *dense]
         self.dense = [self.add("fc", nn.Linear(*pair)) for pair in zip(widths, widths[1:])]
 
     def classify(self, x):
@@ -307,6 +329,7 @@ def make_model(config):
     act = config["activation"]
     act = nn.LeakyReLU(act["slope"]) if act["name"] == "leaky_relu" else ACTIVATIONS[act["name"]]()
     widths = dict(config["model"])
+    widths["dense"] = [*widths["dense"], class_count(config)]
     model = MODELS[widths.pop("name")](act, config["regularization"]["dropout"], **widths)
     pools = {"avg": F.avg_pool2d, "max": F.max_pool2d}
     model.pool = functools.partial(pools[config.get("pool") or model.own_pool], kernel_size=2)
@@ -498,6 +521,7 @@ class Trial:
                  test_images=None):
         torch.set_num_threads(threads)
         layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.classes = class_count(config)
         self.config, self.placed = config, {"device": torch.device(device), "memory_format": layout}
         if self.placed["device"].type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
@@ -576,11 +600,12 @@ class Trial:
     def evaluate(self, split):
         """-> mean cross-entropy, accuracy, confusion matrix with a row for each true class."""
         self.model.eval()
-        loss_sum, confusion = 0.0, torch.zeros(CLASSES, CLASSES, dtype=torch.int64)
+        loss_sum, confusion = 0.0, torch.zeros(self.classes, self.classes, dtype=torch.int64)
         for x, y in self.eval_loaders[split]:
             logits = self.model(x.to(**self.placed)).cpu()
             loss_sum += F.cross_entropy(logits, y).item() * len(y)
-            confusion += torch.bincount(y * CLASSES + logits.argmax(1), minlength=CLASSES ** 2).view(CLASSES, CLASSES)
+            cells = torch.bincount(y * self.classes + logits.argmax(1), minlength=self.classes ** 2)
+            confusion += cells.view_as(confusion)
         count = confusion.sum().item()
         return loss_sum / count, confusion.trace().item() / count, confusion.tolist()
 

@@ -12,12 +12,13 @@
 //! | [`verdict`] | what differences may be called, and which trials are needed to say so |
 //! | [`train`] | `group`: the one loop over epochs and batches of K trials; `course`, `learning_rate`, `checkpoint`, `evaluate` |
 //! | [`engine`] | tensors: `walk` through a network's layers; `exact` and `packed` arithmetic behind one trait |
-//! | [`data`] | `cifar/`: `layout`, `python` (batches), `pickle` (their opcodes), `archive`; synthetic set, splits, batches, augmentation |
+//! | [`data`] | `cifar/`: `layout`, `python` (batches), `pickle` (their opcodes), `archive`; synthetic set, splits, batches, augmentation; `import/`: images of the user's own |
 //! | [`store`] | the results folder's `layout`, atomic writes in `files`, locks in `claim`, what may go in `prune`; the only writer of results |
 //! | [`spec`] | experiment files: `keys` is the table of all keys with ranges and defaults; `load`, `check`, `expand` to trials; `guide/`: their list and JSON Schema |
 //! | [`networks`] | one file each: its options and its layers |
 //! | [`optimizers`] | one file each: its options, its exact and its packed step; AdamW's steps are Adam's, in `adam` |
 //! | [`record`] | what is stored of a trial: `result.json` and its parts |
+//! | [`pictures`] | picture files of any size and common kind → small squares; `tiff/` is ours |
 //! | [`options`], [`native`] | what a key can take, and the named ranges; libtorch beyond tch |
 //! | [`host`], [`words`] | the machine; numbers, counts and times as text |
 //!
@@ -38,6 +39,7 @@ pub mod networks;
 pub mod optimizers;
 pub mod options;
 pub mod parity;
+pub mod pictures;
 pub mod publish;
 pub mod record;
 pub mod report;

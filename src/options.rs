@@ -28,6 +28,8 @@ pub enum Takes {
     IntegerOr(&'static str, i64, i64),
     Flag,
     Choice(&'static [&'static str]),
+    /// One of these, or a name that is known elsewhere, in these words.
+    ChoiceOr(&'static [&'static str], &'static str),
     /// Of at least and at most so many values.
     List(&'static Takes, usize, usize),
     /// A name, or an object of a name and its options: `adam`, `{name: adam, lr: 0.001}`.

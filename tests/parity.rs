@@ -3,6 +3,9 @@
 //! Uses the real images if they are in data/, else the synthetic set. Skipped, with a line saying so, where no Python
 //! with torch is found.
 
+#[path = "import/made.rs"]
+#[allow(dead_code, reason = "the tests of imports use all of it")]
+mod made;
 #[path = "common/skip.rs"]
 mod skip;
 
@@ -13,7 +16,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Result;
 use runner::data::batches::{Resident, Scaling};
-use runner::data::{self, Dataset};
+use runner::data::{self, Dataset, import};
 use runner::engine::untrained;
 use runner::engine::{Network, State};
 use runner::parity::bits::same_bits;
@@ -21,8 +24,8 @@ use runner::parity::cases::{self, Case, Otherwise};
 use runner::parity::output::{Row, Verdict};
 use runner::parity::python::{self, Job};
 use runner::parity::{compare_all, trace};
-use runner::spec::Experiment;
-use runner::spec::config::{Config, DatasetName, Scale};
+use runner::spec::config::{Config, DatasetName, SYNTHETIC, Scale};
+use runner::spec::{Experiment, Imports, Overrides};
 use runner::train::Sets;
 use runner::train::checkpoint;
 use serde_json::json;
@@ -49,9 +52,9 @@ impl Bench {
         let alone = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         tch::set_num_threads(1);
         let data = data::directory(None);
-        let dataset = data::load(DatasetName::Cifar10, &data).unwrap_or_else(|_| {
+        let dataset = data::load(&DatasetName::Cifar10, &data).unwrap_or_else(|_| {
             eprintln!("{test}: no images in {}; it uses the synthetic set", data.display());
-            data::load(DatasetName::Synthetic, &data).unwrap()
+            data::load(&DatasetName::Synthetic, &data).unwrap()
         });
         Some(Bench { python, scratch: tempfile::tempdir().unwrap(), data, dataset, _alone: alone })
     }
@@ -94,18 +97,63 @@ impl Bench {
 #[test]
 fn row_38_every_short_case_is_identical_the_ends_of_all_ranges_too() {
     let Some(bench) = Bench::new("every_short_case_is_identical") else { return };
-    let cases = cases::short(bench.dataset.name).unwrap();
+    let cases = cases::short(bench.dataset.name.as_str()).unwrap();
     assert!(cases.len() >= 150, "{} cases", cases.len());
     let rows = bench.compare(&cases, None);
     let different: Vec<&Row> = rows.iter().filter(|row| row.verdict != Verdict::Identical).collect();
     assert!(different.is_empty(), "{} of {} differ: {different:#?}", different.len(), rows.len());
 }
 
+/// Other numbers of classes, and images of one channel.
+const OWN: &str = "
+schema: 1
+name: own
+data: {dataset: own, train: 210, val: 90}
+base: {model: lenet5, epochs: 2, batch_size: 50, optimizer: {name: sgd, lr: 0.05, momentum: 0.9}}
+blocks:
+  - id: networks
+    axes:
+      model:
+        - lenet5_dropout
+        - {name: keras_cnn, channels: [4, 8, 8], dense: [16]}
+        - {name: leaky_cnn, channels: [4, 8], dense: [16]}
+        - {name: resnet, channels: [4, 8, 8, 8, 8], dense: [16]}
+        - {name: lenet5, dense: []}
+  - id: options
+    axes:
+      data.scale: [symmetric, standardize]
+      optimizer: [adam, rmsprop]
+      label_smoothing: [0.1]
+      init: [orthogonal, keras]
+      augment: [{flip: true, crop: 4}]
+      data.split_seed: [7]
+";
+
+#[test]
+fn imports_of_100_classes_and_of_grey_images_are_identical() {
+    let Some(mut bench) = Bench::new("imports_of_100_classes_and_of_grey_images_are_identical") else { return };
+    let folder = bench.scratch.path().join("sources");
+    made::cifar100(&folder.join("cifar-100-binary"), [400, 200]);
+    made::idx(&folder.join("mnist"), [400, 130], true);
+    for (source, classes) in [("cifar-100-binary", 100), ("mnist", 10)] {
+        let out = folder.join(source).join("out");
+        let options = import::Options { name: Some("own".to_owned()), ..Default::default() };
+        import::import(&folder.join(source), &out, &options, &|_| {}).unwrap();
+        let overrides = Overrides { imports: Imports::in_folder(out.clone()), ..Overrides::default() };
+        let cases = cases::of_experiment(&Experiment::parse("own", OWN, &overrides).unwrap());
+        assert_eq!((cases.len(), cases[0].config.data.dataset.classes()), (15, classes));
+        bench.dataset = data::load(&cases[0].config.data.dataset, &out).unwrap();
+        let rows = bench.compare(&cases, None);
+        let different: Vec<&Row> = rows.iter().filter(|row| row.verdict != Verdict::Identical).collect();
+        assert!(different.is_empty(), "{source}: {} of {} differ: {different:#?}", different.len(), rows.len());
+    }
+}
+
 /// In the middle of an epoch, at an epoch's end, in the second epoch, at the very end: ten steps an epoch.
 #[test]
 fn cases_cut_short_are_identical() {
     let Some(bench) = Bench::new("cases_cut_short_are_identical") else { return };
-    let mut cases = cases::short(bench.dataset.name).unwrap();
+    let mut cases = cases::short(bench.dataset.name.as_str()).unwrap();
     cases.retain(|case| case.name == "adam: base" || case.name == "resnet: base");
     let cut = |&steps: &usize| cases.iter().map(move |case| Case { max_steps: Some(steps), ..case.clone() });
     let cases: Vec<Case> = [7, 10, 13, 20].iter().flat_map(cut).collect();
@@ -145,7 +193,7 @@ sys.exit(parity.main())
 #[test]
 fn an_adam_in_another_order_is_caught_at_step_2() {
     let Some(bench) = Bench::new("an_adam_in_another_order_is_caught_at_step_2") else { return };
-    let mut cases = cases::short(bench.dataset.name).unwrap();
+    let mut cases = cases::short(bench.dataset.name.as_str()).unwrap();
     cases.retain(|case| case.name == "adam: base");
     let rows = bench.compare(&cases, Some(CPP_ADAM));
     assert_eq!(rows[0].first, "step 2: weights");
@@ -157,7 +205,7 @@ fn an_adam_in_another_order_is_caught_at_step_2() {
 #[test]
 fn other_threads_and_layouts_are_reported_as_they_are() {
     let Some(bench) = Bench::new("other_threads_and_layouts_are_reported_as_they_are") else { return };
-    let cases = cases::otherwise(bench.dataset.name).unwrap();
+    let cases = cases::otherwise(bench.dataset.name.as_str()).unwrap();
     assert_eq!(cases.len(), 2);
     let rows = bench.compare(&cases, None);
     for (case, row) in cases.iter().zip(&rows) {
@@ -299,7 +347,7 @@ fn forward(config: &Config, state: &State, images: &Tensor) -> Result<Tensor> {
 #[test]
 fn the_initial_state_is_reproducible() {
     let _alone = GENERATOR.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let config = cases::short(DatasetName::Synthetic).unwrap().remove(0).config;
+    let config = cases::short(SYNTHETIC).unwrap().remove(0).config;
     let (first, second) = (untrained(&config, 3).state(), untrained(&config, 3).state());
     assert!(first.iter().zip(&second).all(|((_, first), (_, second))| same_bits(first, second)));
     assert!(!same_bits(&first[0].1, &untrained(&config, 4).state()[0].1));

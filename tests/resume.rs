@@ -123,7 +123,7 @@ fn scored_by_hand(config: &Config, sets: &Sets, journey: &Journey) -> (SplitScor
     let scaling = Scaling::new(config.data.scale, &sets.train, &split.train);
     let (last, _) = evaluate_one(&network, &sets.test, &scaling, &sets.test.all());
     let truths = Vec::<i64>::try_from(&sets.test.labels).unwrap();
-    let mut confusion = Confusion::default();
+    let mut confusion = Confusion::new(10);
     truths.iter().zip(&journey.predictions).for_each(|(truth, class)| confusion[*truth as usize][*class as usize] += 1);
     (last, confusion)
 }
@@ -131,7 +131,7 @@ fn scored_by_hand(config: &Config, sets: &Sets, journey: &Journey) -> (SplitScor
 #[test]
 fn a_resumed_trial_ends_with_the_same_bits() {
     tch::set_num_threads(1);
-    let set = data::load(DatasetName::Synthetic, Path::new("")).unwrap();
+    let set = data::load(&DatasetName::Synthetic, Path::new("")).unwrap();
     let sets = Sets::new(&set, Device::Cpu);
     let experiment = Experiment::parse("resume", EXPERIMENT, &Default::default()).unwrap();
     let (mut selected_before, mut stopped_later) = (0, 0);

@@ -15,7 +15,8 @@ use crate::{data, exit, host, publish};
 
 #[derive(Args)]
 pub struct DataFolder {
-    /// Where CIFAR-10 lies: a folder with either layout or either official archive [default: $RUNNER_DATA, else data/]
+    /// Where the images are: CIFAR-10, a folder with either layout or either official archive, or what `data import` made, or the
+    /// folder around it [default: $RUNNER_DATA, else data/]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }

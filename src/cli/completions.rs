@@ -11,9 +11,10 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathComplete
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::common::say;
+use crate::data::directory;
 use crate::networks;
 use crate::publish::study::labels;
-use crate::spec::{Experiment, Overrides, guide};
+use crate::spec::{Experiment, Imports, Overrides, guide};
 
 /// With this in its environment the program answers a shell.
 const VARIABLE: &str = "RUNNER_COMPLETE";
@@ -116,5 +117,6 @@ fn beginning_with(current: &OsStr, all: impl Iterator<Item = CompletionCandidate
 fn experiment_on_the_line() -> Option<Experiment> {
     let words = std::env::args_os().skip(1).map(PathBuf::from);
     let mut files = words.filter(|word| word.extension().is_some_and(|kind| kind == "yaml"));
-    files.find_map(|path| Experiment::load(&path, &Overrides::default()).ok())
+    let overrides = Overrides { imports: Imports::in_folder(directory(None)), ..Overrides::default() };
+    files.find_map(|path| Experiment::load(&path, &overrides).ok())
 }

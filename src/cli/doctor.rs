@@ -10,7 +10,8 @@ use serde::Serialize;
 use super::common::{DataFolder, say_json_or};
 use crate::engine::device;
 use crate::native::gpus::{self, Driver};
-use crate::spec::config::DatasetName;
+use crate::spec::config::{DatasetName, Imported};
+use crate::spec::imports::{Found, find};
 use crate::store::Store;
 use crate::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
 use crate::{data, native};
@@ -43,6 +44,8 @@ struct Findings {
     cores: usize,
     /// Where CIFAR-10 was found, or why it was not.
     cifar10: Result<String, String>,
+    /// What `data import` made there.
+    imports: Result<Vec<String>, String>,
     /// Whether results can be written below the current folder, and the bytes free there.
     results: Result<u64, String>,
     /// What results there may suffer.
@@ -54,7 +57,7 @@ fn examine(data_folder: &Path) -> Findings {
     let results = Path::new("results");
     let found = Store::writable(results).and_then(|bytes| Ok((bytes, try_sync_folder(results)?)));
     let is_synced = found.as_ref().is_ok_and(|(_, is_synced)| *is_synced);
-    let cifar10 = data::load(DatasetName::Cifar10, data_folder).map(|set| set.source);
+    let cifar10 = data::load(&DatasetName::Cifar10, data_folder).map(|set| set.source);
     Findings {
         runner: env!("CARGO_PKG_VERSION"),
         git: env!("RUNNER_GIT"),
@@ -63,10 +66,17 @@ fn examine(data_folder: &Path) -> Findings {
         driver: gpus::driver(),
         gpu_support: native::load_gpu_support(),
         cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        imports: find(data_folder).map(|found| found.iter().map(in_words).collect()),
         cifar10: cifar10.map_err(|error| format!("{error:#}")),
         results_warning: (found.is_ok() && !is_synced).then_some(NAMES_MAY_BE_LOST),
         results: found.map(|(bytes, _)| bytes).map_err(|error| format!("{error:#}")),
     }
+}
+
+/// `flowers, 970 images in 7 classes (data/flowers)`
+fn in_words(Found { folder, imported }: &Found) -> String {
+    let Imported { name, train, test, classes, .. } = imported;
+    format!("{name}, {} images in {} classes ({})", train + test, classes.len(), folder.display())
 }
 
 impl Findings {
@@ -96,6 +106,10 @@ impl fmt::Display for Findings {
         writeln!(f, "processor   {} cores: a sweep runs so many trials at a time, one thread each", self.cores)?;
         let (Ok(found) | Err(found)) = &self.cifar10;
         writeln!(f, "CIFAR-10    {found}")?;
+        match &self.imports {
+            Ok(found) => found.iter().try_for_each(|import| writeln!(f, "import      {import}"))?,
+            Err(problem) => writeln!(f, "import      {problem}")?,
+        }
         match &self.results {
             Ok(bytes) => write!(f, "results/    can be written, {:.1} GB free", *bytes as f64 / 1e9)?,
             Err(reason) => write!(f, "results/    {reason}")?,

@@ -40,11 +40,12 @@ pub struct EvaluateArguments {
 pub fn run(arguments: &EvaluateArguments) -> Result<()> {
     let device = device::parse(&arguments.device)?;
     let experiment = arguments.experiment.as_deref();
+    let folder = arguments.folder.path();
     let networks =
-        arguments.checkpoints.iter().map(|path| load(path, experiment, device)).collect::<Result<Vec<_>>>()?;
+        arguments.checkpoints.iter().map(|path| load(path, experiment, &folder, device)).collect::<Result<Vec<_>>>()?;
     // Standard error; nothing where that is no terminal.
     let bar = indicatif::ProgressBar::new(networks.len() as u64);
-    let evaluations = evaluate_all(&networks, arguments.split, &arguments.folder.path(), device, || bar.inc(1))?;
+    let evaluations = evaluate_all(&networks, arguments.split, &folder, device, || bar.inc(1))?;
     bar.finish_and_clear();
     say_json_or(arguments.json, &evaluations, side_by_side::describe(&evaluations, terminal_width()))?;
     if let Some(folder) = &arguments.plots {

@@ -31,11 +31,12 @@ pub struct ExportArguments {
 
 pub fn run(arguments: &ExportArguments) -> Result<()> {
     let ExportArguments { trial, out, experiment, folder } = arguments;
-    let loaded = load(trial, experiment.as_deref(), Device::Cpu)?;
+    let folder = folder.path();
+    let loaded = load(trial, experiment.as_deref(), &folder, Device::Cpu)?;
     let name = loaded.config.model.as_str();
     let id = loaded.id.as_deref().unwrap_or("export");
     let out = out.clone().unwrap_or_else(|| format!("{name}-{id}").into());
-    let files = files(&loaded, &loaded.scaling(&folder.path(), Device::Cpu)?, name)?;
+    let files = files(&loaded, &loaded.scaling(&folder, Device::Cpu)?, name)?;
     write_new(&out, &files, "folder as OUT")?;
     let out = out.display();
     say(format!("{out}/{name}.py and {out}/{name}.safetensors; `python {out}/{name}.py` prints the network"))

@@ -69,7 +69,7 @@ enum Command {
     Parity(parity::ParityArguments),
     /// List the networks, or one network's layers: shapes, parameters, multiply-adds
     Models(models::ModelsArguments),
-    /// Get CIFAR-10, or check and describe the copy that is there
+    /// Get CIFAR-10, make a data set of your own images, or check and describe what is there
     #[command(subcommand)]
     Data(data::DataCommand),
     /// List the keys of the experiment file: values, range, default and PyTorch's name
@@ -100,7 +100,7 @@ pub fn run(cli: Cli) -> Result<i32> {
         Command::Prune(arguments) => prune::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments).map(done),
         Command::Models(arguments) => models::run(&arguments).map(done),
-        Command::Data(command) => data::run(&command).map(done),
+        Command::Data(command) => data::run(&command),
         Command::Keys(arguments) => keys::run(&arguments).map(done),
         Command::Schema => schema::run().map(done),
         Command::Doctor(arguments) => doctor::run(&arguments).map(done),

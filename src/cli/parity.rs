@@ -11,8 +11,8 @@ use crate::parity::cases::{self, Case};
 use crate::parity::compare_all;
 use crate::parity::output::{Output, Summary};
 use crate::parity::python::{self, Job};
-use crate::spec::config::DatasetName;
-use crate::spec::{Experiment, Overrides};
+use crate::spec::config::CIFAR10;
+use crate::spec::{Experiment, Imports, Overrides};
 use crate::{data, exit};
 
 #[derive(Args)]
@@ -22,8 +22,8 @@ pub struct ParityArguments {
     #[command(flatten)]
     folder: DataFolder,
     /// Use this data set instead of the experiment's
-    #[arg(long, value_name = "cifar10|synthetic")]
-    dataset: Option<DatasetName>,
+    #[arg(long, value_name = "cifar10|synthetic|NAME")]
+    dataset: Option<String>,
     /// Only cases whose names start so
     #[arg(long, value_name = "PREFIX")]
     cases: Vec<String>,
@@ -50,7 +50,7 @@ pub fn run(arguments: &ParityArguments) -> Result<i32> {
     let cases = chosen_cases(arguments)?;
     let python = python::find()?;
     let data = arguments.folder.path();
-    let dataset = data::load(cases[0].config.data.dataset, &data)?;
+    let dataset = data::load(&cases[0].config.data.dataset, &data)?;
     let scratch = tempfile::Builder::new().prefix("runner-parity-").tempdir().context("no temporary folder")?;
     let (folder, threads) = (scratch.path(), arguments.threads.into());
     let job = Job { python: &python, folder, dataset: &dataset, data: &data, threads, device, wrapper: None };
@@ -64,13 +64,14 @@ pub fn run(arguments: &ParityArguments) -> Result<i32> {
 fn chosen_cases(arguments: &ParityArguments) -> Result<Vec<Case>> {
     let mut cases = match &arguments.experiment {
         Some(path) => {
-            let overrides = Overrides { dataset: arguments.dataset, ..Overrides::default() };
+            let imports = Imports::in_folder(arguments.folder.path());
+            let overrides = Overrides { dataset: arguments.dataset.clone(), imports, ..Overrides::default() };
             let mut experiment = Experiment::load(path, &overrides)?;
             experiment.seeds.truncate(1);
             cases::of_experiment(&experiment)
         }
         None => {
-            let dataset = arguments.dataset.unwrap_or(DatasetName::Cifar10);
+            let dataset = arguments.dataset.as_deref().unwrap_or(CIFAR10);
             [cases::short(dataset)?, cases::otherwise(dataset)?, cases::long(dataset)?].concat()
         }
     };

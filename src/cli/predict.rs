@@ -50,10 +50,11 @@ pub struct PredictArguments {
 /// Text for single images, CSV as soon as a folder is among them. A picture that cannot be read does not stop the others.
 pub fn run(arguments: &PredictArguments) -> Result<i32> {
     let PredictArguments { checkpoint, images, experiment, folder, json } = arguments;
-    let loaded = load(checkpoint, experiment.as_deref(), Device::Cpu)?;
+    let folder = folder.path();
+    let loaded = load(checkpoint, experiment.as_deref(), &folder, Device::Cpu)?;
     // A single small picture gives several threads nothing to do but wait for one another.
     tch::set_num_threads(1);
-    let scaling = loaded.scaling(&folder.path(), Device::Cpu)?;
+    let scaling = loaded.scaling(&folder, Device::Cpu)?;
     let csv = images.iter().any(|path| path.is_dir());
     let mut code = exit::DONE;
     if csv && !*json {

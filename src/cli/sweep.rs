@@ -15,8 +15,8 @@ use crate::engine::device;
 use crate::publish::study::{ask_with, grows, stored_outcomes};
 use crate::record::Status;
 use crate::report::status_word;
-use crate::spec::config::{DatasetName, Mode};
-use crate::spec::{Configuration, Experiment, Overrides, Trial};
+use crate::spec::config::Mode;
+use crate::spec::{Configuration, Experiment, Imports, Overrides, Trial};
 use crate::store::Store;
 use crate::store::files::is_refused;
 use crate::sweep::{self, Options, Report, Rerun};
@@ -35,8 +35,8 @@ struct RunArguments {
     #[command(flatten)]
     folder: DataFolder,
     /// Use this data set instead of the experiment's
-    #[arg(long, value_name = "cifar10|synthetic")]
-    dataset: Option<DatasetName>,
+    #[arg(long, value_name = "cifar10|synthetic|NAME")]
+    dataset: Option<String>,
     /// auto, cpu, cuda or cuda:N; trials are spread over several such as cuda:0,cuda:1
     #[arg(long, default_value = "auto")]
     device: String,
@@ -112,7 +112,8 @@ pub fn run_train(arguments: &TrainArguments) -> Result<i32> {
 }
 
 fn overrides(run: &RunArguments, seed: Option<u64>) -> Overrides {
-    Overrides { set: run.set.clone(), dataset: run.dataset, mode: run.mode, seed }
+    let imports = Imports::in_folder(run.folder.path());
+    Overrides { set: run.set.clone(), dataset: run.dataset.clone(), mode: run.mode, seed, imports }
 }
 
 fn options(run: &RunArguments, out: PathBuf, jobs: Option<usize>) -> Result<Options> {

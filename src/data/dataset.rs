@@ -2,7 +2,6 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
 
 /// Bytes of one image: [3, 32, 32], the planes red, green and blue, each row by row.
@@ -13,7 +12,7 @@ pub const IMAGE_BYTES: usize = 3 * 32 * 32;
 pub struct Images {
     /// [N, 3, 32, 32], 0..=255.
     pub pixels: Vec<u8>,
-    /// [N], 0..=9.
+    /// [N], each below the number of classes.
     pub labels: Vec<u8>,
 }
 
@@ -27,8 +26,8 @@ impl Images {
         self.labels.len()
     }
 
-    pub fn class_counts(&self) -> [usize; CLASSES] {
-        let mut counts = [0; CLASSES];
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
         self.labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
         counts
     }

@@ -5,6 +5,7 @@ pub mod batches;
 pub mod cifar;
 mod dataset;
 pub mod fetch;
+pub mod import;
 pub mod inspect;
 pub mod shared;
 pub mod synthetic;
@@ -14,25 +15,27 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
 
 pub use dataset::{Dataset, IMAGE_BYTES, Images, sha256};
 
-/// Reads or draws a data set. `dir` is [`directory`]'s answer and matters for CIFAR-10 only: what is wrong there is named with
-/// the file, the record and the way out.
-pub fn load(name: DatasetName, dir: &Path) -> Result<Dataset> {
+/// Reads or draws a data set. `dir` is [`directory`]'s answer and does not matter for the synthetic one: what is wrong there is
+/// named with the file, the record and the way out.
+pub fn load(name: &DatasetName, dir: &Path) -> Result<Dataset> {
     match name {
         DatasetName::Cifar10 => cifar::load(dir),
         DatasetName::Synthetic => Ok(synthetic::dataset()),
+        DatasetName::Imported(own) => import::load(own, dir),
     }
 }
 
 /// The name of each class, in the order of the labels.
-pub fn class_names(name: DatasetName) -> [&'static str; CLASSES] {
+pub fn class_names(name: &DatasetName) -> Vec<String> {
+    let owned = |names: [&str; 10]| names.map(str::to_owned).to_vec();
     match name {
-        DatasetName::Cifar10 => cifar::CLASS_NAMES,
-        DatasetName::Synthetic => synthetic::CLASS_NAMES,
+        DatasetName::Cifar10 => owned(cifar::CLASS_NAMES),
+        DatasetName::Synthetic => owned(synthetic::CLASS_NAMES),
+        DatasetName::Imported(own) => own.classes.clone(),
     }
 }
 

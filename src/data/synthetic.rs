@@ -13,11 +13,11 @@
 //! | Adam 0.001 | 80 and 80 %; 89 and 90 % |
 
 use super::dataset::{Dataset, IMAGE_BYTES, Images};
-use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
 
 const TRAIN_IMAGES: usize = 5_000;
 const TEST_IMAGES: usize = 1_000;
+const CLASSES: usize = 10;
 const SIDE: usize = 32;
 const SEED: u64 = 0x05EE_D0F5_A4E5;
 

@@ -13,7 +13,7 @@ pub trait Arithmetic {
     /// One optimizer step of every member, each at its own learning rate.
     fn step(&mut self, batch: &Batch, rates: &[f64]) -> Measures;
 
-    /// float32 [N, 3, 32, 32] → logits [K, N, 10], in evaluation mode.
+    /// float32 [N, 3, 32, 32] → logits [K, N, C], in evaluation mode.
     fn logits(&self, images: &Tensor) -> Tensor;
 
     /// A member's state dict, which shares memory with the network.
@@ -34,9 +34,9 @@ pub trait Arithmetic {
     fn restart(&mut self);
 }
 
-/// float32 [K, N]: the cross-entropy of each member's logits [K, N, 10] with labels, int64 [N].
+/// float32 [K, N]: the cross-entropy of each member's logits [K, N, C] with labels, int64 [N].
 pub fn entropies(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
-    let (members, count, _) = logits.size3().expect("[K, N, 10]");
+    let (members, count, _) = logits.size3().expect("[K, N, C]");
     let flat = logits.reshape([members * count, -1]);
     let labels = labels.repeat([members]);
     let all = flat.cross_entropy_loss::<Tensor>(&labels, None, Reduction::None, IGNORE_INDEX, smoothing);

@@ -9,7 +9,7 @@ use super::walk::{Layers, activate, walk};
 use crate::networks::{Layer, Weights, table};
 use crate::spec::config::{Activation, Config, Kernels};
 
-/// A network with its weights. `forward` maps float32 [N, 3, 32, 32] to logits [N, 10].
+/// A network with its weights. `forward` maps float32 [N, 3, 32, 32] to logits [N, C].
 pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
@@ -66,7 +66,7 @@ impl Network {
         }
     }
 
-    /// [N, 3, 32, 32] → [N, 10]. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
+    /// [N, 3, 32, 32] → [N, C]. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
         walk(&self.layers, images, train, self)
     }

@@ -102,7 +102,7 @@ impl Packed {
         (gradient, losses.detach(), correct)
     }
 
-    /// float32 [K, N, 10], with gradients.
+    /// float32 [K, N, C], with gradients.
     fn forward(&self, images: &Tensor) -> Tensor {
         let forward = || self.network.forward(images, true);
         match self.config.mode {

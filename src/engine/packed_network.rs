@@ -127,7 +127,7 @@ impl PackedNetwork {
         mask
     }
 
-    /// [N, 3, 32, 32] → [K, N, 10]. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
+    /// [N, 3, 32, 32] → [K, N, C]. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
         let images = native::channels_last(images);
         walk(&self.layers, &images, train, self).transpose(1, 2)

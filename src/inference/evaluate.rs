@@ -10,7 +10,7 @@ use tch::Device;
 use super::load::Loaded;
 use crate::data;
 use crate::data::batches::{Scaling, Split};
-use crate::record::{CLASSES, Confusion};
+use crate::record::Confusion;
 use crate::report::measure::{ClassScores, macro_average, per_class};
 use crate::spec::config::{Config, DatasetName};
 use crate::train::Sets;
@@ -38,14 +38,14 @@ pub struct Evaluation {
     pub trial: Option<String>,
     pub seed: Option<u64>,
     pub model: &'static str,
-    pub dataset: &'static str,
+    pub dataset: String,
     pub split: SplitName,
     pub images: u64,
     pub loss: f64,
     pub accuracy: f64,
     pub macro_average: ClassScores,
-    pub class_names: [&'static str; CLASSES],
-    pub classes: [ClassScores; CLASSES],
+    pub class_names: Vec<String>,
+    pub classes: Vec<ClassScores>,
     /// `confusion[true class][predicted class]`
     pub confusion: Confusion,
     pub config: Config,
@@ -61,10 +61,10 @@ pub fn evaluate_all(
 ) -> Result<Vec<Evaluation>> {
     let mut kept: Option<(DatasetName, Sets)> = None;
     let evaluate_next = |loaded: &Loaded| {
-        let name = loaded.config.data.dataset;
+        let name = loaded.config.data.dataset.clone();
         let sets = match kept.take() {
             Some((kept, sets)) if kept == name => sets,
-            _ => Sets::new(&data::load(name, folder)?, device),
+            _ => Sets::new(&data::load(&name, folder)?, device),
         };
         let evaluation = score(loaded, split, &kept.insert((name, sets)).1);
         each();
@@ -89,13 +89,13 @@ fn score(loaded: &Loaded, split: SplitName, Sets { train, test }: &Sets) -> Eval
         trial: loaded.id.clone(),
         seed: loaded.seed,
         model: config.model.as_str(),
-        dataset: config.data.dataset.as_str(),
+        dataset: config.data.dataset.as_str().to_owned(),
         split,
         images: confusion.iter().flatten().sum(),
         loss: scored.loss,
         accuracy: scored.accuracy,
         macro_average: macro_average(&classes),
-        class_names: data::class_names(config.data.dataset),
+        class_names: data::class_names(&config.data.dataset),
         classes,
         confusion,
         config: config.clone(),

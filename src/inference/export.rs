@@ -30,7 +30,7 @@ fn module(loaded: &Loaded, scaling: &Scaling, name: &str, class: &str) -> String
     let mut modules = table.rows.iter().filter(|row| !row.name.is_empty());
     code.through(&config.layers(), "x", &mut modules);
     let classes =
-        class_names(config.data.dataset).iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        class_names(&config.data.dataset).iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
     let scale = match scaling.statistics() {
         None => "images.float() / 255".to_owned(),
         Some((mean, deviation)) => format!("(images.float() / 255 - {}) / {}", column(&mean), column(&deviation)),

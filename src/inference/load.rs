@@ -11,7 +11,7 @@ use crate::engine::{Network, State};
 use crate::record::{Outcome, Status};
 use crate::report::status_word;
 use crate::spec::config::Config;
-use crate::spec::{Experiment, Overrides, check_stored};
+use crate::spec::{Experiment, Imports, Overrides, check_stored};
 use crate::store::files::read_limited;
 use crate::store::{BEST, Identity, RESULT};
 use crate::train::{checkpoint, course};
@@ -32,14 +32,15 @@ pub struct Loaded {
 }
 
 /// `path` is a trial's folder, whose `best.safetensors` is taken, or a safetensors file. A file that does not say what it
-/// holds needs `experiment`, whose base configuration describes the network.
-pub fn load(path: &Path, experiment: Option<&Path>, device: Device) -> Result<Loaded> {
+/// holds needs `experiment`, whose base configuration describes the network, and whose data set may be an import in `data`.
+pub fn load(path: &Path, experiment: Option<&Path>, data: &Path, device: Device) -> Result<Loaded> {
     let file = if path.is_dir() { path.join(BEST) } else { path.to_owned() };
     if path.is_dir() && !file.exists() {
         bail!("{}", why_no_weights(path));
     }
     let bytes = read_limited(&file, MAX_BYTES)?;
-    let experiment = experiment.map(|path| Experiment::load(path, &Overrides::default())).transpose()?;
+    let overrides = Overrides { imports: Imports::in_folder(data.to_owned()), ..Overrides::default() };
+    let experiment = experiment.map(|path| Experiment::load(path, &overrides)).transpose()?;
     let read = read(&bytes, experiment.map(|experiment| experiment.base));
     let (identity, config, mut network) = read.with_context(|| file.display().to_string())?;
     network.move_to(device);
@@ -127,7 +128,7 @@ impl Loaded {
         if let Some(scaling) = Scaling::fixed(settings.scale, device) {
             return Ok(scaling);
         }
-        let set = Resident::new(&data::load(settings.dataset, folder)?.train, device);
+        let set = Resident::new(&data::load(&settings.dataset, folder)?.train, device);
         let split = Split::new(settings, set.labels.size()[0] as usize);
         Ok(Scaling::new(settings.scale, &set, &split.train))
     }
@@ -150,7 +151,7 @@ mod tests {
     fn error(bytes: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(BEST), bytes).unwrap();
-        format!("{:#}", load(folder.path(), None, Device::Cpu).err().expect("should be refused"))
+        format!("{:#}", load(folder.path(), None, folder.path(), Device::Cpu).err().expect("should be refused"))
     }
 
     #[test]

@@ -2,10 +2,6 @@
 
 pub mod evaluate;
 pub mod export;
-mod jpeg;
 pub mod load;
-pub mod picture;
 pub mod predict;
 pub mod side_by_side;
-mod size;
-mod tiff;

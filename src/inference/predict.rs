@@ -8,16 +8,15 @@ use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use super::load::Loaded;
-use super::picture;
 use crate::data::batches::Scaling;
 use crate::data::class_names;
 use crate::native::no_grad;
+use crate::pictures::{self, MAX_FILE_BYTES};
 use crate::store::files::read_limited;
 use crate::words::list;
 
 const SIDE: u32 = 32;
 const TOP: usize = 3;
-const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Over the rows of [`Prediction::csv_row`].
 pub const CSV_HEADER: &str = "image,first,first_probability,second,second_probability,third,third_probability";
@@ -42,6 +41,8 @@ impl Prediction {
     pub fn csv_row(&self) -> Result<String> {
         let mut row = vec![self.image.clone()];
         row.extend(self.top.iter().flat_map(|guess| [guess.class.clone(), guess.probability.to_string()]));
+        // Of two classes there is no third.
+        row.resize(1 + 2 * TOP, String::new());
         let mut writer = csv::Writer::from_writer(vec![]);
         writer.write_record(row)?;
         Ok(String::from_utf8(writer.into_inner()?)?.trim_end().to_owned())
@@ -59,15 +60,15 @@ impl fmt::Display for Prediction {
 pub fn predict(loaded: &Loaded, scaling: &Scaling, path: &Path) -> Result<Prediction> {
     ensure!(!path.is_dir(), "{}: a folder without pictures directly in it; name the folders below it", path.display());
     let bytes = read_limited(path, MAX_FILE_BYTES)?;
-    let pixels = picture::small_square(&bytes, SIDE).with_context(|| path.display().to_string())?;
+    let pixels = pictures::small_square(&bytes, SIDE).with_context(|| path.display().to_string())?;
     let planes = Tensor::from_slice(&pixels).view([1, SIDE as i64, SIDE as i64, 3]).permute([0, 3, 1, 2]);
     let images = scaling.apply(&planes.contiguous());
     let logits = no_grad(|| loaded.network.forward(&images, false));
     let probabilities: Vec<f64> = logits.softmax(-1, Kind::Double).view([-1]).try_into()?;
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&left, &right| probabilities[right].total_cmp(&probabilities[left]));
-    let class_names = class_names(loaded.config.data.dataset);
-    let guess = |&class: &usize| Guess { class: class_names[class].to_owned(), probability: probabilities[class] };
+    let class_names = class_names(&loaded.config.data.dataset);
+    let guess = |&class: &usize| Guess { class: class_names[class].clone(), probability: probabilities[class] };
     Ok(Prediction { image: path.display().to_string(), top: order.iter().take(TOP).map(guess).collect() })
 }
 

@@ -1,20 +1,23 @@
 //! What `runner evaluate` shows of several networks: tables for a terminal, and plots.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
 
 use super::evaluate::Evaluation;
-use crate::record::CLASSES;
 use crate::report::data_label;
 use crate::report::measure::SHARES;
 use crate::report::plots::classes::{self, Bars};
-use crate::report::plots::confusion;
+use crate::report::plots::confusion::{self, MOST_IN_NUMBERS};
 use crate::report::table::{differ, short_names};
 use crate::report::terminal::{Column, Lines, lay_out};
 use crate::spec::{Cell, flatten};
 use crate::words::{grouped, minus};
+
+/// So many of a matrix that is not shown as a whole.
+const SHOWN_CONFUSIONS: usize = 20;
 
 /// What sets the networks apart, one row of scores each, then their classes; the confusion matrix of a single one. Lines of
 /// at most `width`.
@@ -35,8 +38,12 @@ pub fn describe(evaluations: &[Evaluation], width: Option<usize>) -> String {
     text += "precision, recall, specificity and F1 are means over the classes\n\n";
     text += &block(lay_out(&by_class(evaluations, &labels), width));
     text += &match evaluations {
-        [only] => {
+        [only] if only.classes.len() <= MOST_IN_NUMBERS => {
             format!("\nrows: true class, columns: predicted class\n{}", block(lay_out(&matrix(only, width), None)))
+        }
+        [only] => {
+            let rows = block(lay_out(&most_frequent(only), width));
+            format!("\nmost frequent confusions; --json and --plots give the whole matrix\n{rows}")
         }
         _ => "\n--json and --plots give the confusion matrices\n".to_owned(),
     };
@@ -56,7 +63,7 @@ fn heading(evaluations: &[Evaluation]) -> String {
     let parts = [
         common(|evaluation| format!("{} split", evaluation.split)),
         common(|evaluation| evaluation.model.to_owned()),
-        common(|evaluation| data_label(evaluation.config.data.dataset).to_owned()),
+        common(|evaluation| data_label(&evaluation.config.data.dataset).to_owned()),
         common(|evaluation| format!("{} images", grouped(evaluation.images as i64))),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
@@ -112,10 +119,16 @@ fn settings(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
 
 /// The checkpoints of one class under one another.
 fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
-    let rows = || (0..CLASSES).flat_map(|class| evaluations.iter().map(move |evaluation| (class, evaluation)));
+    // Networks of different data sets have one another's classes no more than their names.
+    let classes = evaluations.iter().map(|evaluation| evaluation.classes.len()).max().unwrap_or(0);
+    let of_class = |class: usize| {
+        let with = evaluations.iter().zip(labels).filter(move |(evaluation, _)| class < evaluation.classes.len());
+        with.map(move |(evaluation, label)| (class, evaluation, label))
+    };
+    let rows = || (0..classes).flat_map(of_class);
     let mut last = "";
-    let names = rows().map(|(class, evaluation)| {
-        let name = evaluation.class_names[class];
+    let names = rows().map(|(class, evaluation, _)| {
+        let name = evaluation.class_names[class].as_str();
         // A name once, above the rows that share it.
         let repeated = std::mem::replace(&mut last, name) == name;
         Cell::text(if repeated { "" } else { name })
@@ -123,12 +136,12 @@ fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
     // Left blank, which is not missing.
     let mut columns = vec![Column { header: "class".to_owned(), cells: names.collect(), rank: 0 }];
     if evaluations.len() > 1 {
-        columns.push(Column::new("checkpoint", (0..CLASSES).flat_map(|_| labels.iter().map(Cell::text)), 0));
+        columns.push(Column::new("checkpoint", rows().map(|(_, _, label)| Cell::text(label)), 0));
     }
-    let support = rows().map(|(class, evaluation)| Cell::number(evaluation.classes[class].support));
+    let support = rows().map(|(class, evaluation, _)| Cell::number(evaluation.classes[class].support));
     columns.push(Column::new("images", support, 0));
     for (name, score) in SHARES {
-        let cells = rows().map(|(class, evaluation)| Cell::number(percent(score(&evaluation.classes[class]))));
+        let cells = rows().map(|(class, evaluation, _)| Cell::number(percent(score(&evaluation.classes[class]))));
         columns.push(Column::new(name, cells, 0));
     }
     columns
@@ -136,15 +149,34 @@ fn by_class(evaluations: &[Evaluation], labels: &[String]) -> Vec<Column> {
 
 /// The counts; names above the columns are cut to what `width` leaves them.
 fn matrix(evaluation: &Evaluation, width: Option<usize>) -> Vec<Column> {
-    let names = evaluation.class_names;
-    let longest = names.iter().map(|name| name.len()).max().unwrap_or(0);
-    let room = width.map_or(longest, |width| (width.saturating_sub(longest) / CLASSES).saturating_sub(2).max(3));
-    let mut columns = vec![Column::new("", names.map(Cell::text), 0)];
+    let names = &evaluation.class_names;
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let room = width.map_or(longest, |width| (width.saturating_sub(longest) / names.len()).saturating_sub(2).max(3));
+    let mut columns = vec![Column::new("", names.iter().map(Cell::text), 0)];
     for (predicted, name) in names.iter().enumerate() {
         let cells = evaluation.confusion.iter().map(|row| Cell::number(row[predicted]));
-        columns.push(Column::new(&name[..name.len().min(room)], cells, 0));
+        columns.push(Column::new(&name.chars().take(room).collect::<String>(), cells, 0));
     }
     columns
+}
+
+/// Of a matrix that no terminal shows, the largest numbers beside its diagonal.
+fn most_frequent(evaluation: &Evaluation) -> Vec<Column> {
+    let of_row = |(truth, row): (usize, &Vec<u64>)| {
+        row.iter().enumerate().map(move |(predicted, &count)| (count, truth, predicted)).collect::<Vec<_>>()
+    };
+    let cells = evaluation.confusion.iter().enumerate().flat_map(of_row);
+    let mut cells: Vec<_> = cells.filter(|(count, truth, predicted)| *count > 0 && truth != predicted).collect();
+    cells.sort_by_key(|&(count, truth, predicted)| (Reverse(count), truth, predicted));
+    cells.truncate(SHOWN_CONFUSIONS);
+    let name = |class: usize| Cell::text(&evaluation.class_names[class]);
+    let share = |count: u64, truth: usize| percent(count as f64 / evaluation.classes[truth].support as f64);
+    vec![
+        Column::new("true class", cells.iter().map(|&(_, truth, _)| name(truth)), 0),
+        Column::new("predicted class", cells.iter().map(|&(.., predicted)| name(predicted)), 0),
+        Column::new("images", cells.iter().map(|(count, ..)| Cell::number(count)), 0),
+        Column::new("of the true class", cells.iter().map(|&(count, truth, _)| Cell::number(share(count, truth))), 0),
+    ]
 }
 
 fn percent(share: f64) -> String {
@@ -156,7 +188,7 @@ pub fn plots(evaluations: &[Evaluation]) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = vec![];
     for (evaluation, name) in evaluations.iter().zip(file_names(evaluations)) {
         let Evaluation { model, split, class_names, confusion, classes, .. } = evaluation;
-        let (images, data) = (grouped(evaluation.images as i64), data_label(evaluation.config.data.dataset));
+        let (images, data) = (grouped(evaluation.images as i64), data_label(&evaluation.config.data.dataset));
         let mode = evaluation.config.mode.as_str();
         let common = format!("{split} split, {images} images · {data} · {mode} mode · n = 1 network");
         let who = match (&evaluation.trial, evaluation.seed) {
@@ -164,10 +196,10 @@ pub fn plots(evaluations: &[Evaluation]) -> Result<Vec<(String, Vec<u8>)>> {
             _ => format!("{model}, {name}"),
         };
         let accuracy = format!("{split} accuracy {} %", minus(100.0 * evaluation.accuracy, 2));
-        let caption = format!("images in % of the true class, number of images below · {common}");
+        let caption = format!("{} · {common}", confusion::what_cells_say(classes.len()));
         let matrix = confusion::draw(&format!("{who}: {accuracy}"), &caption, class_names, confusion)?;
         files.push((format!("{name}_{split}_confusion.png"), matrix));
-        let bars = [Bars::of_network(accuracy, *classes)];
+        let bars = [Bars::of_network(accuracy, classes.clone())];
         let bars = classes::draw(&format!("{who}: scores by class (%)"), &common, class_names, &bars)?;
         files.push((format!("{name}_{split}_classes.png"), bars));
     }

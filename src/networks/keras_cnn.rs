@@ -1,7 +1,7 @@
 //! The convolutional network of the Keras tutorials, with one more convolution.
 
 use super::network::Layer::{self, Act};
-use super::network::{Architecture, Halve, Model, Pool, channels, conv, hidden, with_classifier};
+use super::network::{Architecture, Halve, Model, Pool, channels, conv, hidden, with_dense};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Architecture = Architecture {
@@ -9,7 +9,7 @@ pub const NETWORK: Architecture = Architecture {
     activation: "relu",
     pool: Pool::Max,
     dropout: 0.25,
-    layers,
+    hidden: layers,
 };
 
 const SIZES: &[Key] = &[channels(3, 3, "[32, 64, 128]"), hidden("[128]")];
@@ -21,5 +21,5 @@ fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
         layers.extend([conv(out, 3), Act]);
     }
     layers.push(pool(2));
-    with_classifier(layers, model, dropout)
+    with_dense(layers, model, dropout)
 }

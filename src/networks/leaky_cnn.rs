@@ -1,7 +1,7 @@
 //! Blocks of padded 3×3 convolutions.
 
 use super::network::Layer::{self, Act};
-use super::network::{Architecture, Halve, Model, Pool, channels, conv_padded, hidden, with_classifier};
+use super::network::{Architecture, Halve, Model, Pool, channels, conv_padded, hidden, with_dense};
 use crate::options::{Key, Takes, key, variant};
 
 pub const NETWORK: Architecture = Architecture {
@@ -9,7 +9,7 @@ pub const NETWORK: Architecture = Architecture {
     activation: "relu",
     pool: Pool::Max,
     dropout: 0.0,
-    layers,
+    hidden: layers,
 };
 
 /// Five poolings take 32 pixels to one.
@@ -29,5 +29,5 @@ fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
         }
         layers.push(pool(2));
     }
-    with_classifier(layers, model, dropout)
+    with_dense(layers, model, dropout)
 }

@@ -1,7 +1,7 @@
 //! LeCun et al. 1998, on three colour planes; plain, and with what came later.
 
 use super::network::Layer::{self, Act};
-use super::network::{Architecture, Halve, Model, Pool, channels, conv, hidden, with_classifier};
+use super::network::{Architecture, Halve, Model, Pool, channels, conv, hidden, with_dense};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Architecture = Architecture {
@@ -9,7 +9,7 @@ pub const NETWORK: Architecture = Architecture {
     activation: "tanh",
     pool: Pool::Avg,
     dropout: 0.0,
-    layers,
+    hidden: layers,
 };
 
 pub const WITH_DROPOUT: Architecture = Architecture {
@@ -17,7 +17,7 @@ pub const WITH_DROPOUT: Architecture = Architecture {
     activation: "relu",
     pool: Pool::Max,
     dropout: 0.2,
-    layers,
+    hidden: layers,
 };
 
 const SIZES: &[Key] = &[channels(1, 2, "[6, 16]"), hidden("[120, 84]")];
@@ -27,5 +27,5 @@ fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
     for &out in &model.channels {
         layers.extend([conv(out, 5), Act, pool(2)]);
     }
-    with_classifier(layers, model, dropout)
+    with_dense(layers, model, dropout)
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::options::{Key, Takes, Variant, key};
-use crate::record::CLASSES;
 
 const WIDTH: Takes = Takes::Integer(1, 4096);
 const MAX_DENSE_LAYERS: usize = 6;
@@ -195,8 +194,8 @@ pub struct Architecture {
     pub pool: Pool,
     /// After every hidden dense layer, where it has one.
     pub dropout: f64,
-    /// [N, 3, 32, 32] → logits [N, 10], with a pooling and a dropout.
-    pub layers: fn(&Model, Halve, f64) -> Vec<Layer>,
+    /// All but the last one, which is dense, to the classes; with a pooling and a dropout.
+    pub hidden: fn(&Model, Halve, f64) -> Vec<Layer>,
 }
 
 impl PartialEq for Architecture {
@@ -233,25 +232,31 @@ impl Model {
         self.network.variant.name
     }
 
-    /// [N, 3, 32, 32] → logits [N, 10], with `dropout` after every hidden dense layer.
-    pub fn layers(&self, pool: Pool, dropout: f64) -> Vec<Layer> {
+    /// [N, 3, 32, 32] → logits [N, classes], with `dropout` after every hidden dense layer.
+    pub fn layers(&self, pool: Pool, dropout: f64, classes: usize) -> Vec<Layer> {
+        let mut layers = self.hidden(pool, dropout);
+        layers.push(Layer::Dense(classes as i64));
+        layers
+    }
+
+    fn hidden(&self, pool: Pool, dropout: f64) -> Vec<Layer> {
         let halve = match pool {
             Pool::Avg => Layer::AvgPool,
             Pool::Max => Layer::MaxPool,
         };
-        (self.network.layers)(self, halve, dropout)
+        (self.network.hidden)(self, halve, dropout)
     }
 
-    /// The tensors that its layers hold, whatever the pooling and the dropout.
-    pub fn weights(&self) -> Vec<Weights> {
-        let table = table(&self.layers(self.network.pool, 0.0));
+    /// The tensors that its layers before the last hold, whatever the pooling and the dropout.
+    pub fn hidden_weights(&self) -> Vec<Weights> {
+        let table = table(&self.hidden(self.network.pool, 0.0));
         table.rows.into_iter().map(|row| row.weights).collect()
     }
 
     /// Whether there is a dense layer before the one to the classes.
     pub fn has_hidden_dense(&self) -> bool {
-        let layers = self.layers(self.network.pool, 0.0);
-        layers.iter().filter(|layer| matches!(layer, Layer::Dense(_))).count() > 1
+        let layers = self.hidden(self.network.pool, 0.0);
+        layers.iter().any(|layer| matches!(layer, Layer::Dense(_)))
     }
 }
 
@@ -265,12 +270,11 @@ pub const fn hidden(default: &'static str) -> Key {
     key("dense", Takes::List(&WIDTH, 0, MAX_DENSE_LAYERS), "widths of the hidden dense layers").or(default)
 }
 
-/// Ends a network: its hidden dense layers with dropout, and the one to the classes.
-pub fn with_classifier(mut layers: Vec<Layer>, model: &Model, dropout: f64) -> Vec<Layer> {
+/// Ends what is hidden of a network: its dense layers with dropout, before the one to the classes.
+pub fn with_dense(mut layers: Vec<Layer>, model: &Model, dropout: f64) -> Vec<Layer> {
     layers.push(Layer::Flatten);
     for &width in &model.dense {
         layers.extend([Layer::Dense(width), Layer::Act, Layer::Dropout(dropout)]);
     }
-    layers.push(Layer::Dense(CLASSES as i64));
     layers
 }

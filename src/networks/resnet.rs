@@ -1,7 +1,7 @@
 //! Five stages, each fed by the stage before and by the pooled input image.
 
 use super::network::Layer::{self, Act, AvgPool, BatchNorm, Sum};
-use super::network::{Architecture, Halve, Model, Pool, channels, conv_padded, hidden, shortcut, with_classifier};
+use super::network::{Architecture, Halve, Model, Pool, channels, conv_padded, hidden, shortcut, with_dense};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Architecture = Architecture {
@@ -9,7 +9,7 @@ pub const NETWORK: Architecture = Architecture {
     activation: "relu",
     pool: Pool::Max,
     dropout: 0.3,
-    layers,
+    hidden: layers,
 };
 
 const CONVS_PER_STAGE: [usize; 5] = [2, 2, 3, 3, 3];
@@ -26,5 +26,5 @@ fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
         };
         layers.extend([Sum { main, from_input, from_previous }, BatchNorm, pool(2)]);
     }
-    with_classifier(layers, model, dropout)
+    with_dense(layers, model, dropout)
 }

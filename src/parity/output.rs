@@ -108,7 +108,7 @@ pub struct Summary {
     pub torch: String,
     pub threads: usize,
     pub device: String,
-    pub dataset: &'static str,
+    pub dataset: String,
     pub sha256: String,
 }
 
@@ -126,7 +126,7 @@ impl Summary {
             torch,
             threads: job.threads,
             device: device::name(job.device),
-            dataset: job.dataset.name.as_str(),
+            dataset: job.dataset.name.as_str().to_owned(),
             sha256: job.dataset.sha256(),
         }
     }

@@ -191,7 +191,7 @@ impl Outcome {
             let (loss, accuracy) = (number(format!("{split}_loss"))?, number(format!("{split}_accuracy"))?);
             Some(SplitScore { loss, accuracy })
         };
-        let (best_epoch, confusion) = (self.best_epoch?, self.confusion?);
+        let (best_epoch, confusion) = (self.best_epoch?, self.confusion.clone()?);
         let (train, val, test) = (score("train")?, score("val")?, score("test")?);
         Some(Scores { best_epoch, train, val, test, confusion, last_test: None, evidence: None })
     }

@@ -13,7 +13,6 @@ use anyhow::{Context, Result, ensure};
 
 use crate::data::{self, Images};
 use crate::host::{print, start_thread};
-use crate::record::CLASSES;
 use crate::report::join::join;
 use crate::report::summary::summarize;
 use crate::report::{Rendered, StoredTrial, Study, events, html, pixels_label, render_all};
@@ -128,10 +127,10 @@ pub fn publish_epochs(store: &Store, trial: &Trial, label: &str) -> Result<()> {
 
 /// How captions name the data that `manifest` records.
 pub fn note(manifest: &Manifest, experiment: &Experiment, test_images: Option<Arc<Images>>) -> DataNote {
-    let name = experiment.base.data.dataset;
+    let name = &experiment.base.data.dataset;
     let source = manifest.data.get(name.as_str());
     let class_names =
-        source.map_or_else(|| (0..CLASSES).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
+        source.map_or_else(|| (0..name.classes()).map(|class| class.to_string()).collect(), |s| s.class_names.clone());
     let digest = source.map_or("unknown", |source| &source.sha256[..DIGEST_SHOWN.min(source.sha256.len())]);
     let official = source.is_some_and(|source| source.official);
     let text = format!("{} (sha256 {digest}…)", pixels_label(name, official));
@@ -199,7 +198,7 @@ impl Publisher {
 
 /// The test images that the experiment in `manifest` was scored on, if `folder` has them.
 fn test_images(manifest: &Manifest, folder: &Path) -> Option<Arc<Images>> {
-    let name = manifest.experiment.base.data.dataset;
+    let name = &manifest.experiment.base.data.dataset;
     let source = manifest.data.get(name.as_str())?;
     let set = data::load(name, folder).ok()?;
     (set.sha256() == source.sha256).then(|| Arc::new(set.test))

@@ -79,7 +79,7 @@ pub fn study(
         description: experiment.description.clone(),
         targets: experiment.targets.clone(),
         class_names: note.class_names.clone(),
-        dataset: experiment.base.data.dataset,
+        dataset: experiment.base.data.dataset.clone(),
         official: note.official,
         dataset_note: note.text.clone(),
         test_images: note.test_images.clone(),

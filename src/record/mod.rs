@@ -4,13 +4,66 @@
 //! (`#[serde(default, skip_serializing_if = ...)]`), so that what earlier versions stored is read, and stays, as it is;
 //! `tests/stored.rs` has files of such versions.
 
+use std::ops::{Deref, DerefMut};
+
 use serde::{Deserialize, Serialize};
 
-/// Classes of every data set here; labels are 0..=9.
-pub const CLASSES: usize = 10;
+/// Counts of test images, `confusion[true class][predicted class]`: as many rows as columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Vec<u64>>", into = "Vec<Vec<u64>>")]
+pub struct Confusion(Vec<Vec<u64>>);
 
-/// Counts of test images, `confusion[true class][predicted class]`.
-pub type Confusion = [[u64; CLASSES]; CLASSES];
+impl Confusion {
+    /// Of no images.
+    pub fn new(classes: usize) -> Confusion {
+        Confusion(vec![vec![0; classes]; classes])
+    }
+
+    pub fn classes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Images of which the true class was predicted.
+    pub fn right(&self) -> u64 {
+        self.iter().enumerate().map(|(class, row)| row[class]).sum()
+    }
+
+    /// So often was a class predicted.
+    pub fn predicted(&self, class: usize) -> u64 {
+        self.iter().map(|row| row[class]).sum()
+    }
+}
+
+impl Deref for Confusion {
+    type Target = [Vec<u64>];
+
+    fn deref(&self) -> &[Vec<u64>] {
+        &self.0
+    }
+}
+
+impl DerefMut for Confusion {
+    fn deref_mut(&mut self) -> &mut [Vec<u64>] {
+        &mut self.0
+    }
+}
+
+impl From<Confusion> for Vec<Vec<u64>> {
+    fn from(confusion: Confusion) -> Self {
+        confusion.0
+    }
+}
+
+impl TryFrom<Vec<Vec<u64>>> for Confusion {
+    type Error = String;
+
+    fn try_from(rows: Vec<Vec<u64>>) -> Result<Confusion, String> {
+        let classes = rows.len();
+        let other = rows.iter().position(|row| row.len() != classes);
+        other.map_or(Ok(()), |row| Err(format!("row {row} has not {classes} counts, as there are rows")))?;
+        Ok(Confusion(rows))
+    }
+}
 
 /// One finished epoch, a row group of `history.csv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,12 +249,22 @@ mod any_number {
 
 #[cfg(test)]
 mod tests {
-    use super::{SplitScore, total};
+    use super::{Confusion, SplitScore, total};
 
     #[test]
     fn no_seconds_are_0_and_not_minus_0() {
         assert_eq!(total([].into_iter()).to_bits(), 0.0f64.to_bits());
         assert_eq!(total([0.5, 0.25].into_iter()), 0.75);
+    }
+
+    #[test]
+    fn a_confusion_matrix_is_stored_by_its_rows_and_is_square() {
+        let text = "[[3,1],[0,2]]";
+        let confusion: Confusion = serde_json::from_str(text).unwrap();
+        assert_eq!((confusion.classes(), confusion.right(), confusion.predicted(1)), (2, 5, 3));
+        assert_eq!(serde_json::to_string(&confusion).unwrap(), text);
+        let error = |text| serde_json::from_str::<Confusion>(text).unwrap_err().to_string();
+        assert_eq!(error("[[3,1],[0]]"), "row 1 has not 2 counts, as there are rows");
     }
 
     #[test]

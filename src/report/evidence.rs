@@ -8,7 +8,6 @@
 
 use super::statistics::SIGNIFICANCE;
 use super::study::StoredTrial;
-use crate::record::CLASSES;
 
 /// Tails of a distribution that no percentile reaches.
 const NEGLIGIBLE: f64 = 1e-20;
@@ -49,12 +48,13 @@ pub fn setting(trials: &[&StoredTrial], labels: &[u8]) -> Option<SettingEvidence
         return None;
     }
     let (mut always_wrong, mut right) = (0, 0);
+    let mut votes = [0_usize; 1 << u8::BITS];
     for (image, &truth) in labels.iter().enumerate() {
-        let mut votes = [0_usize; CLASSES];
+        votes.fill(0);
         predicted.iter().for_each(|predicted| votes[usize::from(predicted[image])] += 1);
         always_wrong += usize::from(votes[usize::from(truth)] == 0);
         // Of equal ones, max_by_key takes the last.
-        let most_voted = (0..CLASSES).rev().max_by_key(|&class| votes[class]);
+        let most_voted = (0..votes.len()).rev().max_by_key(|&class| votes[class]);
         right += usize::from(most_voted == Some(usize::from(truth)));
     }
     Some(SettingEvidence {

@@ -155,8 +155,8 @@ impl Study {
     }
 
     /// As every caption names the data.
-    pub fn data_label(&self) -> &'static str {
-        pixels_label(self.dataset, self.official)
+    pub fn data_label(&self) -> &str {
+        pixels_label(&self.dataset, self.official)
     }
 
     /// What every caption ends in: data set and mode.
@@ -172,15 +172,15 @@ impl Study {
 }
 
 /// The data set by name; invented images are called so whatever any note says.
-pub fn data_label(dataset: DatasetName) -> &'static str {
+pub fn data_label(dataset: &DatasetName) -> &str {
     match dataset {
         DatasetName::Synthetic => "SYNTHETIC data",
-        DatasetName::Cifar10 => "cifar10",
+        dataset => dataset.as_str(),
     }
 }
 
 /// The same, where it is known whether the images are the published ones.
-pub fn pixels_label(dataset: DatasetName, official: bool) -> &'static str {
+pub fn pixels_label(dataset: &DatasetName, official: bool) -> &str {
     match dataset {
         DatasetName::Cifar10 if !official => "cifar10, but not the official pixels",
         dataset => data_label(dataset),

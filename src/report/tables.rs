@@ -2,6 +2,7 @@
 //! every column with its right type.
 
 use super::measure::{ClassScores, Described, MACRO, Measure, NEWER, SHARES, per_class};
+use super::plots::confusion::MOST_IN_NUMBERS;
 use super::statistics::Spread;
 use super::study::{StoredTrial, Study, StudyTuning, status_word};
 use super::summary::{BlockSummary, Row};
@@ -154,7 +155,7 @@ pub fn classes_csv(study: &Study) -> Result<Vec<u8>> {
     csv(&columns, rows)
 }
 
-/// Per trial, true and predicted class, on the test set.
+/// Per trial, true and predicted class, on the test set; of many classes, pairs that do not occur are left out.
 pub fn confusion_csv(study: &Study) -> Result<Vec<u8>> {
     type Line<'a> = Column<'a, (&'a StoredTrial, &'a String, &'a String, u64)>;
     let columns = [
@@ -165,12 +166,14 @@ pub fn confusion_csv(study: &Study) -> Result<Vec<u8>> {
     ];
     let names = &study.class_names;
     let scored = study.trials.iter().filter_map(|trial| Some((trial, trial.scores()?)));
-    let classes = scored
-        .flat_map(|(trial, scores)| names.iter().zip(&scores.confusion).map(move |(truth, row)| (trial, truth, row)));
+    let classes = scored.flat_map(|(trial, scores)| {
+        names.iter().zip(scores.confusion.iter()).map(move |(truth, row)| (trial, truth, row))
+    });
     let cells = classes.flat_map(|(trial, truth, row)| {
         names.iter().zip(row).map(move |(predicted, count)| (trial, truth, predicted, *count))
     });
-    csv(&columns, cells)
+    let is_listed = |cell: &(&StoredTrial, &String, &String, u64)| names.len() <= MOST_IN_NUMBERS || cell.3 > 0;
+    csv(&columns, cells.filter(is_listed))
 }
 
 /// A configuration of a block, with the spreads of the table's measures.

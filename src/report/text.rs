@@ -58,6 +58,7 @@ fn data_warning(study: &Study) -> Option<String> {
              nothing about CIFAR-10."
         }
         DatasetName::Cifar10 if study.official => return None,
+        DatasetName::Imported(_) => return None,
         DatasetName::Cifar10 => {
             "> **Not the official pixels.** The images are CIFAR-10's, but not to the last bit: compressed anew, for example. \
              Accuracies can differ a little from those on the official ones."

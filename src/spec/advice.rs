@@ -76,7 +76,7 @@ pub fn example(takes: Takes) -> String {
         Takes::Number(_) => "0.1".to_string(),
         Takes::Integer(low, high) | Takes::IntegerOr(_, low, high) => 5.clamp(low, high).to_string(),
         Takes::Flag => "true".to_string(),
-        Takes::Choice(names) => names[0].to_string(),
+        Takes::Choice(names) | Takes::ChoiceOr(names, _) => names[0].to_string(),
         Takes::List(of, shortest, _) => format!("[{}]", vec![example(*of); shortest.max(1)].join(", ")),
         Takes::Named(variants) => variants[0].name.to_string(),
         takes => format!(

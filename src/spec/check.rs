@@ -2,36 +2,40 @@
 
 use serde_json::Value as Json;
 
-use super::advice::number_text;
+use super::advice::{closest, number_text};
 use super::config::*;
-use super::error::{Result, all};
+use super::error::{Mistakes, Result, all};
 use super::fields::{Slot, typed, written};
-use super::keys::{ACTIVATION, BASE, BESIDE, MODEL};
+use super::keys::{ACTIVATION, BASE, BESIDE, DATASETS, MODEL};
+use super::overrides::{Imports, Overrides};
 use super::yaml::Node;
 use crate::networks::{self, Weights};
 
 /// The configuration that `root`, the keys of `base` with `data` and `select` beside them, describes.
-pub fn config(root: &Node, mode: Mode) -> Result<Config> {
-    let config = computable(root, mode)?;
+pub fn config(root: &Node, overrides: &Overrides) -> Result<Config> {
+    let config = computable(root, overrides)?;
     rates_that_fall(&config, &Slot::new("", root)).map(|()| config)
 }
 
 /// The same, where it need only be one that can be computed: earlier versions stored others than a file may now ask for.
-pub fn computable(root: &Node, mode: Mode) -> Result<Config> {
+pub fn computable(root: &Node, overrides: &Overrides) -> Result<Config> {
     let slot = Slot::new("", root);
-    let mut json = slot.object()?.values(BESIDE.iter().chain(BASE))?;
-    json["mode"] = mode.as_str().into();
+    let mut mistakes = Mistakes::default();
+    let json = mistakes.keep(slot.object()?.values(BESIDE.iter().chain(BASE)));
+    let dataset = mistakes.keep(dataset(&slot, &overrides.imports));
+    let (mut json, dataset) = mistakes.end(json.zip(dataset))?;
+    json["data"]["dataset"] = serde_json::to_value(&dataset).expect("names and counts are JSON");
+    json["mode"] = overrides.mode.as_str().into();
     let goal = goal(&json["select"], &slot);
     json["select"] = json["select"]["metric"].take();
     let model: Model = typed(json["model"].clone());
-    let dataset: DatasetName = typed(json["data"]["dataset"].clone());
     let mut fill_in = |place: &str, own: &dyn Fn() -> Json| {
         let value = json.pointer_mut(place).expect("every key has a value");
         if value.is_null() {
             *value = own();
         }
     };
-    fill_in("/data/val", &|| (dataset.training_part() / 10).into());
+    fill_in("/data/val", &|| (dataset.training_part() / 10).max(1).into());
     fill_in("/activation", &|| written(&ACTIVATION, model.network.activation));
     // None where there is no hidden dense layer to follow.
     let own_dropout = || if model.has_hidden_dense() { model.network.dropout } else { 0.0 };
@@ -41,6 +45,34 @@ pub fn computable(root: &Node, mode: Mode) -> Result<Config> {
     let config = Config { pool, ..config };
     let of_images = RULES_OF_IMAGES.iter().try_for_each(|rule| rule(&config, &slot));
     all::<(), ()>(RULES.iter().map(|rule| rule(&config, &slot)).chain([goal, of_images])).map(|()| config)
+}
+
+/// The data set that is named, which may be an import.
+fn dataset(root: &Slot, imports: &Imports) -> Result<DatasetName> {
+    let named = root.node.field("data").and_then(|data| data.field("dataset"));
+    // What is no text is refused with the other values.
+    let Some((node, name)) = named.and_then(|node| Some((node, node.text()?))) else { return Ok(DatasetName::Cifar10) };
+    let slot = Slot::new("data.dataset", node);
+    match name {
+        CIFAR10 => return Ok(DatasetName::Cifar10),
+        SYNTHETIC => return Ok(DatasetName::Synthetic),
+        _ => {}
+    }
+    let (found, names) =
+        imports.named(name).and_then(|found| Ok((found, imports.names()?))).map_err(|why| slot.error(why))?;
+    found.ok_or_else(|| {
+        let valid = [DATASETS, &names].concat();
+        let known = slot.no_such(name, &valid);
+        let hint = match imports.folder() {
+            _ if closest(name, &valid).is_some() => String::new(),
+            None => "; images of your own: `runner data import SOURCE OUT`, then --data OUT".to_owned(),
+            Some(folder) => format!(
+                "; {} (--data) holds no import of that name, which `runner data import SOURCE OUT` makes",
+                folder.display()
+            ),
+        };
+        known.adding(&hint, |_| true)
+    })
 }
 
 /// A goal says nothing else than its metric.
@@ -74,7 +106,7 @@ fn images_for_both_parts(config: &Config, root: &Slot) -> Result<()> {
         return Ok(());
     }
     let written = |key| root.node.field("data").and_then(|data| data.field(key));
-    let chosen = written("dataset").filter(|node| node.at.is_whole());
+    let chosen = written("dataset").filter(|node| node.at.source.starts_with("--"));
     let chosen = chosen.map_or(String::new(), |node| format!("; {} chose it", node.at.source));
     let wanted = match data.train {
         Some(train) => format!("{train} to train on and {val} for validation"),
@@ -102,7 +134,7 @@ fn kernels_to_penalize(config: &Config, root: &Slot) -> Result<()> {
 }
 
 fn has_3x3(model: &Model) -> bool {
-    model.weights().iter().any(|weights| matches!(weights, Weights::Conv { kernel: 3, .. }))
+    model.hidden_weights().iter().any(|weights| matches!(weights, Weights::Conv { kernel: 3, .. }))
 }
 
 fn images_for_a_batch(config: &Config, root: &Slot) -> Result<()> {

@@ -14,6 +14,9 @@ use crate::networks::{Layer, Table, table};
 pub use crate::networks::{Model, Pool};
 pub use crate::optimizers::Optimizer;
 
+pub const CIFAR10: &str = "cifar10";
+pub const SYNTHETIC: &str = "synthetic";
+
 /// The words by which users call the members of an enum.
 macro_rules! words {
     ($name:ident { $($member:ident: $word:literal),* }) => {
@@ -69,9 +72,9 @@ impl Config {
         self.pool.unwrap_or(self.model.network.pool)
     }
 
-    /// [N, 3, 32, 32] → logits [N, 10].
+    /// [N, 3, 32, 32] → logits [N, C], of as many classes as the data set has.
     pub fn layers(&self) -> Vec<Layer> {
-        self.model.layers(self.pooling(), self.regularization.dropout)
+        self.model.layers(self.pooling(), self.regularization.dropout, self.data.dataset.classes())
     }
 
     /// The layer table of its network.
@@ -118,23 +121,56 @@ impl Data {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Which images, with all that has to be known of them before they are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DatasetName {
     /// 50,000 training and 10,000 test images in ten classes. Krizhevsky 2009.
     Cifar10,
     /// 5,000 training and 1,000 test images, drawn by this program. Results say so everywhere.
     Synthetic,
+    /// What `runner data import` made.
+    #[serde(untagged)]
+    Imported(Imported),
 }
 
-words!(DatasetName { Cifar10: "cifar10", Synthetic: "synthetic" });
+/// Images of the user's own, as their manifest describes them. Whatever they are called, the checksum says which they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    pub name: String,
+    /// Of all records, training before test.
+    pub sha256: String,
+    /// Images in the training part, before validation is split off.
+    pub train: usize,
+    pub test: usize,
+    /// In the order of the labels.
+    pub classes: Vec<String>,
+}
 
 impl DatasetName {
+    /// As users write it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            DatasetName::Cifar10 => CIFAR10,
+            DatasetName::Synthetic => SYNTHETIC,
+            DatasetName::Imported(own) => &own.name,
+        }
+    }
+
     /// Images in the training part, before validation is split off.
-    pub fn training_part(self) -> usize {
+    pub fn training_part(&self) -> usize {
         match self {
             DatasetName::Cifar10 => 50_000,
             DatasetName::Synthetic => 5_000,
+            DatasetName::Imported(own) => own.train,
+        }
+    }
+
+    /// How many there are; labels are below it.
+    pub fn classes(&self) -> usize {
+        match self {
+            DatasetName::Cifar10 | DatasetName::Synthetic => 10,
+            DatasetName::Imported(own) => own.classes.len(),
         }
     }
 }

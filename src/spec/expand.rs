@@ -10,12 +10,13 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value as Json;
 
 use super::check;
-use super::config::{Config, Mode};
+use super::config::Config;
 use super::error::{Mark, Mistakes, Result, all};
 use super::experiment::{Block, BlockMode, Variant, canonical};
 use super::fields::{Fields, Slot};
 use super::keys::{BLOCK_MODE, MAX_TRIALS, setting_names};
 use super::label::{effective, label, resolved, shown, value_at};
+use super::overrides::Overrides;
 use super::random::Sampling;
 use super::settings::*;
 use super::tune::Tuning;
@@ -29,7 +30,7 @@ pub struct Common<'a> {
     pub root: &'a Node,
     /// None where there are mistakes in it.
     pub base: Option<&'a Config>,
-    pub mode: Mode,
+    pub overrides: &'a Overrides,
     pub tuning: Option<&'a Tuning<'a>>,
 }
 
@@ -167,7 +168,7 @@ impl<'a> Plan<'a> {
         let mut is_left = !self.include.is_empty();
         for number in 0..combinations(&self.factors) {
             let settings = combination(&self.factors, number);
-            let matching = self.matching(&settings, common.mode);
+            let matching = self.matching(&settings, common.overrides);
             used.iter_mut().zip(&matching).for_each(|(used, matches)| *used |= matches);
             let stays = !matching.contains(&true);
             is_left |= stays;
@@ -188,9 +189,9 @@ impl<'a> Plan<'a> {
     }
 
     /// Which excludes a combination matches. It may be one that would be refused.
-    fn matching(&self, settings: &[Setting], mode: Mode) -> Vec<bool> {
+    fn matching(&self, settings: &[Setting], overrides: &Overrides) -> Vec<bool> {
         let Ok(node) = changed(&self.base, settings) else { return vec![false; self.exclude.len()] };
-        let config = LazyCell::new(|| check::config(&node, mode).map_or(Json::Null, |config| resolved(&config)));
+        let config = LazyCell::new(|| check::config(&node, overrides).map_or(Json::Null, |config| resolved(&config)));
         let default = |key: &str| value_at(&config, key);
         self.exclude.iter().map(|(_, pattern)| matches(&node, pattern, default)).collect()
     }
@@ -251,14 +252,14 @@ impl Variants<'_> {
 
     fn variant(&self, settings: &[Setting]) -> Result<Variant> {
         let node = changed(&self.plan.base, settings)?;
-        let config = check::config(&node, self.common.mode)?;
+        let config = check::config(&node, self.common.overrides)?;
         let whole = resolved(&config);
         let values = self.keys.iter().map(|key| shown(&node, key, &self.keys, &whole)).collect();
         let settings = effective(settings, &whole);
         let label = label(&settings);
         let settings = settings.iter().map(|(key, value)| (key.name.clone(), value.to_string())).collect();
         let tuning = self.common.tuning;
-        let candidates = tuning.map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(&node, self.common.mode))?;
+        let candidates = tuning.map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(&node, self.common.overrides))?;
         Ok(Variant { settings, values, label, config, candidates })
     }
 }

@@ -123,8 +123,7 @@ impl<'a> Slot<'a> {
     /// The name of an experiment or block, which is to be safe as a file's name.
     pub fn file_name(&self) -> Result<String> {
         let name = self.text()?;
-        let is_plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
-        if name.len() <= MAX_NAME_CHARS && !name.starts_with('-') && !name.is_empty() && name.chars().all(is_plain) {
+        if is_file_name(name) {
             return Ok(name.to_string());
         }
         let problem = format!("expected 1 to {MAX_NAME_CHARS} of a-z, 0-9, _ and -, found {}", self.node.excerpt());
@@ -170,7 +169,11 @@ impl<'a> Slot<'a> {
     /// An object of some of `keys`, with the value that is written here where that fits.
     fn form(&self, keys: &[options::Key]) -> String {
         let shown = form(keys);
-        let fits = |key: &&options::Key| shown.len() == 1 && self.value(key.takes).is_ok();
+        let is_right = |takes: Takes| match takes {
+            Takes::ChoiceOr(names, _) => self.choice(names).is_ok(),
+            takes => self.value(takes).is_ok(),
+        };
+        let fits = |key: &&options::Key| shown.len() == 1 && is_right(key.takes);
         let own = |key: &options::Key| if fits(&key) { self.node.to_string() } else { example(key.takes) };
         format!("{{{}}}", list(shown.iter().map(|key| format!("{}: {}", key.name, own(key)))))
     }
@@ -211,6 +214,7 @@ impl<'a> Slot<'a> {
             Takes::Integer(low, high) | Takes::IntegerOr(_, low, high) => self.integer(low..=high)?.into(),
             Takes::Flag => self.flag()?.into(),
             Takes::Choice(names) => self.choice(names)?.into(),
+            Takes::ChoiceOr(..) => self.text()?.into(),
             Takes::List(of, shortest, longest) => {
                 all(self.list_of(shortest..=longest)?.iter().map(|item| item.value(*of)))?
             }
@@ -354,6 +358,12 @@ impl<'a> Fields<'a> {
     fn join(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
+}
+
+/// Whether a name is safe as a file's.
+pub fn is_file_name(name: &str) -> bool {
+    let is_plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
+    name.len() <= MAX_NAME_CHARS && !name.starts_with('-') && !name.is_empty() && name.chars().all(is_plain)
 }
 
 /// What `key` is where it is not written; null where that follows from other keys.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Bound::{Excluded, Included};
 
+use super::config::{CIFAR10, SYNTHETIC};
 use crate::options::*;
 use crate::{networks, optimizers};
 
@@ -12,8 +13,8 @@ const MAX_SEEDS: i64 = 1000;
 const MAX_TUNING_SEEDS: i64 = 100;
 const MAX_TARGETS: usize = 20;
 const IMAGE_SIDE: i64 = 32;
-/// Of CIFAR-10, before validation is split off.
-const MOST_IMAGES: i64 = 50_000;
+/// Of a part of a data set. CIFAR-10 has 50,000 to train on.
+pub const MOST_IMAGES: i64 = i32::MAX as i64;
 /// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
 pub const MAX_TRIALS: usize = 10_000;
 /// Seeds are what both NumPy and PyTorch accept.
@@ -31,8 +32,12 @@ pub const BESIDE: &[Key] = &[
     key("select", Takes::Object(SELECT), "which epoch's weights count").or("{metric: val_loss}"),
 ];
 
+/// The data sets that need no import.
+pub const DATASETS: &[&str] = &[CIFAR10, SYNTHETIC];
+const DATASETS_SAY: &str = "synthetic images are drawn by the program; `runner data import` makes others of your own images, found by `--data`";
+
 const DATA: &[Key] = &[
-    key("dataset", Takes::Choice(&["cifar10", "synthetic"]), "synthetic images are drawn by the program").or("cifar10"),
+    key("dataset", Takes::ChoiceOr(DATASETS, "the name of an import"), DATASETS_SAY).or("cifar10"),
     key("train", Takes::IntegerOr("all", 1, MOST_IMAGES), "the first so many of what `val` leaves to train on")
         .or("all"),
     key("val", Takes::Integer(1, MOST_IMAGES), "images split off for validation").own("a tenth of the training part"),
@@ -54,9 +59,7 @@ pub const BASE: &[Key] = &[
         .own(NETWORKS),
     key("init", Takes::Choice(INITS), "how kernels start; keras also zeroes the biases").or("pytorch").torch("nn.init"),
     key("epochs", EPOCHS, "passes over the training images").or("20"),
-    key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step")
-        .or("64")
-        .limit("no set has more images to train on, and with all of them in a batch every step would be the same one"),
+    key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step").or("64"),
     key("optimizer", Takes::Named(optimizers::VARIANTS), "how weights move").clear(),
     key("schedule", Takes::Named(SCHEDULES), "how the learning rate moves").or("constant"),
     key("warmup", Takes::Optional(WARMUP), "before constant, step, exponential or cosine").or("none").torch("LinearLR"),

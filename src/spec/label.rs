@@ -141,10 +141,11 @@ pub fn flatten(config: &Config) -> Vec<(String, Cell)> {
     rows
 }
 
-/// The configuration as JSON, with what its stored form leaves out.
+/// The configuration as JSON, with what its stored form leaves out; the data set by its name alone, as users write it.
 pub fn resolved(config: &Config) -> Json {
     let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
     let mut json = serde_json::to_value(resolved).expect("a checked configuration has only finite numbers and names");
+    json["data"]["dataset"] = config.data.dataset.as_str().into();
     [BESIDE, BASE].into_iter().for_each(|keys| complete(&mut json, Takes::Object(keys)));
     json
 }

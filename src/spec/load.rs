@@ -5,27 +5,15 @@ use std::path::Path;
 
 use super::advice::closest;
 use super::check;
-use super::config::{DatasetName, Mode};
 use super::error::{Mark, Mistakes, Result};
 use super::expand::{Common, expand_blocks};
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical};
 use super::fields::{Fields, Slot, default, typed};
 use super::keys::{MARGIN, MAX_SEED, MAX_TRIALS, SEED_LIMIT, SEEDS, SETTLE, TARGETS, setting_names};
+use super::overrides::Overrides;
 use super::settings::{admit, apply, settings};
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
-
-/// What the command line changes in an experiment.
-#[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    /// `KEY=VALUE`, the value in YAML, applied in order to the base: any key of `base`, plain or dotted, or `data`,
-    /// `select`, `seeds`, `targets`. What a block sets itself still wins in that block.
-    pub set: Vec<String>,
-    pub dataset: Option<DatasetName>,
-    pub mode: Mode,
-    /// The only seed.
-    pub seed: Option<u64>,
-}
 
 impl Experiment {
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Experiment> {
@@ -54,9 +42,9 @@ impl Experiment {
 fn options(overrides: &Overrides, mistakes: &mut Mistakes) -> Vec<(Key, Node)> {
     let valid = setting_names(&["data", "select", "seeds", "targets"]);
     let mut options: Vec<_> = overrides.set.iter().filter_map(|text| mistakes.keep(option(text, &valid))).collect();
-    if let Some(dataset) = overrides.dataset {
-        let at = Mark::whole(format!("--dataset {}", dataset.as_str()));
-        let value = Value::Scalar { text: dataset.as_str().to_owned(), quoted: false };
+    if let Some(dataset) = &overrides.dataset {
+        let at = Mark::whole(format!("--dataset {dataset}"));
+        let value = Value::Scalar { text: dataset.clone(), quoted: false };
         options.push((Key { at: at.clone(), name: "data.dataset".to_string() }, Node { at, value }));
     }
     options
@@ -114,11 +102,11 @@ fn experiment(
     mistakes.keep(fields.finish());
 
     let root = root(&base?, beside, options, mistakes);
-    let base = mistakes.keep(check::config(&root, overrides.mode));
+    let base = mistakes.keep(check::config(&root, overrides));
     let tuning = tune_slot.as_ref().and_then(|slot| Tuning::read(slot, mistakes));
-    let candidates = tuning.as_ref().map(|tuning| tuning.candidates(&root, overrides.mode)).transpose();
+    let candidates = tuning.as_ref().map(|tuning| tuning.candidates(&root, overrides)).transpose();
     let candidates = mistakes.keep(candidates.map(Option::unwrap_or_default));
-    let common = Common { root: &root, base: base.as_ref(), mode: overrides.mode, tuning: tuning.as_ref() };
+    let common = Common { root: &root, base: base.as_ref(), overrides, tuning: tuning.as_ref() };
     let blocks = expand_blocks(blocks, &common, mistakes);
     let tune = tuning.as_ref().map(Tuning::summary);
     let Study { name, description, seeds, margin, settle, targets, replicates } = study;

@@ -14,9 +14,11 @@ mod error;
 mod expand;
 mod experiment;
 mod fields;
+pub mod imports;
 mod keys;
 mod label;
 mod load;
+mod overrides;
 mod random;
 mod settings;
 mod tune;
@@ -24,6 +26,8 @@ mod yaml;
 
 #[cfg(test)]
 mod tests;
+
+use config::DatasetName;
 
 pub use advice::choices;
 pub use error::{InputError, Result};
@@ -33,24 +37,36 @@ pub use experiment::{
 };
 pub use keys::MAX_TRIALS;
 pub use label::{Cell, Kind, flatten};
-pub use load::Overrides;
+pub use overrides::{Imports, Overrides};
 
 /// Fails unless an experiment file could have asked for `config`. A configuration that was stored has passed no other check.
 pub fn check_stored(config: &config::Config) -> Result<()> {
     let about = "the stored configuration";
+    let imports = match &config.data.dataset {
+        DatasetName::Imported(own) => {
+            imports::refusal(own).map_or(Ok(()), |why| Err(error::Mark::whole(about).error(why)))?;
+            Imports::only(own)
+        }
+        _ => Imports::default(),
+    };
     let mut keys = serde_json::to_value(config).expect("numbers from JSON are finite");
     // What a file writes in another way: the mode is an option, a metric an object, and what is not there is left out.
     keys["select"] = serde_json::json!({"metric": keys["select"]});
+    keys["data"]["dataset"] = config.data.dataset.as_str().into();
     let keys = keys.as_object_mut().expect("a configuration is an object");
     keys.shift_remove("mode");
     keys.retain(|_, value| !value.is_null());
     keys["data"].as_object_mut().expect("data is an object").retain(|_, value| !value.is_null());
     let text = serde_json::to_string(keys).expect("JSON is text");
-    let checked = check::computable(&yaml::parse_option(about, &text)?, config.mode)?;
+    let overrides = Overrides { mode: config.mode, imports, ..Overrides::default() };
+    let checked = check::computable(&yaml::parse_option(about, &text)?, &overrides)?;
     if checked == *config { Ok(()) } else { Err(error::Mark::whole(about).error("no experiment asks for it")) }
 }
 
 /// The configuration of the network called `model` with every default filled in.
 pub fn defaults(model: &str) -> Result<config::Config> {
-    check::config(&yaml::parse_option("network", &format!("{{model: {model}, optimizer: sgd}}"))?, config::Mode::Exact)
+    check::config(
+        &yaml::parse_option("network", &format!("{{model: {model}, optimizer: sgd}}"))?,
+        &Overrides::default(),
+    )
 }

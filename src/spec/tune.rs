@@ -3,12 +3,12 @@
 use serde_json::Value as Json;
 
 use super::check;
-use super::config::Mode;
 use super::error::{Mistakes, Result};
 use super::experiment::{Candidate, Tune, canonical};
 use super::fields::Slot;
 use super::keys::{TUNING_SEEDS, setting_names};
 use super::label::{effective, label, resolved, shown};
+use super::overrides::Overrides;
 use super::settings::{Factor, Setting, alternatives, changed, combination, combinations, factor, unless_null};
 use super::yaml::{Key, Node, shorten};
 
@@ -46,13 +46,13 @@ impl<'a> Tuning<'a> {
     }
 
     /// What the configuration in `root` may become; values that make it the same count once.
-    pub fn candidates(&self, root: &Node, mode: Mode) -> Result<Vec<Candidate>> {
+    pub fn candidates(&self, root: &Node, overrides: &Overrides) -> Result<Vec<Candidate>> {
         let mut found: Vec<Candidate> = vec![];
         let mut mistakes = Mistakes::default();
         for number in 0..combinations(&self.factors) {
             let settings = combination(&self.factors, number);
             let place = || format!(" (tune, {})", shorten(&label(&effective(&settings, &Json::Null))));
-            let candidate = candidate(root, &settings, mode).map_err(|error| unless_null(error, &settings));
+            let candidate = candidate(root, &settings, overrides).map_err(|error| unless_null(error, &settings));
             let new = |own: &Candidate| found.iter().all(|known| canonical(&known.config) != canonical(&own.config));
             found.extend(mistakes.keep_within(candidate, place).filter(new));
         }
@@ -60,9 +60,9 @@ impl<'a> Tuning<'a> {
     }
 }
 
-fn candidate(root: &Node, settings: &[Setting], mode: Mode) -> Result<Candidate> {
+fn candidate(root: &Node, settings: &[Setting], overrides: &Overrides) -> Result<Candidate> {
     let node = changed(root, settings)?;
-    let config = check::config(&node, mode)?;
+    let config = check::config(&node, overrides)?;
     let whole = resolved(&config);
     let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).collect();
     let values = keys.iter().map(|key| shown(&node, key, &keys, &whole)).collect();

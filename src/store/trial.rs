@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::files::{cannot, is_at, is_refused, read_if_there};
 use super::layout::{CONFIG, HISTORY, PREDICTIONS, RESULT, SHOWCASE, Store, TRIALS};
 use super::npy;
-use crate::record::{CLASSES, Epoch, Outcome, Scores, Showcase};
+use crate::record::{Epoch, Outcome, Scores, Showcase};
 use crate::spec::Trial;
 use crate::spec::config::Config;
 
@@ -107,6 +107,13 @@ fn read(folder: &Path, id: &str) -> Result<Finished> {
     let identity: Identity = serde_json::from_slice(&read(CONFIG)?).with_context(|| broken(CONFIG))?;
     ensure!(identity.id == id, "{}: belongs to trial {}", folder.display(), identity.id);
     let outcome: Outcome = serde_json::from_slice(&read(RESULT)?).with_context(|| broken(RESULT))?;
+    let counted = outcome.scores.as_ref().map_or(0, |scores| scores.confusion.classes());
+    let classes = identity.config.data.dataset.classes();
+    ensure!(
+        outcome.scores.is_none() || counted == classes,
+        "{}: a confusion matrix of {counted} classes, not {classes}",
+        broken(RESULT)
+    );
     let history = parse_history(&read(HISTORY)?).with_context(|| broken(HISTORY))?;
     let (found, all) = (history.len(), outcome.epochs);
     ensure!(found == all, "{}: it has {found} of {all} epochs", broken(HISTORY));
@@ -137,7 +144,8 @@ pub fn parse_history(bytes: &[u8]) -> Result<Vec<Epoch>> {
 /// Fails unless each class is predicted as often as the confusion matrix of `scores` says.
 fn parse_predictions(bytes: &[u8], scores: &Scores) -> Result<Vec<u8>> {
     let predictions = npy::decode(bytes)?;
-    let mut left: Vec<u64> = (0..CLASSES).map(|class| scores.confusion.iter().map(|row| row[class]).sum()).collect();
+    let confusion = &scores.confusion;
+    let mut left: Vec<u64> = (0..confusion.classes()).map(|class| confusion.predicted(class)).collect();
     for &class in &predictions {
         let left = left.get_mut(usize::from(class)).with_context(|| format!("there is no class {class}"))?;
         *left = left.checked_sub(1).with_context(|| format!("{RESULT} has fewer images taken for class {class}"))?;

@@ -141,15 +141,15 @@ fn say_dropped(experiment: &Experiment, store: &Store) -> Result<()> {
 /// Reads the experiment's data set once, so that what is wrong with it is said before anything runs. All images are for the
 /// workers, those of the test set for the report.
 fn read_data(experiment: &Experiment, folder: &Path) -> Result<(DataSource, Option<Arc<SharedDataset>>, Arc<Images>)> {
-    let name = experiment.base.data.dataset;
+    let name = &experiment.base.data.dataset;
     let set = data::load(name, folder)?;
-    let class_names = data::class_names(name).iter().map(|name| name.to_string()).collect();
+    let class_names = data::class_names(name);
     let (official, sha256) = match name {
         DatasetName::Cifar10 => {
             let found = data::inspect::verify(&set);
             (found.differing.is_empty(), found.sha256)
         }
-        DatasetName::Synthetic => (true, set.sha256()),
+        DatasetName::Synthetic | DatasetName::Imported(_) => (true, set.sha256()),
     };
     let images = SharedDataset::new(&set).map(Arc::new);
     Ok((DataSource { sha256, official, source: set.source, class_names }, images, Arc::new(set.test)))

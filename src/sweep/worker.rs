@@ -98,7 +98,7 @@ impl Worker {
     fn train(&self, job: &Job, mut taken: Vec<Reporter>, unanswered: &mut Vec<usize>, cache: &mut Cache) -> Result<()> {
         let Some(first) = taken.first() else { return Ok(()) };
         channel::print_to(first.log())?;
-        let dataset = job.trials[first.index].config.data.dataset;
+        let dataset = &job.trials[first.index].config.data.dataset;
         let sets = match cache.sets.take() {
             Some(sets) => sets,
             None => self.read(dataset)?,
@@ -165,7 +165,7 @@ impl Worker {
     }
 
     /// Reads the images that all trials have.
-    fn read(&self, name: DatasetName) -> Result<Sets> {
+    fn read(&self, name: &DatasetName) -> Result<Sets> {
         if let Some(images) = &self.images {
             let [train, test] = shared::map(images)?.map(|images| Resident::mapped(images, self.device));
             return Ok(Sets { train, test });

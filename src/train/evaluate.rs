@@ -5,7 +5,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 use crate::data::batches::{Resident, Scaling};
 use crate::engine::{IGNORE_INDEX, Network, entropies};
 use crate::native::no_grad;
-use crate::record::{CLASSES, Confusion, SplitScore};
+use crate::record::{Confusion, SplitScore};
 use crate::spec::config::{Config, Mode};
 
 /// Images a forward pass when no gradients are needed; divides 5,000 and 10,000.
@@ -13,7 +13,6 @@ const EVALUATION_BATCH: i64 = 500;
 /// Of the largest tensor between two layers of all networks, on a GPU: half a GiB.
 const NUMBERS_A_LAYER: i64 = 1 << 27;
 const MOST_ON_A_GPU: i64 = 5_000;
-const CELLS: i64 = (CLASSES * CLASSES) as i64;
 
 /// How many images a forward pass takes of `members` networks of this configuration on `device`.
 pub fn images_per_pass(config: &Config, members: usize, device: Device) -> i64 {
@@ -27,7 +26,7 @@ pub fn images_per_pass(config: &Config, members: usize, device: Device) -> i64 {
     config.table().images_within(NUMBERS_A_LAYER, members).clamp(1, MOST_ON_A_GPU)
 }
 
-/// The scores of networks on the images at `index` (i64) in that order, `batch` at a time; `forward` gives their logits [K, N, 10]
+/// The scores of networks on the images at `index` (i64) in that order, `batch` at a time; `forward` gives their logits [K, N, C]
 /// for images [N, 3, 32, 32]. The loss is the mean over images of the plain cross-entropy, summed in float64 over batches;
 /// `after_batch` sees the logits of each.
 pub fn evaluate(
@@ -43,7 +42,7 @@ pub fn evaluate(
         for batch in index.split(batch, 0) {
             let (images, labels) = set.select(&batch);
             let logits = forward(&scaling.apply(&images));
-            tally.get_or_insert_with(|| Tally::new(logits.size()[0], logits.device())).add(&labels, &logits);
+            tally.get_or_insert_with(|| Tally::new(&logits)).add(&labels, &logits);
             after_batch(&logits);
         }
     });
@@ -58,34 +57,41 @@ pub fn evaluate_one(network: &Network, set: &Resident, scaling: &Scaling, index:
 
 /// What batches of K networks add up to, on their device: to read of each batch would be to wait for it.
 struct Tally {
+    classes: i64,
     /// float64 [K]
     loss_sums: Tensor,
-    /// int64 [K · 100]
+    /// int64 [K · C²]
     confusions: Tensor,
     /// int64 [K, 1]: where each one's cells begin.
     starts: Tensor,
 }
 
 impl Tally {
-    fn new(members: i64, device: Device) -> Tally {
+    /// For logits of this shape, [K, N, C].
+    fn new(logits: &Tensor) -> Tally {
+        let (members, _, classes) = logits.size3().expect("[K, N, C]");
+        let (device, cells) = (logits.device(), classes * classes);
         Tally {
+            classes,
             loss_sums: Tensor::zeros([members], (Kind::Double, device)),
-            confusions: Tensor::zeros([members * CELLS], (Kind::Int64, device)),
-            starts: Tensor::arange(members, (Kind::Int64, device)).unsqueeze(1) * CELLS,
+            confusions: Tensor::zeros([members * cells], (Kind::Int64, device)),
+            starts: Tensor::arange(members, (Kind::Int64, device)).unsqueeze(1) * cells,
         }
     }
 
-    /// Logits [K, N, 10].
+    /// Logits [K, N, C].
     fn add(&mut self, labels: &Tensor, logits: &Tensor) {
         self.loss_sums += losses(labels, logits).to_kind(Kind::Double) * labels.size()[0] as f64;
-        let cells = (labels * CLASSES as i64 + logits.argmax(2, false) + &self.starts).view([-1]);
+        let cells = (labels * self.classes + logits.argmax(2, false) + &self.starts).view([-1]);
         let _ = self.confusions.scatter_add_(0, &cells, &cells.ones_like());
     }
 
     fn scores(&self) -> Vec<(SplitScore, Confusion)> {
         let loss_sums = Vec::<f64>::try_from(&self.loss_sums).expect("float64 [K]");
-        let counts = Vec::<i64>::try_from(&self.confusions).expect("int64 [K * 100]");
-        loss_sums.into_iter().zip(counts.chunks_exact(CELLS as usize)).map(|(sum, counts)| score(sum, counts)).collect()
+        let counts = Vec::<i64>::try_from(&self.confusions).expect("int64 [K * C * C]");
+        let classes = self.classes as usize;
+        let members = loss_sums.into_iter().zip(counts.chunks_exact(classes * classes));
+        members.map(|(sum, counts)| score(sum, counts, classes)).collect()
     }
 }
 
@@ -99,12 +105,11 @@ fn losses(labels: &Tensor, logits: &Tensor) -> Tensor {
     entropies(logits, labels, 0.0).mean_dim(1, false, Kind::Float)
 }
 
-fn score(loss_sum: f64, counts: &[i64]) -> (SplitScore, Confusion) {
-    let mut confusion = Confusion::default();
-    for (cell, &count) in confusion.as_flattened_mut().iter_mut().zip(counts) {
+fn score(loss_sum: f64, counts: &[i64], classes: usize) -> (SplitScore, Confusion) {
+    let mut confusion = Confusion::new(classes);
+    for (cell, &count) in confusion.iter_mut().flatten().zip(counts) {
         *cell = count as u64;
     }
     let images = counts.iter().sum::<i64>() as f64;
-    let correct: u64 = (0..CLASSES).map(|class| confusion[class][class]).sum();
-    (SplitScore { loss: loss_sum / images, accuracy: correct as f64 / images }, confusion)
+    (SplitScore { loss: loss_sum / images, accuracy: confusion.right() as f64 / images }, confusion)
 }

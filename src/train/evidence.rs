@@ -3,7 +3,6 @@
 
 use tch::{Kind, Tensor};
 
-use crate::record::CLASSES;
 use crate::record::Evidence;
 
 /// True classes among so many most probable ones count as found.
@@ -11,25 +10,26 @@ const TOP: usize = 3;
 /// Bins of the expected calibration error.
 const BINS: usize = 15;
 
-/// The class with the highest of each image's `logits` [N, 10], as the confusion matrix has it.
+/// The class with the highest of each image's `logits` [N, C], as the confusion matrix has it.
 pub fn predictions(logits: &Tensor) -> Vec<u8> {
     Vec::try_from(logits.argmax(1, false).to_kind(Kind::Uint8)).expect("bytes [N]")
 }
 
-/// Of the images with these `labels` (int64 [N]), whose answers are `logits` [N, 10]. Calibration is NaN where a logit is not
+/// Of the images with these `labels` (int64 [N]), whose answers are `logits` [N, C]. Calibration is NaN where a logit is not
 /// finite.
 pub fn evidence(labels: &Tensor, logits: &Tensor) -> Evidence {
     let truths = Vec::<i64>::try_from(labels).expect("int64 [N]");
-    let rows = Vec::<f64>::try_from(logits.to_kind(Kind::Double).flatten(0, -1)).expect("float64 [N * 10]");
+    let rows = Vec::<f64>::try_from(logits.to_kind(Kind::Double).flatten(0, -1)).expect("float64 [N * C]");
+    let classes = logits.size()[1] as usize;
     let (mut found, mut brier, mut bins) = (0, 0.0, [0.0; BINS]);
-    for ((row, truth), predicted) in rows.chunks_exact(CLASSES).zip(truths).zip(predictions(logits)) {
+    for ((row, truth), predicted) in rows.chunks_exact(classes).zip(truths).zip(predictions(logits)) {
         let probabilities = softmax(row);
         found += usize::from(rank(row, truth as usize) < TOP);
         brier += (0..).zip(&probabilities).map(|(class, p)| (p - f64::from(class == truth)).powi(2)).sum::<f64>();
         let confidence = probabilities[usize::from(predicted)];
         bins[bin(confidence)] += f64::from(i64::from(predicted) == truth) - confidence;
     }
-    let images = rows.len() as f64 / CLASSES as f64;
+    let images = rows.len() as f64 / classes as f64;
     Evidence {
         top3_accuracy: found as f64 / images,
         ece: bins.iter().map(|difference| difference.abs()).sum::<f64>() / images,

@@ -318,7 +318,7 @@ impl<'a> Group<'a> {
         });
         let logits = Tensor::cat(&logits, 1);
         let scored = |(k, member): (usize, &Member)| {
-            let ((test, confusion), logits) = (test[k], logits.get(k as i64));
+            let ((test, confusion), logits) = (test[k].clone(), logits.get(k as i64));
             let scores = Scores {
                 best_epoch: member.course.best_epoch(),
                 train: train[k].0,
@@ -355,7 +355,7 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Each member's score on the images of `set` at `index`; `after_batch` sees the logits [K, N, 10] of each batch.
+    /// Each member's score on the images of `set` at `index`; `after_batch` sees the logits [K, N, C] of each batch.
     fn evaluate(
         &self,
         set: &Resident,

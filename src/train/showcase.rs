@@ -8,7 +8,7 @@ use crate::record::{Filters, Mistake, Showcase};
 /// Fills a sheet of 5 × 5.
 const MISTAKES: usize = 25;
 
-/// Of the network with this state dict, whose answers to the images with these labels (int64 [N]) are `logits` [N, 10].
+/// Of the network with this state dict, whose answers to the images with these labels (int64 [N]) are `logits` [N, C].
 pub fn showcase(state: &State, labels: &Tensor, logits: &Tensor) -> Showcase {
     Showcase { mistakes: surest_mistakes(labels, logits), filters: first_filters(state) }
 }

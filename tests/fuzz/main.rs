@@ -24,7 +24,7 @@ use memory::Peak;
 use runner::data::cifar::{Assembly, Layout};
 use runner::data::cifar::{archive, python};
 use runner::inference::load;
-use runner::inference::picture::small_square;
+use runner::pictures::small_square;
 use runner::spec::{Experiment, Overrides};
 use runner::train::checkpoint;
 

@@ -48,8 +48,8 @@ fn lab(model: &str, scale: &str, more: &str) -> Lab {
 /// The first test images, real ones where they are at hand.
 fn images() -> Tensor {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    let set = data::load(DatasetName::Cifar10, &folder)
-        .unwrap_or_else(|_| data::load(DatasetName::Synthetic, &folder).unwrap());
+    let set = data::load(&DatasetName::Cifar10, &folder)
+        .unwrap_or_else(|_| data::load(&DatasetName::Synthetic, &folder).unwrap());
     let count = 128;
     Tensor::from_slice(&set.test.pixels[..count * data::IMAGE_BYTES]).view([count as i64, 3, 32, 32])
 }
@@ -77,7 +77,7 @@ fn the_exported_class_gives_the_same_logits_bit_for_bit() {
         let ended = lab.run(&format!("export {} out", trial.display())).expect(DONE);
         let name = model.trim_start_matches("{name: ").split(',').next().unwrap();
         assert!(ended.out.contains(&format!("out/{name}.py")), "{}", ended.out);
-        let loaded = load(&trial, None, Device::Cpu).unwrap();
+        let loaded = load(&trial, None, Path::new("nowhere"), Device::Cpu).unwrap();
         let scaling = loaded.scaling(Path::new("nowhere"), Device::Cpu).unwrap();
         write::<u8>(&lab.path("images"), &images, |byte| vec![*byte]);
         let own = tch::no_grad(|| loaded.network.forward(&scaling.apply(&images), false));

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use image::{DynamicImage, GrayImage, RgbaImage};
-use runner::inference::picture::small_square;
 use runner::parity::python;
+use runner::pictures::small_square;
 use serde_json::Value as Json;
 
 use crate::common::skip::skip;

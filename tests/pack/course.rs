@@ -94,7 +94,7 @@ fn the_last_epoch_of_each_member_is_scored_whatever_the_others_do_after_it() {
         let (scores, predictions, _) = done(&ended[k]);
         let (last, by_hand) = (scores.last_test.unwrap(), current_score(config, &sets, &whole[k].checkpoint));
         assert!(near(last, by_hand), "member {k}: {last:?}, by hand {by_hand:?}");
-        let mut confusion = Confusion::default();
+        let mut confusion = Confusion::new(10);
         let truths = Vec::<i64>::try_from(&sets.test.labels).unwrap();
         truths.iter().zip(predictions).for_each(|(truth, class)| confusion[*truth as usize][usize::from(*class)] += 1);
         assert_eq!(confusion, scores.confusion, "member {k}");

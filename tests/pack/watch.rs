@@ -21,7 +21,7 @@ pub const LENET: &str = "model: lenet5, epochs: 1, batch_size: 16, optimizer: {n
 
 pub fn sets() -> Sets {
     tch::set_num_threads(1);
-    let set = data::load(DatasetName::Synthetic, Path::new("")).unwrap();
+    let set = data::load(&DatasetName::Synthetic, Path::new("")).unwrap();
     Sets::new(&set, Device::Cpu)
 }
 

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
-use runner::inference::picture::small_square;
 use runner::parity::python;
+use runner::pictures::small_square;
 
 use crate::common::Random;
 use crate::common::skip::skip;

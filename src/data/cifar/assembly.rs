@@ -5,8 +5,9 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::data::dataset::{Dataset, IMAGE_BYTES, Images};
-use crate::record::CLASSES;
 use crate::spec::config::DatasetName;
+
+const CLASSES: usize = 10;
 
 /// In the order of the labels, as the official `batches.meta.txt` has them.
 pub const CLASS_NAMES: [&str; CLASSES] =
@@ -17,7 +18,8 @@ pub const BATCH_NAMES: [&str; 6] =
     ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
 
 /// What to say of the data set with the most similar name.
-pub const CIFAR_100: &str = "this is CIFAR-100, of 100 classes; the networks here are for the 10 of CIFAR-10";
+pub const CIFAR_100: &str =
+    "this is CIFAR-100, not the 10 of CIFAR-10; `runner data import` makes a data set of its binary version";
 
 /// Images in each batch.
 pub const BATCH_IMAGES: usize = 10_000;
@@ -93,7 +95,7 @@ impl Assembly {
 
 /// No official training batch has 1,000 images of each class, so this also finds one that took the test batch's place.
 fn check_class_counts(images: &Images, expected: usize, what: &str) -> Result<()> {
-    for (class, (count, name)) in images.class_counts().into_iter().zip(CLASS_NAMES).enumerate() {
+    for (class, (count, name)) in images.class_counts(CLASSES).into_iter().zip(CLASS_NAMES).enumerate() {
         ensure!(
             count == expected,
             "{what}: {count} images of class {class} ({name}) instead of {expected}; \

@@ -4,7 +4,6 @@ use super::canvas::{Align, Canvas, Colors, Ink, Point};
 use super::figure::{Figure, Section, averaged, headline, page};
 use super::frame::{Frame, ticks};
 use super::theme::{BASE, BLUE, INK, LABEL, LEADING, MARGIN, PAPER, QUIET, SMALL, TICK, TITLE, WIDTH, mix};
-use crate::record::CLASSES;
 use crate::report::measure::{ClassScores, SHARES, Share, per_class};
 use crate::report::statistics::spread;
 use crate::report::summary::{Row, best};
@@ -20,16 +19,25 @@ const LINE: f64 = 74.0;
 const BAR: f64 = 26.0;
 const SWATCH: f64 = 26.0;
 
+/// Of lines and bars, so that a page of many classes does not become endless.
+fn scale(classes: usize) -> f64 {
+    match classes {
+        0..=10 => 1.0,
+        11..=20 => 0.75,
+        _ => 0.55,
+    }
+}
+
 /// One bar a class and score: a setting with its seeds, or one network.
 pub struct Bars {
     pub label: String,
     pub color: RGBColor,
     /// One a seed; a bar is their mean.
-    pub runs: Vec<[ClassScores; CLASSES]>,
+    pub runs: Vec<Vec<ClassScores>>,
 }
 
 impl Bars {
-    pub fn of_network(label: String, scores: [ClassScores; CLASSES]) -> Bars {
+    pub fn of_network(label: String, scores: Vec<ClassScores>) -> Bars {
         Bars { label, color: BLUE, runs: vec![scores] }
     }
 
@@ -58,17 +66,19 @@ fn render(Section { study, block, .. }: &Section) -> Result<Vec<u8>> {
 
 /// The PNG of any bars, the first on top.
 pub fn draw(title: &str, caption: &str, class_names: &[impl AsRef<str>], bars: &[Bars]) -> Result<Vec<u8>> {
+    let classes = bars.iter().flat_map(|bars| &bars.runs).map(Vec::len).max().unwrap_or(0);
+    let line = LINE * scale(classes);
     let top = MARGIN + TITLE * 2.0 + TICK * LEADING * bars.len() as f64 + LABEL * 2.0;
-    let height = top + LINE * CLASSES as f64 + 150.0;
+    let height = top + line * classes as f64 + 150.0;
     let panel = (WIDTH - NAMES - MARGIN * 2.0) / SHARES.len() as f64;
     page(height, title, caption, Colors::Few, |canvas| {
         draw_legend(canvas, bars)?;
         let frame = |index: usize| {
             let left = MARGIN + NAMES + panel * index as f64;
-            let (right, bottom) = (left + panel - GAP, top + LINE * CLASSES as f64);
-            Frame { left, right, top, bottom, x: (0.0, 100.0), y: (CLASSES as f64, 0.0) }
+            let (right, bottom) = (left + panel - GAP, top + line * classes as f64);
+            Frame { left, right, top, bottom, x: (0.0, 100.0), y: (classes as f64, 0.0) }
         };
-        for (class, name) in class_names.iter().take(CLASSES).enumerate() {
+        for (class, name) in class_names.iter().take(classes).enumerate() {
             let ink = Ink::new(INK, TICK).align(Align::Right);
             let at = (MARGIN + NAMES - 16.0, frame(0).down(class as f64 + 0.5));
             canvas.paragraph(&ink.wrap(name.as_ref(), NAMES - 16.0, 1), at, ink)?;
@@ -92,27 +102,29 @@ fn draw_panel(canvas: &Canvas, frame: &Frame, (name, score): Share, bars: &[Bars
     let middle = (frame.left + frame.right) / 2.0;
     canvas.text(name, (middle, frame.top - LABEL), Ink::new(INK, LABEL).bold().align(Align::Center))?;
     frame.x_axis(canvas, "", &ticks(frame.x, 4))?;
-    for class in 0..CLASSES {
-        let first = frame.down(class as f64 + 0.5) - BAR * bars.len() as f64 / 2.0;
+    let classes = frame.y.0 as usize;
+    let bar = BAR * scale(classes);
+    for class in 0..classes {
+        let first = frame.down(class as f64 + 0.5) - bar * bars.len() as f64 / 2.0;
         for (index, Bars { color, runs, .. }) in bars.iter().enumerate() {
             let values: Vec<f64> = runs.iter().map(|classes| score(&classes[class])).collect();
-            draw_bar(canvas, frame, first + BAR * index as f64, &values, *color)?;
+            draw_bar(canvas, frame, (first + bar * index as f64, bar), &values, *color)?;
         }
     }
     canvas.line(&[(frame.left, frame.top), (frame.left, frame.bottom)], QUIET, 2.0)
 }
 
 /// The number stands beside the panel, where no bar and no error bar can reach it.
-fn draw_bar(canvas: &Canvas, frame: &Frame, top: f64, values: &[f64], color: RGBColor) -> Result<()> {
+fn draw_bar(canvas: &Canvas, frame: &Frame, (top, height): (f64, f64), values: &[f64], color: RGBColor) -> Result<()> {
     let Some(spread) = spread(values) else { return Ok(()) };
     let mean = 100.0 * spread.mean;
-    let (end, y): Point = (frame.across(mean), top + BAR / 2.0);
-    canvas.rectangle((frame.left, top + 1.0), (end, top + BAR - 1.0), color)?;
+    let (end, y): Point = (frame.across(mean), top + height / 2.0);
+    canvas.rectangle((frame.left, top + 1.0), (end, top + height - 1.0), color)?;
     if let Some(std) = spread.std {
         let (low, high) = (frame.across(mean - 100.0 * std), frame.across((mean + 100.0 * std).min(100.0)));
         canvas.line(&[(low.max(frame.left), y), (high, y)], INK, 3.0)?;
     }
-    let ink = Ink::new(INK, SMALL * 0.92).align(Align::Right);
+    let ink = Ink::new(INK, SMALL * 0.92 * height / BAR).align(Align::Right);
     canvas.text(&format!("{mean:.1}"), (frame.right + NUMBER, y), ink)
 }
 

@@ -115,8 +115,19 @@ pub fn page(
     colors: Colors,
     draw: impl FnOnce(&Canvas) -> Result<()>,
 ) -> Result<Vec<u8>> {
-    paint(WIDTH, height, colors, |canvas| {
-        let width = WIDTH - 2.0 * MARGIN;
+    page_of((WIDTH, height), title, caption, colors, draw)
+}
+
+/// The same, of another width.
+pub fn page_of(
+    (width, height): (f64, f64),
+    title: &str,
+    caption: &str,
+    colors: Colors,
+    draw: impl FnOnce(&Canvas) -> Result<()>,
+) -> Result<Vec<u8>> {
+    paint(width, height, colors, |canvas| {
+        let width = width - 2.0 * MARGIN;
         let ink = title_ink(title, width);
         canvas.paragraph(&ink.wrap(title, width, 1), (MARGIN, MARGIN + TITLE / 2.0), ink)?;
         let ink = Ink::new(QUIET, SMALL);

@@ -9,6 +9,8 @@ use crate::spec::config::*;
 use crate::verdict::looks::Replicates;
 use std::sync::Arc;
 
+const CLASSES: usize = 10;
+
 pub fn config() -> Config {
     Config {
         mode: Mode::Exact,
@@ -41,7 +43,7 @@ fn noise(parts: &[u64]) -> f64 {
 }
 
 fn accuracy(confusion: &Confusion) -> f64 {
-    let right: u64 = (0..CLASSES).map(|class| confusion[class][class]).sum();
+    let right = confusion.right();
     right as f64 / confusion.iter().flatten().sum::<u64>() as f64
 }
 
@@ -71,7 +73,7 @@ pub fn trial(block: &str, label: &str, seed: u64, skill: f64, epochs: usize) -> 
             train: SplitScore { loss: best.train_loss, accuracy: best.train_accuracy },
             val: SplitScore { loss: best.val_loss, accuracy: best.val_accuracy },
             test,
-            confusion,
+            confusion: confusion.clone(),
             last_test: Some(SplitScore { loss: test.loss + 0.02, accuracy: test.accuracy - 0.01 }),
             evidence: Some(Evidence { top3_accuracy: 0.8, ece: 0.05, brier: 0.6 }),
         }),
@@ -135,7 +137,7 @@ fn test_images() -> Images {
 
 /// 1,000 images a class; the wrong ones spread unevenly.
 fn confusion(accuracy: f64) -> Confusion {
-    let mut counts = Confusion::default();
+    let mut counts = Confusion::new(CLASSES);
     for (truth, row) in counts.iter_mut().enumerate() {
         let right = (1000.0 * (accuracy + 0.12 * (truth as f64 - 4.5) / 4.5).min(1.0)).round() as u64;
         let mut left = 1000 - right;

@@ -139,6 +139,7 @@ fn values(takes: Takes) -> String {
         Takes::IntegerOr(word, low, high) => format!("{}, {low} to {high}", code(word)),
         Takes::Flag => codes(vec!["true", "false"]),
         Takes::Choice(names) => codes(names.to_vec()),
+        Takes::ChoiceOr(names, words) => format!("{}, or {words}", codes(names.to_vec())),
         Takes::List(of, low, high) if low == high => format!("list of {low}: {}", values(*of)),
         Takes::List(of, low, high) => format!("list of {low} to {high}: {}", values(*of)),
         Takes::Named(variants) => codes(variants.iter().map(|variant| variant.name).collect()),

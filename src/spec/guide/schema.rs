@@ -174,8 +174,10 @@ fn property(key: &Key, extent: Extent) -> Json {
         Fallback::Is("{}") | Fallback::Required => {}
         Fallback::Is(text) | Fallback::Own(text) => about.push(format!("default: {text}")),
     }
-    if let (Fallback::Is(text), Takes::Number(_) | Takes::Integer(..) | Takes::Flag | Takes::Choice(_)) =
-        (key.default, key.takes)
+    if let (
+        Fallback::Is(text),
+        Takes::Number(_) | Takes::Integer(..) | Takes::Flag | Takes::Choice(_) | Takes::ChoiceOr(..),
+    ) = (key.default, key.takes)
     {
         form["default"] = written(key, text);
     }
@@ -198,6 +200,7 @@ fn value(takes: Takes, extent: Extent) -> Json {
         Takes::IntegerOr(word, low, high) => any_of([choice(&[word]), value(Takes::Integer(low, high), extent)]),
         Takes::Flag => json!({"type": "boolean"}),
         Takes::Choice(names) => choice(names),
+        Takes::ChoiceOr(names, _) => any_of([choice(names), json!({"type": TEXT, "pattern": FILE_NAME})]),
         Takes::List(of, low, high) => {
             json!({"type": "array", "items": value(*of, extent), "minItems": low, "maxItems": high})
         }

@@ -174,6 +174,7 @@ const TOGETHER: &[&str] = &[
     "expected ascending",
     "expected a list of 1 to 2 values",
     "leave none of",
+    "images of your own",
 ];
 
 #[test]

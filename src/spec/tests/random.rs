@@ -105,7 +105,7 @@ fn bad_ranges_are_refused_where_they_are_written() {
         ),
         (
             "batch_size: {int: [0, 8]}",
-            "31: blocks[0].axes.batch_size.int[0]: expected a whole number from 1 to 50000, found `0`",
+            "31: blocks[0].axes.batch_size.int[0]: expected a whole number from 1 to 2147483647, found `0`",
         ),
         (
             "batch_size: {log: [1, 8]}",

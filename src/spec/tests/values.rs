@@ -79,7 +79,7 @@ fn values_that_are_not_what_they_seem() {
         ("epochs: 99999999999999999999", "7:11: epochs: expected a whole number"),
         ("epochs: \"5\"", "7:11: epochs: expected a whole number from 1 to 10000, found `\"5\"`"),
         ("epochs:", "7:9: epochs: expected a whole number from 1 to 10000, found nothing"),
-        ("batch_size: 0", "7:15: batch_size: expected a whole number from 1 to 50000, found `0`"),
+        ("batch_size: 0", "7:15: batch_size: expected a whole number from 1 to 2147483647, found `0`"),
         ("batch_size: 45001", "7:15: batch_size: 45001 is more than the 45000 images there are to train on"),
         ("label_smoothing: 0,1", "7:20: label_smoothing: expected a finite number at least 0 and below 1, found `0,1`"),
         ("label_smoothing: .nan", "7:20: label_smoothing: expected a finite number"),

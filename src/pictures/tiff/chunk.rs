@@ -12,7 +12,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::directory::{CUT_OFF, unsigned};
 use super::layout::{Compression, Layout, Predictor, refused};
-use crate::inference::jpeg::whole_picture;
+use crate::pictures::jpeg::whole_picture;
 
 /// `rows` rows of samples, each padded to whole bytes.
 pub fn unpack(layout: &Layout, chunk: &[u8], rows: usize) -> Result<Vec<u8>> {

@@ -1,5 +1,9 @@
 //! Picture files of any size and common kind as the small squares that networks look at.
 
+mod jpeg;
+mod size;
+mod tiff;
+
 use std::io::{Cursor, ErrorKind};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -9,9 +13,11 @@ use image::{
     DynamicImage, GenericImageView, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgb, Rgba, SubImage,
 };
 
-use super::jpeg::whole_picture;
-use super::size::{MAX_PIXEL_BYTES, check_size, middle};
-use super::tiff;
+use jpeg::whole_picture;
+use size::{MAX_PIXEL_BYTES, check_size, middle};
+
+/// Larger files are no pictures of one object.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// [side, side, 3] bytes, red, green and blue for each pixel: the middle square of the picture as it is meant to be seen,
 /// turned as its EXIF data say and on white where it is transparent. Of an animation the first frame. Refuses what is no whole
@@ -19,11 +25,16 @@ use super::tiff;
 pub fn small_square(bytes: &[u8], side: u32) -> Result<Vec<u8>> {
     ensure!(!bytes.is_empty(), "the file is empty");
     let (picture, orientation) = if tiff::begins(bytes) { tiff::middle_square(bytes)? } else { decode(bytes)? };
+    Ok(shrink(&picture, orientation, side))
+}
+
+/// The same of a picture that has been decoded.
+pub fn shrink(picture: &DynamicImage, orientation: Orientation, side: u32) -> Vec<u8> {
     let (left, top, whole_side) = middle(picture.dimensions());
     let square = OnWhite(picture.view(left, top, whole_side, whole_side));
     let mut small = DynamicImage::from(resize(&square, side, side, FilterType::Triangle));
     small.apply_orientation(orientation);
-    Ok(small.into_rgb8().into_raw())
+    small.into_rgb8().into_raw()
 }
 
 /// A picture of another kind than TIFF, and how it is to be turned.
