@@ -20,6 +20,7 @@ A run cut short by --max-steps validates only the epochs it finished. Written fo
 """
 
 import argparse
+import collections
 import csv
 import functools
 import hashlib
@@ -297,16 +298,80 @@ class ResNet(Net):
         return self.classify(h)
 
 
+class OwnNet(nn.Module):
+    """A user's own layers, one after another; they lie side by side in the state dict, whatever is in what."""
+
+    def __init__(self, act, dropout, layers):
+        super().__init__()
+        self._act, self._dropout, self._counts = act, dropout, collections.Counter()
+        with torch.no_grad():
+            self._path, _ = self._build(layers, torch.zeros(1, 3, 32, 32))
+
+    def forward(self, x):
+        return through(self._path, x)
+
+    def _build(self, layers, x):
+        """-> what is called one after another, and what it makes of x."""
+        path = []
+        for layer in layers:
+            (kind, options), = ({layer: None} if isinstance(layer, str) else layer).items()
+            path.append(self._make(kind, options, x))
+            x = path[-1](x)
+        return path, x
+
+    def _make(self, kind, options, x):
+        inputs = x.shape[1]
+        if kind == "residual":
+            (main, _), (shortcut, _) = (self._build(options.get(way, []), x) for way in ("main", "shortcut"))
+            return lambda x: through(main, x) + through(shortcut, x)
+        if kind == "conv":
+            sizes = [options[key] for key in ("out", "kernel", "stride", "padding")]
+            conv = nn.Conv2d(inputs, *sizes, groups=options["groups"], bias=options["bias"])
+            return self._add("conv", conv, options.get("name"))
+        if kind == "dense":
+            return self._add("fc", nn.Linear(inputs, options["out"], options["bias"]), options.get("name"))
+        if kind == "batch_norm":
+            norm = nn.BatchNorm2d if x.dim() == 4 else nn.BatchNorm1d
+            return self._add("bn", norm(inputs, options["eps"], options["momentum"]), options.get("name"))
+        p = self._dropout if options is None else options
+        return self._add("_", {
+            "act": lambda: self._act if options is None else make_activation(options),
+            "max_pool": lambda: nn.MaxPool2d(options["kernel"], options["stride"], options["padding"]),
+            "avg_pool": lambda: nn.AvgPool2d(options["kernel"], options["stride"], options["padding"]),
+            "global_avg_pool": lambda: nn.AdaptiveAvgPool2d(1),
+            "adaptive_avg_pool": lambda: nn.AdaptiveAvgPool2d(options["out"]),
+            "flatten": nn.Flatten,
+            "dropout": lambda: nn.Dropout(p) if p > 0 else nn.Identity(),
+        }[kind]())
+
+    def _add(self, kind, layer, name=None):
+        """Registers a layer by its name, or as conv1, conv2, ... and so on for every kind."""
+        if name is None:
+            self._counts[kind] += 1
+            name = f"{kind}{self._counts[kind]}"
+        self.add_module(name, layer)
+        return layer.eval()
+
+
+def through(path, x):
+    return functools.reduce(lambda x, layer: layer(x), path, x)
+
+
 MODELS = {"lenet5": LeNet5, "lenet5_dropout": LeNet5Dropout, "keras_cnn": KerasCnn, "leaky_cnn": LeakyCnn,
           "resnet": ResNet}
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "elu": nn.ELU, "gelu": nn.GELU,
                "silu": nn.SiLU}
 
 
+def make_activation(act):
+    return nn.LeakyReLU(act["slope"]) if act["name"] == "leaky_relu" else ACTIVATIONS[act["name"]]()
+
+
 def make_model(config):
-    act = config["activation"]
-    act = nn.LeakyReLU(act["slope"]) if act["name"] == "leaky_relu" else ACTIVATIONS[act["name"]]()
+    act = make_activation(config["activation"])
     widths = dict(config["model"])
+    if "layers" in widths:
+        return OwnNet(act, config["regularization"]["dropout"], widths["layers"])
     model = MODELS[widths.pop("name")](act, config["regularization"]["dropout"], **widths)
     pools = {"avg": F.avg_pool2d, "max": F.max_pool2d}
     model.pool = functools.partial(pools[config.get("pool") or model.own_pool], kernel_size=2)
@@ -393,7 +458,7 @@ def initialize(model, config):
     }[config["init"]]
     for layer in kernel_layers(model):
         redraw(layer.weight)
-        if config["init"] == "keras":
+        if config["init"] == "keras" and layer.bias is not None:
             nn.init.zeros_(layer.bias)
 
 

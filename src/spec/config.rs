@@ -10,8 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::networks::{Activation, Model, Pool};
 use crate::networks::{Layer, Table, table};
-pub use crate::networks::{Model, Pool};
 pub use crate::optimizers::Optimizer;
 
 /// The words by which users call the members of an enum.
@@ -64,19 +64,19 @@ pub struct Config {
 }
 
 impl Config {
-    /// Between the convolutions; a resnet's shortcuts always take averages.
-    pub fn pooling(&self) -> Pool {
-        self.pool.unwrap_or(self.model.network.pool)
+    /// Between the convolutions; a resnet's shortcuts always take averages. An own network's layers say it themselves.
+    pub fn pooling(&self) -> Option<Pool> {
+        self.pool.or(self.model.pool())
     }
 
     /// [N, 3, 32, 32] → logits [N, 10].
     pub fn layers(&self) -> Vec<Layer> {
-        self.model.layers(self.pooling(), self.regularization.dropout)
+        self.model.layers(self.pool)
     }
 
     /// The layer table of its network.
     pub fn table(&self) -> Table {
-        table(&self.layers())
+        table(&self.layers(), self.regularization.dropout)
     }
 }
 
@@ -162,24 +162,6 @@ pub enum Select {
     ValAccuracy,
 }
 
-/// The nonlinearity after every convolution and hidden dense layer that has one.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-pub enum Activation {
-    Tanh,
-    Relu,
-    /// `nn.LeakyReLU(slope)`
-    LeakyRelu {
-        slope: f64,
-    },
-    Sigmoid,
-    /// `nn.ELU()`, alpha 1.
-    Elu,
-    /// `nn.GELU()`, the exact (erf) form.
-    Gelu,
-    Silu,
-}
-
 /// How kernels and biases start. The model is first built with PyTorch's defaults, in the order its layers are
 /// declared (weight, then bias), which draws from the default generator; every other choice then redraws the kernels of
 /// convolution and dense layers in that order. All but `Keras` leave the biases as PyTorch drew them.
@@ -260,7 +242,7 @@ pub struct Regularization {
     pub l1: f64,
     pub l2: f64,
     pub on: Kernels,
-    /// After the activation of every hidden dense layer.
+    /// After the activation of every hidden dense layer; of an own network, where a layer says so.
     pub dropout: f64,
 }
 

@@ -67,14 +67,33 @@ pub const BASE: &[Key] = &[
     key("early_stopping", Takes::Optional(EARLY_STOPPING), "stops by the selection metric").or("none"),
 ];
 
-pub const MODEL: Key = key("model", Takes::Named(&networks::VARIANTS), "the network").clear();
+pub const MODEL: Key = key("model", Takes::Named(&MODELS), "the network").clear();
+
+/// The built-in networks, then the user's own.
+const MODELS: [Variant; networks::VARIANTS.len() + 1] = {
+    let own = variant(
+        "a name of your own",
+        OWN_NETWORK,
+        "",
+        "your own network, layer by layer; `{file: nets/small.yaml}` has both from a file",
+    );
+    let mut models = [Variant { is_own: true, ..own }; networks::VARIANTS.len() + 1];
+    let mut index = 0;
+    while index < networks::VARIANTS.len() {
+        models[index] = networks::VARIANTS[index];
+        index += 1;
+    }
+    models
+};
+const OWN_NETWORK: &[Key] = &[key("layers", Takes::Layers(1), "from [3, 32, 32] to the 10 classes")];
+
 pub const ACTIVATION: Key =
     key("activation", Takes::Named(ACTIVATIONS), "after convolutions and hidden dense layers").own(NETWORKS).clear();
 
 const INITS: &[&str] =
     &["pytorch", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "keras"];
 
-const ACTIVATIONS: &[Variant] = &[
+pub const ACTIVATIONS: &[Variant] = &[
     variant("tanh", &[], "nn.Tanh", ""),
     variant("relu", &[], "nn.ReLU", ""),
     variant("leaky_relu", LEAKY_RELU, "nn.LeakyReLU", ""),

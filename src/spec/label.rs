@@ -95,6 +95,11 @@ pub fn tidy(node: &Node) -> Node {
         Value::List(items) => Value::List(items.iter().map(tidy).collect()),
         Value::Map(fields) => match fields.as_slice() {
             [(key, name)] if key.name == "name" => return tidy(name),
+            // A network of the user's own.
+            fields if fields.iter().any(|(key, _)| key.name == "layers") => {
+                let name = fields.iter().find(|(key, _)| key.name == "name");
+                return name.map_or_else(|| node.clone(), |(_, name)| tidy(name));
+            }
             fields => Value::Map(fields.iter().map(|(key, node)| (key.clone(), tidy(node))).collect()),
         },
     };
@@ -143,7 +148,7 @@ pub fn flatten(config: &Config) -> Vec<(String, Cell)> {
 
 /// The configuration as JSON, with what its stored form leaves out.
 pub fn resolved(config: &Config) -> Json {
-    let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
+    let resolved = Config { pool: config.pooling(), ..config.clone() };
     let mut json = serde_json::to_value(resolved).expect("a checked configuration has only finite numbers and names");
     [BESIDE, BASE].into_iter().for_each(|keys| complete(&mut json, Takes::Object(keys)));
     json

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use super::advice::closest;
 use super::check;
-use super::config::{DatasetName, Mode};
+use super::config::{DatasetName, Mode, Model};
 use super::error::{Mark, Mistakes, Result};
 use super::expand::{Common, expand_blocks};
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical};
 use super::fields::{Fields, Slot, default, typed};
 use super::keys::{MARGIN, MAX_SEED, MAX_TRIALS, SEED_LIMIT, SEEDS, SETTLE, TARGETS, setting_names};
+use super::network_file;
 use super::settings::{admit, apply, settings};
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
@@ -29,16 +30,25 @@ pub struct Overrides {
 
 impl Experiment {
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Experiment> {
-        Experiment::parse(&path.display().to_string(), &yaml::read_file(path)?, overrides)
+        let text = yaml::read_file(path)?;
+        Experiment::read(&path.display().to_string(), &text, path.parent(), overrides)
     }
 
     /// Reads an experiment from its text; `name` stands in errors where a file's name would.
     pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Experiment> {
+        Experiment::read(name, text, None, overrides)
+    }
+
+    /// `folder` is where files lie that the text names; without one it may not.
+    fn read(name: &str, text: &str, folder: Option<&Path>, overrides: &Overrides) -> Result<Experiment> {
         let mut mistakes = Mistakes::default();
         let options = options(overrides, &mut mistakes);
         let document = yaml::parse(name, text, &mut mistakes);
         let read = document.and_then(|mut document| {
             mistakes.keep(Slot::new("", &document).object())?;
+            if let Some(folder) = folder {
+                network_file::include(&mut document, folder, &mut mistakes);
+            }
             let (lists, options): (Vec<_>, Vec<_>) =
                 options.into_iter().partition(|(key, _)| ["seeds", "targets"].contains(&key.name.as_str()));
             for (key, value) in &lists {
@@ -150,6 +160,7 @@ fn refuse_as_a_whole(
     if let Some(slot) = replicates.filter(|_| experiment.settle.is_some() && experiment.blocks.is_empty()) {
         return Err(slot.error("there is nothing to settle without blocks; `seeds` says how often the base runs"));
     }
+    refuse_one_name_for_two_networks(experiment, document)?;
     tune.map_or(Ok(()), |slot| refuse_mixed_tuning(experiment, slot))?;
     let count = most_trials(experiment);
     if count <= MAX_TRIALS {
@@ -159,6 +170,19 @@ fn refuse_as_a_whole(
     let problem = format!("{configurations} configurations make {count} trials, more than {MAX_TRIALS}");
     let place = replicates.or(tune);
     Err(place.map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)))
+}
+
+/// Labels, tables and plots know a network of the user's own by its name.
+fn refuse_one_name_for_two_networks(experiment: &Experiment, document: &Node) -> Result<()> {
+    let mut known: HashMap<&str, &Model> = HashMap::new();
+    for Configuration { config, .. } in experiment.configurations() {
+        let Model::Own(own) = &config.model else { continue };
+        if known.insert(&own.name, &config.model).is_some_and(|other| *other != config.model) {
+            let problem = format!("two networks are called `{}`; each needs a name of its own", own.name);
+            return Err(document.at.error(problem));
+        }
+    }
+    Ok(())
 }
 
 /// The seeds, and whether they are added as they are needed. On the command line, seeds take the place of both.

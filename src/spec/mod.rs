@@ -2,7 +2,7 @@
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
 //! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
-//! `fields.rs` reads by), then by what keys must have in common (`check.rs`). `random.rs` draws combinations; every mistake is kept
+//! `fields.rs` reads by; `layers.rs` has those of own networks), then by what keys must have in common (`check.rs`). `random.rs` draws combinations; every mistake is kept
 //! (`error.rs`), and `advice.rs` knows what to write instead. `guide/` says the table to people and editors.
 
 pub mod config;
@@ -16,7 +16,9 @@ mod experiment;
 mod fields;
 mod keys;
 mod label;
+mod layers;
 mod load;
+mod network_file;
 mod random;
 mod settings;
 mod tune;
@@ -48,6 +50,25 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
     let text = serde_json::to_string(keys).expect("JSON is text");
     let checked = check::computable(&yaml::parse_option(about, &text)?, config.mode)?;
     if checked == *config { Ok(()) } else { Err(error::Mark::whole(about).error("no experiment asks for it")) }
+}
+
+/// A configuration with each different network in a file: those of an experiment, the base's first, or the one that is shared by
+/// several.
+pub fn networks_in(path: &std::path::Path) -> Result<Vec<config::Config>> {
+    let (name, mut mistakes) = (path.display().to_string(), error::Mistakes::default());
+    let document = yaml::parse(&name, &yaml::read_file(path)?, &mut mistakes);
+    if let Some(network) = document.filter(network_file::is_one) {
+        let base = yaml::parse_option("network", "{optimizer: sgd}")?;
+        let key = yaml::Key { at: network.at.clone(), name: keys::MODEL.name.to_owned() };
+        return Ok(vec![check::config(&settings::changed(&base, &[(&key, &network)])?, config::Mode::Exact)?]);
+    }
+    let mut configs: Vec<config::Config> = vec![];
+    for Configuration { config, .. } in Experiment::load(path, &Overrides::default())?.configurations() {
+        if !configs.iter().any(|known| known.model == config.model) {
+            configs.push(config.clone());
+        }
+    }
+    Ok(configs)
 }
 
 /// The configuration of the network called `model` with every default filled in.

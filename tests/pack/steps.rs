@@ -35,7 +35,7 @@ fn agree(about: &str, configs: &[Config], sets: &Sets, tolerance: f32) -> f32 {
     worst_of_all
 }
 
-/// Each network, narrow, with the members of a pack of two without dropout.
+/// Each network, narrow, and three of a user's own, with the members of a pack of two without dropout.
 fn networks() -> Vec<(&'static str, Vec<Config>)> {
     let models = [
         ("lenet5", "lenet5", 0.01),
@@ -43,6 +43,28 @@ fn networks() -> Vec<(&'static str, Vec<Config>)> {
         ("keras_cnn", "{name: keras_cnn, channels: [8, 8, 16], dense: [32]}", 0.01),
         ("leaky_cnn", "{name: leaky_cnn, channels: [8, 16], convs_per_block: 2, dense: [32]}", 0.01),
         ("resnet", "{name: resnet, channels: [4, 8, 8, 8, 8], dense: [16]}", 0.0005),
+        (
+            "own, plain",
+            "{name: plain, layers: [{conv: {out: 8, kernel: 3, stride: 2, bias: false}}, batch_norm, act, \
+             {conv: {out: 8, kernel: 3, groups: 4, padding: same}}, {act: tanh}, {avg_pool: {kernel: 3, stride: 2}}, \
+             {conv: {out: 12, kernel: 3, padding: same}}, act, flatten, dropout, {dense: 32}, batch_norm, act, \
+             {dense: {out: classes, bias: false}}]}",
+            0.01,
+        ),
+        (
+            "own, residual",
+            "{name: residual, layers: [{residual: {main: [batch_norm, {conv: {out: 8, kernel: 3, padding: same}}, act], \
+             shortcut: [{conv: {out: 8, kernel: 1}}]}}, {max_pool: 2}, {residual: {main: [{conv: {out: 8, kernel: 3, \
+             padding: same, groups: 8}}, batch_norm, act, {residual: {main: [{conv: {out: 8, kernel: 1}}]}}]}}, act, \
+             {adaptive_avg_pool: 3}, flatten, {dense: classes}]}",
+            0.01,
+        ),
+        (
+            "own, no convolution",
+            "{name: dense, layers: [{act: relu}, {max_pool: {kernel: 3, stride: 2, padding: 1}}, {avg_pool: 4}, flatten, \
+             {residual: {main: [{dense: 48}, act]}}, {dense: classes}]}",
+            0.01,
+        ),
     ];
     let members = |(name, model, lr)| {
         let base = format!(

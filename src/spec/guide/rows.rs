@@ -10,9 +10,13 @@ use crate::spec::advice::describe;
 use crate::spec::keys::{
     BASE, BESIDE, BLOCK_MODE, MARGIN, MODEL, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
 };
+use crate::spec::layers::LAYERS;
 
 /// How alike two words must be for the one to be taken for the other; 1 is the same.
 const ALIKE: f64 = 0.8;
+
+/// Where the layers of an own network stand.
+const LAYERS_PATH: &str = "model.layers";
 
 /// A key, or one of the things that a key may name.
 #[derive(Clone, Debug, Serialize)]
@@ -109,7 +113,17 @@ fn add(rows: &mut Vec<Row>, path: &str, owner: Option<&'static str>, theirs: &st
             let field = Key { default: Fallback::Is("{}"), ..*field };
             add(rows, &own, owner, key.pytorch, &field);
         }),
+        // Those of a layer are those of the key `activation`.
+        Takes::Named(_) if path == LAYERS_PATH => {}
         Takes::Named(variants) => variants.iter().for_each(|variant| add_named(rows, &own, variant)),
+        Takes::Layers(_) if own != LAYERS_PATH => {}
+        Takes::Layers(_) => LAYERS.iter().for_each(|layer| {
+            let default = match layer.default {
+                Fallback::Required => Fallback::Is("{}"),
+                default => default,
+            };
+            add(rows, &own, owner, "", &Key { default, ..*layer });
+        }),
         Takes::List(Takes::Object(keys), ..) => keys.iter().for_each(|field| add(rows, &own, owner, "", field)),
         takes => takes.fields().iter().for_each(|field| add(rows, &own, owner, key.pytorch, field)),
     }
@@ -149,6 +163,9 @@ fn values(takes: Takes) -> String {
         Takes::Object(keys) => object(keys),
         Takes::Optional(keys) | Takes::Parts(keys) => format!("`none` or {}", object(keys)),
         Takes::OneOf(keys) => format!("`none` or one of {}", object(keys)),
+        Takes::Short(keys) => format!("{} or {}", values(keys[0].takes), object(keys)),
+        Takes::Text => "a text".to_owned(),
+        Takes::Layers(_) => "list of layers".to_owned(),
     }
 }
 

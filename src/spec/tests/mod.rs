@@ -5,6 +5,7 @@ use std::time::Duration;
 mod advice;
 mod blocks;
 mod files;
+mod layers;
 mod mistakes;
 mod random;
 mod trials;
