@@ -72,7 +72,7 @@ pub const MODEL: Key = key("model", Takes::Named(&MODELS), "the network").clear(
 /// The built-in networks, then the user's own.
 const MODELS: [Variant; networks::VARIANTS.len() + 1] = {
     let own = variant(
-        "a name of your own",
+        "a network of your own",
         OWN_NETWORK,
         "",
         "your own network, layer by layer; `{file: nets/small.yaml}` has both from a file",

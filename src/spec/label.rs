@@ -12,6 +12,9 @@ use super::yaml::{Key, Node, Value};
 use crate::options::{Fallback, Takes};
 use crate::words::list;
 
+/// Where the layers of an own network stand.
+const LAYERS: &str = "model.layers";
+
 /// A short name for what a variant sets: `adam, lr 0.001 · batch_size=4`.
 pub fn label(settings: &[(&Key, Node)]) -> String {
     let parts: Vec<String> = settings.iter().map(|(key, value)| part(&key.name, value)).collect();
@@ -176,7 +179,12 @@ pub fn complete(json: &mut Json, takes: Takes) {
 
 fn collect(path: String, json: &Json, rows: &mut Vec<(String, Cell)>) {
     let Json::Object(fields) = json else {
-        let text = if json.is_null() { nothing(&path).to_string() } else { cell(json, " ") };
+        let text = match json {
+            Json::Null => nothing(&path).to_string(),
+            // Layers are told apart by their kinds, which `cell` leaves out.
+            layers if path == LAYERS => as_written(&path, layers).to_string(),
+            json => cell(json, " "),
+        };
         let kind = match json {
             Json::Number(_) => Kind::Number,
             Json::Bool(_) => Kind::Flag,

@@ -49,7 +49,7 @@ fn networks() -> Vec<(&'static str, Vec<Config>)> {
              {conv: {out: 8, kernel: 3, groups: 4, padding: same}}, {act: tanh}, {avg_pool: {kernel: 3, stride: 2}}, \
              {conv: {out: 12, kernel: 3, padding: same}}, act, flatten, dropout, {dense: 32}, batch_norm, act, \
              {dense: {out: classes, bias: false}}]}",
-            0.01,
+            0.002,
         ),
         (
             "own, residual",
@@ -57,7 +57,7 @@ fn networks() -> Vec<(&'static str, Vec<Config>)> {
              shortcut: [{conv: {out: 8, kernel: 1}}]}}, {max_pool: 2}, {residual: {main: [{conv: {out: 8, kernel: 3, \
              padding: same, groups: 8}}, batch_norm, act, {residual: {main: [{conv: {out: 8, kernel: 1}}]}}]}}, act, \
              {adaptive_avg_pool: 3}, flatten, {dense: classes}]}",
-            0.01,
+            0.002,
         ),
         (
             "own, no convolution",

@@ -142,6 +142,10 @@ fn add_named(rows: &mut Vec<Row>, path: &str, variant: &'static Variant) {
 /// `torch.optim.SGD(lr=)` for an option of what PyTorch calls `torch.optim.SGD`.
 fn pytorch(theirs: &str, key: &Key) -> String {
     let own = if key.pytorch.is_empty() { key.name } else { key.pytorch };
+    // A name in the state dict is no argument there.
+    if matches!(key.takes, Takes::Text) {
+        return String::new();
+    }
     if theirs.is_empty() { key.pytorch.to_owned() } else { format!("{theirs}({own}=)") }
 }
 

@@ -200,3 +200,30 @@ fn an_own_network_is_the_value_of_an_axis_like_any_other_and_goes_by_its_name() 
     let error = error_of(&file(&[own("small", 8), own("small", 64)]));
     assert!(error.contains("two networks are called `small`"), "{error}");
 }
+
+#[test]
+fn a_network_may_lie_in_a_file_of_its_own_and_is_the_same_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, network) = (folder.path().join("e.yaml"), folder.path().join("small.yaml"));
+    let layers = |width: usize| format!("[flatten, {{dense: {width}}}]");
+    let base = |model: &str| format!("schema: 1\nname: t\nbase:\n  optimizer: sgd\n  model: {model}\n");
+    let load = |text: String| {
+        std::fs::write(&path, text).unwrap();
+        Experiment::load(&path, &Overrides::default())
+    };
+    let inline = load(base(&format!("{{name: small, layers: {}}}", layers(10)))).unwrap();
+    std::fs::write(&network, format!("name: small\nlayers: {}\n", layers(10))).unwrap();
+    assert_eq!(load(base("{file: small.yaml}")).unwrap(), inline);
+    assert_eq!(networks_in(&network).unwrap()[0].model, inline.base.model);
+    let on_an_axis = format!("{HEAD}blocks:\n  - id: a\n    axes: {{model: [{{file: small.yaml}}]}}\n");
+    assert_eq!(load(on_an_axis).unwrap().blocks[0].variants[1].config.model, inline.base.model);
+
+    let error = |text: String| load(text).unwrap_err().to_string();
+    let missing = format!("{}:5:17: model.file: {}", path.display(), folder.path().join("no.yaml").display());
+    assert_starts(&error(base("{file: no.yaml}")), &missing);
+    std::fs::write(&network, format!("name: small\nlayers: {}\n", layers(9))).unwrap();
+    let wrong = format!("{}:2:9: model.layers: the last layer gives 9", network.display());
+    assert_starts(&error(base("{file: small.yaml}")), &wrong);
+    std::fs::write(&network, "name: lenet5\n").unwrap();
+    assert_starts(&error(base("{file: small.yaml}")), &format!("{}:1:1: expected a network", network.display()));
+}
