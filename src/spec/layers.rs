@@ -114,7 +114,7 @@ fn layer(slot: &Slot) -> Result<Json> {
     let Some(key) = LAYERS.iter().find(|key| key.name == name) else {
         return Err(slot.no_such(name, &LAYERS.iter().map(|key| key.name).collect::<Vec<_>>()));
     };
-    let json = match value.filter(|value| !value.node.is_null()) {
+    let json = match value.filter(|value| !matches!(value.node.plain(), Some("" | "null"))) {
         Some(value) if name == "residual" => return residual(&value),
         Some(value) => value.value(key.takes)?,
         None if matches!(key.default, Fallback::Required) => {

@@ -89,11 +89,11 @@ fn what_does_not_fit_is_said_with_its_line_its_layer_and_the_shape() {
         ),
         (
             &["{residual: {main: [act], shortcut: [{max_pool: 40}]}}"],
-            "x.yaml:8:55: model.layers[0].residual.shortcut[0].max_pool.kernel: expected a whole number from 1 to 32",
+            "x.yaml:8:56: model.layers[0].residual.shortcut[0].max_pool.kernel: expected a whole number from 1 to 32",
         ),
         (
             &["{residual: {main: [{conv: {out: 8, kernel: 3}}, {dense: 5}]}}"],
-            "x.yaml:8:55: model.layers[0].residual.main[1]: its input is 8×30×30; `flatten` goes before it",
+            "x.yaml:8:57: model.layers[0].residual.main[1]: its input is 8×30×30; `flatten` goes before it",
         ),
         (
             &["{conv: {out: 8, kernel: 4, padding: same}}"],
