@@ -43,6 +43,7 @@ fn compile_native(libtorch: &Path) {
         .cpp(true)
         .std("c++17")
         .warnings(false)
+        .debug(false)
         .cargo_metadata(false)
         .include(libtorch.join("include"))
         .include(libtorch.join("include/torch/csrc/api/include"))

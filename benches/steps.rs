@@ -1,4 +1,5 @@
-//! This program's side of `scripts/bench`: training steps, or augmentation alone, against the clock.
+//! This program's side of `scripts/bench`: training steps, or augmentation alone, against the clock. To cargo it is an example, which
+//! it builds with the tests.
 //!
 //! The protocol is that of `scripts/peers/common.py`: after the first step, and after every round, a JSON line on standard
 //! output; a round starts with a line on standard input, so that contenders can take turns, and the end of input ends the
@@ -26,8 +27,8 @@ use tch::Device;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Without one nothing is measured: `scripts/bench` makes them
-    experiment: Option<PathBuf>,
+    /// `scripts/bench` makes them
+    experiment: PathBuf,
     #[arg(long, default_value = "data")]
     data: PathBuf,
     #[arg(long, default_value = "cpu")]
@@ -43,9 +44,6 @@ struct Arguments {
     /// Print the trials' configurations with every default and measure nothing; `scripts/peers` reads them
     #[arg(long)]
     resolve: bool,
-    /// What cargo adds
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -68,15 +66,11 @@ impl FromStr for Work {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let Some(experiment) = &arguments.experiment else {
-        println!("scripts/bench runs this");
-        return Ok(());
-    };
     let mode = match arguments.work {
         Work::Train(mode) => mode,
         Work::Augment => Mode::Exact,
     };
-    let trials = Experiment::load(experiment, &Overrides { mode, ..Overrides::default() })?.trials();
+    let trials = Experiment::load(&arguments.experiment, &Overrides { mode, ..Overrides::default() })?.trials();
     let configs: Vec<&Config> = trials.iter().map(|trial| &trial.config).collect();
     if arguments.resolve {
         configs.iter().for_each(|config| println!("{}", json!(config)));

@@ -5,6 +5,7 @@ scripts/bench calls it with an environment that has everything. Its contenders a
 
 import argparse
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -184,7 +185,7 @@ def git():
 
 
 def fingerprint(args):
-    return [git(), args.steps.name, args.device, args.quick, str(args.data), [version(name) for name in PACKAGES]]
+    return [git(), hashlib.sha256(args.steps.read_bytes()).hexdigest(), args.device, args.quick, str(args.data), [version(name) for name in PACKAGES]]
 
 
 def write(path, text):

@@ -101,7 +101,7 @@ def main():
         state, stripped = read(args.source)
     except ImportError as error:
         parser.exit(2, f"error: this Python has no {error.name}; take one with scripts/requirements.txt installed, "
-                       "such as ~/.cache/runner/torch-2.11.0/bin/python, which scripts/setup makes\n")
+                       "such as ~/.cache/runner/torch-2.11.0/bin/python, which scripts/setup --whole makes\n")
     except Exception as error:      # of a safetensors file, its reader's own
         print(f"{args.source}: {error}", file=sys.stderr)
         return 2

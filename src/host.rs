@@ -1,5 +1,6 @@
 //! The machine this runs on: what it is, what it refuses at its limits.
 
+use std::any::Any;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -37,6 +38,12 @@ pub fn spare_descriptors() -> io::Result<Vec<OwnedFd>> {
 /// Seconds since 1970 in UTC, to the millisecond; none where the clock is before that.
 pub fn since_1970() -> Option<f64> {
     Some(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_millis() as f64 / 1000.0)
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
 }
 
 /// The processor's name where the system tells it.

@@ -13,7 +13,7 @@ import threading
 import time
 
 from benchmark.cases import PEERS, Bench
-from benchmark.contenders import Contender, Failed
+from benchmark.contenders import Contender, Failed, last_words
 
 NETWORKS = ("lenet5", "lenet5_dropout", "keras_cnn", "leaky_cnn", "resnet")
 # Of the loss, relative, over the first steps. Convolutions on a GPU sum in another order, and rounding grows with the steps.
@@ -66,7 +66,8 @@ class Check:
         return code, path.read_text(errors="replace"), time.perf_counter() - began
 
     def experiment(self, name, base, blocks=(), **data):
-        document = {"schema": 1, "name": name, "data": {"dataset": "cifar10", "val": 500, **data}, "seeds": [0], "base": base,
+        dataset = "synthetic" if self.quick else "cifar10"       # fewer images to test on
+        document = {"schema": 1, "name": name, "data": {"dataset": dataset, "val": 500, **data}, "seeds": [0], "base": base,
                     "blocks": list(blocks)}
         path = self.bench.folder / f"{name}.json"
         path.write_text(json.dumps(document))
@@ -79,9 +80,9 @@ class Check:
     def train(self, name, command, path, device, mode, *flags, **environment):
         """-> the folder of results, or none if it failed"""
         out = self.out / name
-        code, text, _ = self.run(name, self.program(command, path, out, device, mode, *flags), **environment)
+        code, _, _ = self.run(name, self.program(command, path, out, device, mode, *flags), **environment)
         if code != 0:
-            self.judge(name, False, f"exit code {code}: {last_line(text)}")
+            self.judge(name, False, f"exit code {code}: {last_words(self.out / f'{name}.log', code)}")
             return None
         return out
 
@@ -100,12 +101,6 @@ class Check:
         finally:
             watch.cancel()
             contender.close()
-
-
-def last_line(text):
-    lines = [line for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    return (errors or lines or ["nothing was printed"])[-1][:300]
 
 
 def losses(out):
@@ -143,9 +138,10 @@ def graphs(check):
     # Dropout draws by the size of packs, which is measured anew, so that one is alone.
     members = [{"optimizer.lr": 0.02}, {"regularization.l2": 0.001}, {"activation": {"name": "leaky_relu", "slope": 0.3}}]
     for model, include in (("lenet5", members), ("lenet5_dropout", [])):
-        base = {"model": model, "epochs": 2, "batch_size": 64, "optimizer": SGD, "activation": "leaky_relu"}
+        epochs, batches = (1, 5) if check.quick else (2, 20)
+        base = {"model": model, "epochs": epochs, "batch_size": 64, "optimizer": SGD, "activation": "leaky_relu"}
         blocks = [{"id": "members", "include": include}] if include else []
-        path = check.experiment(f"graph_{model}", base, blocks, train=64 * 20 + 7)
+        path = check.experiment(f"graph_{model}", base, blocks, train=64 * batches + 7)
         outs = [check.train(f"graph_{model}_{off}", "sweep", path, check.device, "fast", "--trace", RUNNER_NO_GRAPH=off)
                 for off in ("0", "1")]
         if None in outs:
@@ -215,10 +211,10 @@ def steps(check):
 
 def sweep(check):
     """Where the seconds of a sweep go."""
-    trials, epochs, images = (4, 1, 640) if check.quick else (64, 3, 45_000)
+    trials, epochs, images, val = (4, 1, 640, 500) if check.quick else (64, 3, 45_000, 5000)
     rates = [round(0.01 * (1 + 0.02 * k), 6) for k in range(1, trials)]
     base = {"model": "lenet5", "epochs": epochs, "batch_size": 64, "optimizer": SGD}
-    path = check.experiment("many", base, [{"id": "rates", "axes": {"optimizer.lr": rates}}], train=images, val=5000)
+    path = check.experiment("many", base, [{"id": "rates", "axes": {"optimizer.lr": rates}}], train=images, val=val)
     out = check.out / "many"
     with most_memory(check) as most:
         code, text, wall = check.run("many", check.program("sweep", path, out, check.device, "fast", "--jobs", "1"))

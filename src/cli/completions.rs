@@ -6,11 +6,10 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::Cli;
 use super::common::say;
 use crate::networks;
 use crate::publish::study::labels;
@@ -54,8 +53,8 @@ pub fn run(arguments: &CompletionsArguments) -> Result<()> {
 }
 
 /// Answers and ends the program where a shell has asked.
-pub fn answer_shell() {
-    CompleteEnv::with_factory(Cli::command).var(VARIABLE).complete();
+pub fn answer_shell(command: fn() -> Command) {
+    CompleteEnv::with_factory(command).var(VARIABLE).complete();
 }
 
 /// Experiment files, and the folders where they may be.

@@ -16,9 +16,9 @@ A network sees the middle square of a picture at 32×32 pixels, turned as its EX
 transparent; of an animation it sees the first frame. A picture may take 512 MiB of memory, which 20,000×20,000 grey
 pixels do not reach.
 
-A TIFF or BigTIFF may have grey, RGB, CMYK or palette samples of 1 to 32 or 64 bits (a palette up to 16, YCbCr 8),
-floating-point ones in 0 to 1, opacity, strips, tiles or planes, and no compression, LZW, Deflate, PackBits, JPEG or fax
-group 4. What else there is (signed samples, Lab colours, Zstandard, ...) is refused by name.
+A TIFF or BigTIFF may have grey, RGB or CMYK samples of 1 to 32 or 64 bits, or floating-point ones of 16, 32 or 64 bits in
+0 to 1; a palette of up to 16 bits; YCbCr of 8; opacity; strips, tiles or planes; and no compression, LZW, Deflate, PackBits,
+JPEG or fax group 4. What else there is (signed samples, Lab colours, Zstandard, ...) is refused by name.
 
 A folder stands for the files in it, in the order of their names, without its subfolders and names that begin with a dot.
 With a folder among the arguments the output is CSV (commas, quotes where a name needs them), one line a picture under

@@ -1,7 +1,7 @@
 //! What computes a group of trials, whichever operations it does that in.
 
 use anyhow::Result;
-use tch::{Device, Tensor};
+use tch::{Device, Reduction, Tensor};
 
 use super::state::State;
 
@@ -34,6 +34,15 @@ pub trait Arithmetic {
     fn restart(&mut self);
 }
 
+/// float32 [K, N]: the cross-entropy of each member's logits [K, N, 10] with labels, int64 [N].
+pub fn entropies(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
+    let (members, count, _) = logits.size3().expect("[K, N, 10]");
+    let flat = logits.reshape([members * count, -1]);
+    let labels = labels.repeat([members]);
+    let all = flat.cross_entropy_loss::<Tensor>(&labels, None, Reduction::None, IGNORE_INDEX, smoothing);
+    all.view([members, count])
+}
+
 /// What a step learns from.
 pub struct Batch<'a> {
     /// Where the tensors that [`Batch::images`] makes are.
@@ -52,7 +61,7 @@ pub enum Measures {
 }
 
 /// What one step says of one member, before it moved.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy)]
 pub struct Measured {
     /// The batch's cross-entropy with label smoothing, without penalties.
     pub loss: f32,
@@ -81,7 +90,7 @@ pub fn read(steps: Vec<Measures>) -> Vec<Vec<Measured>> {
 }
 
 impl Measures {
-    fn unread(&self) -> Option<&Tensor> {
+    pub fn unread(&self) -> Option<&Tensor> {
         match self {
             Measures::Read(_) => None,
             Measures::Unread(rows) => Some(rows),

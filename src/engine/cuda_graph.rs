@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tch::{Device, Tensor};
 
+use crate::host::panic_text;
 use crate::native::{Graph, copy_without_waiting};
 
 /// Steps before one is recorded: the first ones choose kernels and set up memory, which a recording must not.
@@ -83,8 +84,7 @@ impl Recorder {
 
 /// Whether libtorch says so in its error, of which tch makes a panic.
 fn is_lack_of_memory(panic: &(dyn Any + Send)) -> bool {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.is_some_and(|text| text.contains("out of memory"))
+    panic_text(panic).contains("out of memory")
 }
 
 impl Recorded {

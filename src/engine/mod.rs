@@ -21,7 +21,7 @@ mod windows;
 
 use tch::Device;
 
-pub use arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured, Measures, read};
+pub use arithmetic::{Arithmetic, Batch, IGNORE_INDEX, Measured, Measures, entropies, read};
 pub use cuda_graph::{RECORDED_NOTHING, WARM_UP, cannot_record};
 pub use init::untrained;
 pub use network::Network;

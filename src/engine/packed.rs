@@ -1,9 +1,9 @@
 //! Trials of one seed computed together: their networks are one [`PackedNetwork`]. A trial alone is a pack of one.
 
 use anyhow::Result;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::arithmetic::{self, Arithmetic, Batch, IGNORE_INDEX, Measures};
+use super::arithmetic::{self, Arithmetic, Batch, Measures, entropies};
 use super::clip::clip;
 use super::cuda_graph::Recorder;
 use super::init::untrained;
@@ -53,7 +53,7 @@ fn images_a_pass(config: &Config, members: usize, device: Device) -> i64 {
     if device != Device::Cpu || normalizes {
         return i64::MAX;
     }
-    (NUMBERS_A_LAYER / (members as i64 * table.largest_output())).max(FEWEST)
+    table.images_within(NUMBERS_A_LAYER, members).max(FEWEST)
 }
 
 impl Packed {
@@ -94,11 +94,8 @@ impl Packed {
     /// What some images of a batch of `count` add to its gradient [K, P], and to each member's loss and right answers, float32 [K].
     fn pass(&self, images: &Tensor, labels: &Tensor, count: i64) -> Pass {
         let logits = self.forward(images);
-        let (members, own) = (self.network.members(), labels.size()[0]);
-        let smoothing = self.config.label_smoothing;
-        let (flat, repeated) = (logits.reshape([members * own, -1]), labels.repeat([members]));
-        let losses = flat.cross_entropy_loss::<Tensor>(&repeated, None, Reduction::None, IGNORE_INDEX, smoothing);
-        let losses = losses.view([members, own]).sum_dim_intlist(1, false, Kind::Float) / count as f64;
+        let losses = entropies(&logits, labels, self.config.label_smoothing);
+        let losses = losses.sum_dim_intlist(1, false, Kind::Float) / count as f64;
         let gradient = self.network.gradient(&losses.sum(Kind::Float));
         // No batch has so many images that float32 could not count them.
         let correct = logits.argmax(2, false).eq_tensor(labels).sum_dim_intlist(1, false, Kind::Float);

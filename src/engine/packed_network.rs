@@ -84,11 +84,6 @@ impl PackedNetwork {
         packed
     }
 
-    /// How many networks these are.
-    pub fn members(&self) -> i64 {
-        self.members
-    }
-
     /// Parameters of one network: as many columns of [`PackedNetwork::parameters`] count.
     pub fn width(&self) -> i64 {
         self.width

@@ -59,9 +59,10 @@ impl Table {
         self.rows.iter().map(|row| row.multiply_adds).sum()
     }
 
-    /// Numbers of the largest tensor that a layer makes of one image.
-    pub fn largest_output(&self) -> i64 {
-        self.rows.iter().map(|row| row.output.iter().product()).max().unwrap_or(1)
+    /// Of how many images the largest tensor that a layer of `members` networks makes has at most so many `numbers`.
+    pub fn images_within(&self, numbers: i64, members: usize) -> i64 {
+        let largest: i64 = self.rows.iter().map(|row| row.output.iter().product()).max().unwrap_or(1);
+        numbers / (members as i64 * largest)
     }
 }
 

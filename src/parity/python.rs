@@ -34,13 +34,25 @@ pub fn find() -> Result<PathBuf> {
     }
     // <environment>/lib/python3.x/site-packages/torch
     let libtorch = Path::new(env!("RUNNER_LIBTORCH"));
-    let python = libtorch.ancestors().nth(4).map(|environment| environment.join("bin/python"));
-    python.filter(|python| python.is_file()).with_context(|| {
+    let environment = libtorch.ancestors().nth(4).filter(|environment| environment.join("bin/python").is_file());
+    let environment = environment.with_context(|| {
         format!(
             "no Python beside libtorch ({}); set {VARIABLE} to a Python that has scripts/requirements.txt installed",
             libtorch.display()
         )
-    })
+    })?;
+    ensure!(
+        !holds_libtorch_alone(environment),
+        "the Python environment {} holds libtorch alone; `scripts/setup --whole` completes it, or set {VARIABLE} to a \
+         Python that has scripts/requirements.txt installed",
+        environment.display()
+    );
+    Ok(environment.join("bin/python"))
+}
+
+/// By the requirements that `scripts/setup` leaves in an environment of its own.
+fn holds_libtorch_alone(environment: &Path) -> bool {
+    fs::read_to_string(environment.join("complete")).is_ok_and(|requirements| !requirements.contains("numpy=="))
 }
 
 /// What one Python process is given.

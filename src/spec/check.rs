@@ -149,12 +149,12 @@ fn images_for_a_batch(config: &Config, root: &Slot) -> Result<()> {
 /// Of one number a channel there is no variance.
 fn images_for_batch_norm(config: &Config, root: &Slot) -> Result<()> {
     let (images, batch) = (config.data.training_images(), config.batch_size);
-    let rows = config.table().rows;
     let is_alone = |row: &TableRow| {
         matches!(row.weights, Weights::BatchNorm { .. }) && row.output[1..].iter().product::<i64>() == 1
     };
-    let holds =
-        (batch > 1 && images % batch != 1) || matches!(config.model, Model::BuiltIn(_)) || !rows.iter().any(is_alone);
+    let has_one_image = batch == 1 || images % batch == 1;
+    let is_own = matches!(config.model, Model::Own(_));
+    let holds = !has_one_image || !is_own || !config.table().rows.iter().any(is_alone);
     let problem = format!(
         "{images} images leave a batch of one, but a batch_norm of {} sees one number a channel in it; another batch size",
         config.model.as_str()

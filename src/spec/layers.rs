@@ -32,7 +32,7 @@ pub const LAYERS: &[Key] = &[
     key("act", Takes::Named(ACTIVATIONS), "an activation").own("the configured one"),
     key("max_pool", Takes::Short(POOL), "largest of each window").torch("nn.MaxPool2d"),
     key("avg_pool", Takes::Short(POOL), "mean of each window").torch("nn.AvgPool2d"),
-    key("global_avg_pool", Takes::Object(&[]), "mean of each channel").or("{}").torch("nn.AdaptiveAvgPool2d(1)"),
+    key("global_avg_pool", Takes::Object(&[]), "mean of each channel").or("{}").torch("nn.AdaptiveAvgPool2d"),
     key("adaptive_avg_pool", Takes::Short(&[ADAPTIVE_OUT]), "means that make a side").torch("nn.AdaptiveAvgPool2d"),
     key("flatten", Takes::Object(&[]), "an image as a row of numbers").or("{}").torch("nn.Flatten"),
     key("dense", Takes::Short(DENSE), "fully connected, after flatten").torch("nn.Linear"),

@@ -42,12 +42,12 @@ impl Experiment {
     /// `folder` is where files lie that the text names; without one it may not.
     fn read(name: &str, text: &str, folder: Option<&Path>, overrides: &Overrides) -> Result<Experiment> {
         let mut mistakes = Mistakes::default();
-        let options = options(overrides, &mut mistakes);
+        let mut options = options(overrides, &mut mistakes);
         let document = yaml::parse(name, text, &mut mistakes);
         let read = document.and_then(|mut document| {
             mistakes.keep(Slot::new("", &document).object())?;
             if let Some(folder) = folder {
-                network_file::include(&mut document, folder, &mut mistakes);
+                network_file::include(&mut document, &mut options, folder, &mut mistakes)?;
             }
             let (lists, options): (Vec<_>, Vec<_>) =
                 options.into_iter().partition(|(key, _)| ["seeds", "targets"].contains(&key.name.as_str()));

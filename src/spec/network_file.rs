@@ -7,9 +7,15 @@ use super::fields::Slot;
 use super::keys::MODEL;
 use super::yaml::{self, Key, Node, Value};
 
-/// Puts what the files hold in the place of their names, which are relative to `folder`. Errors then point into the files.
-pub fn include(document: &mut Node, folder: &Path, mistakes: &mut Mistakes) {
+/// Puts what the files hold in the place of their names, which are relative to `folder`, in an experiment and in the settings on
+/// the command line. Errors then point into the files. None where one cannot be read: what is without it is not known.
+pub fn include(document: &mut Node, options: &mut [(Key, Node)], folder: &Path, mistakes: &mut Mistakes) -> Option<()> {
+    let before = mistakes.count();
     visit(document, false, folder, mistakes);
+    for (Key { name, .. }, node) in options {
+        visit(node, name == MODEL.name, folder, mistakes);
+    }
+    (mistakes.count() == before).then_some(())
 }
 
 /// Whether there is one in `document` instead of an experiment.

@@ -2,6 +2,7 @@
 
 mod channel;
 mod estimate;
+mod failure;
 mod looks;
 pub mod message;
 mod needs;

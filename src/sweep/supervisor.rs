@@ -2,13 +2,13 @@
 //! to date, and stops in good order.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
 use super::estimate::Estimate;
+use super::failure;
 use super::looks;
 use super::message::{Event, Job, Progress};
 use super::needs::Needs;
@@ -19,11 +19,10 @@ use super::signals;
 use super::workers::{Input, Setup, Workers};
 use crate::publish::study::{grows, labels};
 use crate::publish::{Publisher, publish_epochs};
-use crate::record::{Epoch, Outcome, total};
+use crate::record::{Outcome, total};
 use crate::spec::Trial;
 use crate::store::{Identity, Store};
 use crate::train::pack_size::largest;
-use crate::{host, native};
 
 /// How often timeouts and the display are looked after.
 const TICK: Duration = Duration::from_millis(250);
@@ -297,7 +296,8 @@ impl<'a> Supervisor<'a> {
             return Ok(());
         }
         let words = format!("failed after {MAX_ATTEMPTS} attempts: {error}");
-        let Some(outcome) = self.store_failure(trial, error, &words)? else {
+        let identity = Identity::from(&self.queue.trials()[trial]);
+        let Some(outcome) = failure::store(&self.store, &identity, &self.workers.setup, error, &words)? else {
             self.busy(trial);
             return Ok(());
         };
@@ -311,27 +311,6 @@ impl<'a> Supervisor<'a> {
         }
         self.publish();
         Ok(())
-    }
-
-    /// None where another sweep has taken the trial meanwhile. `last_words` end its log, which it has even if none of its
-    /// workers got so far.
-    fn store_failure(&self, trial: usize, error: String, last_words: &str) -> Result<Option<Outcome>> {
-        let Some(claim) = self.store.claim(&Identity::from(&self.queue.trials()[trial]))? else { return Ok(None) };
-        // For its sake the failure itself is not given up.
-        let _ = claim.log().map(|mut log| writeln!(log, "{last_words}"));
-        let (history, setup): (Vec<Epoch>, &Setup) = (claim.history(), &self.workers.setup);
-        let outcome = Outcome {
-            attempts: MAX_ATTEMPTS,
-            epochs: history.len(),
-            libtorch: native::libtorch_version().to_owned(),
-            device: setup.devices.join(","),
-            threads: setup.threads,
-            processor: host::processor(),
-            git: env!("RUNNER_GIT").to_owned(),
-            ..Outcome::failed(error)
-        };
-        claim.finish(&outcome, &history, None)?;
-        Ok(Some(outcome))
     }
 
     /// The first signal stops after checkpoints, the second at once.

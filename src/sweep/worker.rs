@@ -21,7 +21,7 @@ use super::workers::restore_name;
 use crate::data::batches::Resident;
 use crate::data::shared;
 use crate::engine::{cannot_record, device, fit_together};
-use crate::host::start_thread;
+use crate::host::{panic_text, start_thread};
 use crate::native;
 use crate::record::{Epoch, Outcome, Status, total};
 use crate::spec::config::{Config, DatasetName};
@@ -88,7 +88,7 @@ impl Worker {
         }
         let mut unanswered: Vec<usize> = taken.iter().map(|reporter| reporter.index).collect();
         let trained = catch_unwind(AssertUnwindSafe(|| self.train(job, taken, &mut unanswered, cache)));
-        if let Err(error) = trained.unwrap_or_else(|panic| Err(anyhow!(panic_message(panic)))) {
+        if let Err(error) = trained.unwrap_or_else(|panic| Err(anyhow!(panic_text(&*panic).to_owned()))) {
             let became = || if cannot_record() { Event::CannotRecord } else { failed(&error) };
             unanswered.into_iter().for_each(|index| send(index, became()));
         }
@@ -250,11 +250,6 @@ fn read_jobs(stop: Arc<AtomicBool>) -> Result<Receiver<Job>> {
         stop.store(true, Ordering::Relaxed);
     })?;
     Ok(jobs)
-}
-
-fn panic_message(panic: Box<dyn std::any::Any + Send>) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string())).unwrap_or("panicked".into())
 }
 
 fn images_per_second(config: &Config, history: &[Epoch]) -> f64 {

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::data::batches::{Resident, Scaling};
-use crate::engine::{IGNORE_INDEX, Network};
+use crate::engine::{IGNORE_INDEX, Network, entropies};
 use crate::native::no_grad;
 use crate::record::{CLASSES, Confusion, SplitScore};
 use crate::spec::config::{Config, Mode};
@@ -17,15 +17,14 @@ const CELLS: i64 = (CLASSES * CLASSES) as i64;
 
 /// How many images a forward pass takes of `members` networks of this configuration on `device`.
 pub fn images_per_pass(config: &Config, members: usize, device: Device) -> i64 {
-    let members = members as i64;
     if config.mode == Mode::Exact {
         return EVALUATION_BATCH;
     }
     if device == Device::Cpu {
         // As much at a time as of one network: larger tensors do not stay in its caches.
-        return (EVALUATION_BATCH / members).max(1);
+        return (EVALUATION_BATCH / members as i64).max(1);
     }
-    (NUMBERS_A_LAYER / (members * config.table().largest_output())).clamp(1, MOST_ON_A_GPU)
+    config.table().images_within(NUMBERS_A_LAYER, members).clamp(1, MOST_ON_A_GPU)
 }
 
 /// The scores of networks on the images at `index` (i64) in that order, `batch` at a time; `forward` gives their logits [K, N, 10]
@@ -92,16 +91,12 @@ impl Tally {
 
 /// float32 [K]: the mean over the images of each network's cross-entropy.
 fn losses(labels: &Tensor, logits: &Tensor) -> Tensor {
-    let (members, count, _) = logits.size3().expect("[K, N, 10]");
-    let entropy = |logits: &Tensor, labels: &Tensor, reduction| {
-        logits.cross_entropy_loss::<Tensor>(labels, None, reduction, IGNORE_INDEX, 0.0)
-    };
-    if members == 1 {
+    if logits.size()[0] == 1 {
         // PyTorch's own order of additions.
-        return entropy(&logits.get(0), labels, Reduction::Mean).view([1]);
+        let only = logits.get(0);
+        return only.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, IGNORE_INDEX, 0.0).view([1]);
     }
-    let all = entropy(&logits.reshape([members * count, -1]), &labels.repeat([members]), Reduction::None);
-    all.view([members, count]).mean_dim(1, false, Kind::Float)
+    entropies(logits, labels, 0.0).mean_dim(1, false, Kind::Float)
 }
 
 fn score(loss_sum: f64, counts: &[i64]) -> (SplitScore, Confusion) {

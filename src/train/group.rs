@@ -63,7 +63,7 @@ struct Taken {
 
 impl Taken {
     fn is_unread(&self) -> bool {
-        matches!(self.measures, Measures::Unread(_))
+        self.measures.unread().is_some()
     }
 }
 

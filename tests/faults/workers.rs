@@ -231,7 +231,10 @@ fn row_22_a_trial_without_memory_fails_alone_and_unchanged() {
     assert!(ended.out.contains("2 done, 0 diverged, 1 failed"), "{}", ended.out);
     let failed: Vec<_> = lab.table("trials.csv").into_iter().filter(|row| row["status"] == "failed").collect();
     assert_eq!(failed.len(), 1);
-    assert_eq!((failed[0]["model.channels"].as_str(), failed[0]["batch_size"].as_str()), ("4096 4096 4096 4096", "64"));
+    assert_eq!(
+        (failed[0]["model.channels"].as_str(), failed[0]["batch_size"].as_str()),
+        ("[4096, 4096, 4096, 4096]", "64")
+    );
     assert!(failed[0]["error"].contains("allocate"), "{}", failed[0]["error"]);
     let log = fs::read_to_string(lab.result("trials").join(&failed[0]["id"]).join("log.txt")).unwrap();
     assert!(log.contains("panicked") && log.matches("attempt ").count() == 3, "{log}");

@@ -49,7 +49,7 @@ fn networks() -> Vec<(&'static str, Vec<Config>)> {
              {conv: {out: 8, kernel: 3, groups: 4, padding: same}}, {act: tanh}, {avg_pool: {kernel: 3, stride: 2}}, \
              {conv: {out: 12, kernel: 3, padding: same}}, act, flatten, dropout, {dense: 32}, batch_norm, act, \
              {dense: {out: classes, bias: false}}]}",
-            0.002,
+            0.0005,
         ),
         (
             "own, residual",

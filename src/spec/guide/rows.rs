@@ -6,14 +6,11 @@ use serde::Serialize;
 
 use super::outer::{self, Outer};
 use crate::options::{FLOAT32_MAX, Fallback, Key, Takes, Variant};
-use crate::spec::advice::describe;
+use crate::spec::advice::{closest, describe};
 use crate::spec::keys::{
     BASE, BESIDE, BLOCK_MODE, MARGIN, MODEL, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
 };
 use crate::spec::layers::LAYERS;
-
-/// How alike two words must be for the one to be taken for the other; 1 is the same.
-const ALIKE: f64 = 0.8;
 
 /// Where the layers of an own network stand.
 const LAYERS_PATH: &str = "model.layers";
@@ -70,7 +67,7 @@ pub fn find(name: &str) -> Result<Vec<Row>, Option<String>> {
     match (found(&is_below), found(&ends_so)) {
         (below, _) if !below.is_empty() => Ok(below),
         (_, others) if !others.is_empty() => Ok(others),
-        _ => Err(closest(name, &all)),
+        _ => Err(meant(name, &all)),
     }
 }
 
@@ -79,10 +76,9 @@ fn last(key: &str) -> &str {
     key.rsplit(['.', ' ']).next().unwrap_or(key)
 }
 
-fn closest(name: &str, rows: &[Row]) -> Option<String> {
-    let names = rows.iter().flat_map(|row| [row.key.as_str(), last(&row.key)]);
-    let rated = names.map(|known| (strsim::jaro_winkler(name, known), known)).filter(|(alike, _)| *alike >= ALIKE);
-    rated.max_by(|(one, _), (two, _)| one.total_cmp(two)).map(|(_, known)| known.to_owned())
+fn meant(name: &str, rows: &[Row]) -> Option<String> {
+    let names: Vec<&str> = rows.iter().flat_map(|row| [row.key.as_str(), last(&row.key)]).collect();
+    closest(name, &names).map(str::to_owned)
 }
 
 fn of_outer(outer: &Outer) -> Row {

@@ -9,7 +9,7 @@ use super::outer::{self, Outer};
 use crate::options::{Fallback, Key, Takes, Variant, names};
 use crate::spec::fields::written;
 use crate::spec::keys::{
-    BASE, BESIDE, BLOCK_MODE, MARGIN, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
+    ACTIVATION, BASE, BESIDE, BLOCK_MODE, MARGIN, MODEL, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
 };
 use crate::spec::layers::{LAYERS, MAX_LAYERS};
 use crate::spec::settings::MAX_KEYS;
@@ -101,6 +101,7 @@ fn definitions() -> Json {
     let mut definitions = Map::new();
     definitions.insert("settings".to_owned(), settings(&keys, reference_or_null));
     definitions.insert("axes".to_owned(), settings(&keys, list_or_range));
+    definitions.insert("network".to_owned(), own_network());
     definitions.insert("layer".to_owned(), layer());
     definitions.extend(keys);
     definitions.into()
@@ -222,8 +223,10 @@ fn value(takes: Takes, extent: Extent) -> Json {
     }
 }
 
-/// What is named by the user.
-fn own_form(variant: &Variant) -> Json {
+/// A network of the user's own.
+fn own_network() -> Json {
+    let Takes::Named(models) = MODEL.takes else { unreachable!("models have names") };
+    let variant = models.iter().find(|variant| variant.is_own).expect("it is the last one");
     let mut properties = Map::from_iter([("name".to_owned(), own_name())]);
     properties.extend(self::properties(variant.keys.iter(), Whole));
     let mut needed = needed(variant.keys, Whole);
@@ -240,7 +243,10 @@ fn layer() -> Json {
     let is_whole = |key: &&Key| !matches!(key.default, Fallback::Required);
     let names: Vec<&str> = LAYERS.iter().filter(is_whole).map(|key| key.name).collect();
     let with_options = LAYERS.iter().map(|key| {
-        let mut options = property(key, Whole);
+        let mut options = match key.takes {
+            Takes::Named(_) => reference(ACTIVATION.name),
+            _ => property(key, Whole),
+        };
         if is_whole(&key) {
             options = any_of([options, json!({"type": "null"})]);
         }
@@ -254,7 +260,7 @@ fn forms(variant: &Variant, extent: Extent) -> Vec<Json> {
     let Variant { name, keys, about, pytorch, .. } = *variant;
     if variant.is_own {
         let file = object(Map::from_iter([("file".to_owned(), json!({"type": TEXT}))]), &["file"]);
-        return vec![own_form(variant), described(file, "a file with the name and the layers of one")];
+        return vec![reference("network"), described(file, "a file with the name and the layers of one")];
     }
     let about = [about, pytorch].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
     let needed = needed(keys, extent);

@@ -42,6 +42,13 @@ fn tree(text: &str) -> Option<Node> {
     yaml::parse("x.yaml", text, &mut Mistakes::default())
 }
 
+/// Fails with what an editor would mark in a file.
+fn agrees(validator: &Validator, about: &str, text: &str) {
+    let node = tree(text).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&json(&node)).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{about}: {errors:?}");
+}
+
 /// Whether the program and an editor take the file.
 fn taken(validator: &Validator, text: &str) -> (bool, bool) {
     let program = Experiment::parse("x.yaml", text, &Overrides::default()).is_ok();
@@ -71,9 +78,7 @@ fn every_experiment_of_the_repository_names_the_schema_and_agrees_with_it() {
         }
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# yaml-language-server: $schema=schema.json\n"), "{}", path.display());
-        let node = tree(&text).unwrap();
-        let errors: Vec<String> = validator.iter_errors(&json(&node)).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+        agrees(&validator, &path.display().to_string(), &text);
         count += 1;
     }
     assert!(count > 4);
@@ -228,9 +233,7 @@ fn what_a_block_may_say_is_taken() {
         "settle: {max_seeds: 5}\nblocks: [{id: a, axes: {init: [keras]}}]",
     ];
     for more in good {
-        let node = tree(&format!("{HEAD}{BASE}{more}\n")).unwrap();
-        let errors: Vec<String> = validator.iter_errors(&json(&node)).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{more}: {errors:?}");
+        agrees(&validator, more, &format!("{HEAD}{BASE}{more}\n"));
     }
 }
 

@@ -220,10 +220,22 @@ fn a_network_may_lie_in_a_file_of_its_own_and_is_the_same_there() {
 
     let error = |text: String| load(text).unwrap_err().to_string();
     let missing = format!("{}:5:17: model.file: {}", path.display(), folder.path().join("no.yaml").display());
-    assert_among(&error(base("{file: no.yaml}")), &missing);
+    assert_starts(&error(base("{file: no.yaml}")), &missing);
     std::fs::write(&network, format!("name: small\nlayers: {}\n", layers(9))).unwrap();
     let wrong = format!("{}:2:9: model.layers: the last layer gives 9", network.display());
     assert_starts(&error(base("{file: small.yaml}")), &wrong);
     std::fs::write(&network, "name: lenet5\n").unwrap();
     assert_starts(&error(base("{file: small.yaml}")), &format!("{}:1:1: expected a network", network.display()));
+}
+
+#[test]
+fn the_command_line_may_name_a_networks_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e.yaml");
+    std::fs::write(&path, format!("{HEAD}blocks: []\n")).unwrap();
+    std::fs::write(folder.path().join("small.yaml"), "name: small\nlayers: [flatten, {dense: classes}]\n").unwrap();
+    let set = |text: &str| Experiment::load(&path, &Overrides { set: vec![text.to_owned()], ..Overrides::default() });
+    assert_eq!(set("model={file: small.yaml}").unwrap().base.model.as_str(), "small");
+    let missing = format!("--set model={{file: no.yaml}}: model.file: {}", folder.path().join("no.yaml").display());
+    assert_starts(&set("model={file: no.yaml}").unwrap_err().to_string(), &missing);
 }
