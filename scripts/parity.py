@@ -7,7 +7,7 @@
 Configurations are those that `runner` stores: every default is filled in. `runner train EXPERIMENT.yaml` leaves that of the
 experiment's base in results/NAME-train/trials/ID/config.json, and `runner parity EXPERIMENT.yaml` runs all of its trials
 here. A line of CASES.jsonl is {"name": ..., "config": {...}, "seed": ..., "max_steps": null or N, "out": DIR}; "threads",
-"channels_last" and "test_images" (score only the first N of the test set) may be added.
+"channels_last", "test_images" (score only the first N of the test set) and "weights" (the file of `start`) may be added.
 
 DIR receives
     steps.csv            step,lr,loss,loss_hex,weights: each training batch's cross-entropy, without penalties, and the
@@ -41,6 +41,7 @@ def parse_arguments():
     parser.add_argument("--data", default="data", metavar="DIR", help="holds cifar-10-batches-bin/")
     parser.add_argument("--dataset-file", metavar="FILE",
                         help="read this instead: labels, then pixels, of the training and then of the test images")
+    parser.add_argument("--weights", metavar="FILE", help="the safetensors file of a configuration with `start`")
     parser.add_argument("--out", metavar="DIR")
     parser.add_argument("--max-steps", type=int, metavar="N")
     parser.add_argument("--threads", type=int, default=1)
@@ -59,7 +60,7 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, Subset, random_split
@@ -74,6 +75,7 @@ FILES = ["steps.csv", "history.csv", "initial.safetensors", "best.safetensors", 
 COUNTS = {"cifar10": (50000, 10000), "synthetic": (5000, 1000)}    # training and test images
 KEYS = {"mode", "data", "select", "model", "activation", "init", "epochs", "batch_size", "optimizer", "schedule", "warmup",
         "regularization", "augment", "label_smoothing", "clip", "early_stopping"}
+OPTIONAL = {"pool", "start", "freeze"}    # pool is absent where it is the network's own
 
 
 def read_config(path):
@@ -86,7 +88,7 @@ def checked(config):
     """Refuses what `runner` did not resolve, and what this script knows nothing of."""
     if missing := KEYS - config.keys():
         raise ValueError(f"not a resolved configuration; missing keys: {', '.join(sorted(missing))}")
-    if unknown := config.keys() - KEYS - {"pool"}:    # absent where it is the network's own
+    if unknown := config.keys() - KEYS - OPTIONAL:
         raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
     return config
 
@@ -349,7 +351,12 @@ class OwnNet(nn.Module):
         if name is None:
             self._counts[kind] += 1
             name = f"{kind}{self._counts[kind]}"
-        self.add_module(name, layer)
+        owner, (*groups, last) = self, name.split(".")
+        for group in groups:
+            if group not in owner._modules:
+                owner.add_module(group, nn.Module())
+            owner = owner._modules[group]
+        owner.add_module(last, layer)
         return layer.eval()
 
 
@@ -462,6 +469,27 @@ def initialize(model, config):
             nn.init.zeros_(layer.bias)
 
 
+def is_in(name, groups):
+    return any(name == group or name.startswith(f"{group}.") for group in groups)
+
+
+@torch.no_grad()
+def start_from(model, start, file):
+    """Takes what has the same name and shape in a file, but for the exceptions."""
+    theirs = load_file(file)
+    for name, tensor in model.state_dict().items():
+        if name in theirs and theirs[name].shape == tensor.shape and not is_in(name, start["except"]):
+            tensor.copy_(theirs[name])
+
+
+def freeze(model, groups):
+    """-> the BatchNorms whose statistics stay as they are."""
+    frozen = [module for name, module in model.named_modules() if is_in(name, groups)]
+    for module in frozen:
+        module.requires_grad_(False)
+    return [module for module in frozen if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
               "rmsprop": torch.optim.RMSprop, "adagrad": torch.optim.Adagrad}
 
@@ -471,7 +499,7 @@ def make_optimizer(model, config, lr=None):
     make = OPTIMIZERS[options.pop("name")]
     if lr is not None:
         options["lr"] = lr
-    return make(model.parameters(), **options)
+    return make([parameter for parameter in model.parameters() if parameter.requires_grad], **options)
 
 
 def make_scheduler(optimizer, config, steps_per_epoch):
@@ -521,6 +549,7 @@ def penalized_kernels(model, on):
         layers = [layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)]
     elif on == "dense":
         layers = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    layers = [layer for layer in layers if layer.weight.requires_grad]
     if not layers:
         raise ValueError(f"regularization: the model has no {on} kernels")
     return [layer.weight for layer in layers]
@@ -560,7 +589,7 @@ class Trial:
     """One configuration trained with one seed; global state (threads, generator) belongs to it while it runs."""
 
     def __init__(self, config, seed, data_dir, dataset_file=None, threads=1, device="cpu", channels_last=False,
-                 test_images=None):
+                 test_images=None, weights=None):
         torch.set_num_threads(threads)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.config, self.placed = config, {"device": torch.device(device), "memory_format": layout}
@@ -574,6 +603,9 @@ class Trial:
         torch.manual_seed(seed)
         self.model = make_model(config)
         initialize(self.model, config)
+        if "start" in config:
+            start_from(self.model, config["start"], weights)
+        self.frozen_norms = freeze(self.model, config.get("freeze", []))
         self.model.to(**self.placed)
 
         self.train_loader = make_loader(train, config["batch_size"], shuffle=True)
@@ -625,6 +657,8 @@ class Trial:
     def train_epoch(self, max_steps):
         """-> mean loss, accuracy and mean penalty over the epoch's images, or None where max_steps ended it early."""
         self.model.train()
+        for norm in self.frozen_norms:
+            norm.eval()
         loss_sum, penalty_sum, correct, seen = 0.0, 0.0, 0, 0
         for x, y in self.train_loader:
             if len(self.steps) == max_steps:
@@ -743,7 +777,7 @@ def run_cases(path, options):
         if not line.strip():
             continue
         case = json.loads(line)
-        own = options | {key: case[key] for key in ("threads", "channels_last", "test_images") if key in case}
+        own = options | {key: case[key] for key in ("threads", "channels_last", "test_images", "weights") if key in case}
         try:
             result = run(checked(case["config"]), case["seed"], case["out"], case.get("max_steps"), **own)
             print(f"{case['name']}: {result['status']}, {result['steps']} steps", flush=True)
@@ -759,7 +793,8 @@ def run_cases(path, options):
 
 def main():
     args = parse_arguments()
-    options = {"data_dir": args.data, "dataset_file": args.dataset_file, "threads": args.threads, "device": args.device}
+    options = {"data_dir": args.data, "dataset_file": args.dataset_file, "threads": args.threads, "device": args.device,
+               "weights": args.weights}
     if args.cases:
         return 0 if run_cases(args.cases, options) else 1
 

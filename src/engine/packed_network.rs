@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::Running;
 use super::convolution::{Algorithm, Shape};
-use super::network::{Network, covers};
+use super::network::Network;
 use super::state::{self, State};
 use super::walk::{self, Layers, activate, walk};
 use crate::native::{self, no_grad};
@@ -30,7 +30,9 @@ pub struct PackedNetwork {
     /// What the optimizer moves, float32 [K, P]: a row a member, in the order of `model.parameters()`, each convolution's
     /// kernel as it lies in memory, and zeros that fill the row.
     parameters: Tensor,
-    /// Parameters of one network.
+    /// What it leaves as it is, in the same form.
+    frozen: Tensor,
+    /// Parameters of one network that the optimizer moves.
     width: i64,
 }
 
@@ -44,11 +46,12 @@ struct Module {
     weight: Leaf,
     bias: Option<Leaf>,
     running: Option<Running>,
+    is_frozen: bool,
     /// How a convolution is computed on a GPU, once it has been measured.
     algorithm: OnceCell<Algorithm>,
 }
 
-/// A parameter as autograd sees it, and where its columns in `parameters` begin.
+/// A parameter as autograd sees it, and where its columns in `parameters` or `frozen` begin.
 struct Leaf {
     /// [K·out, in, k, k], [K·out], [K, out, in] or [K, out, 1].
     tensor: Tensor,
@@ -65,7 +68,8 @@ impl PackedNetwork {
         let members = networks.len() as i64;
         let probabilities: Vec<f64> = configs.iter().map(|config| config.regularization.dropout).collect();
         let width: i64 = networks[0].parameters().iter().map(|parameter| parameter.numel() as i64).sum();
-        let parameters = Tensor::zeros([members, (width + ROW - 1) / ROW * ROW], (Kind::Float, device));
+        let rows = |width: i64| Tensor::zeros([members, (width + ROW - 1) / ROW * ROW], (Kind::Float, device));
+        let (parameters, frozen) = (rows(width), rows(networks[0].frozen_numbers()));
         let packed = PackedNetwork {
             members,
             layers: configs[0].layers(),
@@ -73,8 +77,9 @@ impl PackedNetwork {
             slopes: slopes(configs).map(|slopes| floats(&slopes, &[members], device)),
             dropout: probabilities[0],
             dropouts: differ(&probabilities).then(|| floats(&probabilities, &[members], device)),
-            modules: modules(&networks[0], &parameters),
+            modules: modules(&networks[0], [&parameters, &frozen]),
             parameters,
+            frozen,
             width,
         };
         for (member, network) in (0..).zip(networks) {
@@ -84,7 +89,7 @@ impl PackedNetwork {
         packed
     }
 
-    /// Parameters of one network: as many columns of [`PackedNetwork::parameters`] count.
+    /// Parameters of one network that the optimizer moves: as many columns of [`PackedNetwork::parameters`] count.
     pub fn width(&self) -> i64 {
         self.width
     }
@@ -96,7 +101,8 @@ impl PackedNetwork {
 
     /// [K, P]: the gradient of `loss`, a scalar, in the order of [`PackedNetwork::parameters`].
     pub fn gradient(&self, loss: &Tensor) -> Tensor {
-        let leaves: Vec<&Tensor> = self.leaves().map(|leaf| &leaf.tensor).collect();
+        let leaves = self.modules.iter().filter(|module| !module.is_frozen).flat_map(Module::leaves);
+        let leaves: Vec<&Tensor> = leaves.map(|leaf| &leaf.tensor).collect();
         let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
         let mut rows: Vec<Tensor> =
             gradients.iter().map(|gradient| in_memory_order(gradient).reshape([self.members, -1])).collect();
@@ -110,9 +116,11 @@ impl PackedNetwork {
     /// Takes over changed parameters.
     pub fn refresh(&self) {
         no_grad(|| {
-            for leaf in self.leaves().filter(|leaf| leaf.copied) {
-                let target = in_memory_order(&leaf.tensor.detach());
-                target.view([self.members, -1]).copy_(&leaf.columns(&self.parameters));
+            for module in &self.modules {
+                for leaf in module.leaves().filter(|leaf| leaf.copied) {
+                    let target = in_memory_order(&leaf.tensor.detach());
+                    target.view([self.members, -1]).copy_(&leaf.columns(self.matrix(module)));
+                }
             }
         });
     }
@@ -120,7 +128,8 @@ impl PackedNetwork {
     /// float32 [P]: 1 where an L1 or L2 penalty on `which` kernels applies, else 0.
     pub fn mask(&self, which: Kernels) -> Tensor {
         let mask = self.parameters.get(0).zeros_like();
-        for module in self.modules.iter().filter(|module| covers(which, module.weights)) {
+        let is_covered = |module: &&Module| !module.is_frozen && which.covers(module.weights);
+        for module in self.modules.iter().filter(is_covered) {
             let _ = mask.narrow(0, module.weight.start, module.weight.width()).fill_(1.0);
         }
         mask
@@ -143,7 +152,7 @@ impl PackedNetwork {
         for module in &self.modules {
             let mut add = |field: &str, tensor: Tensor| state.push((format!("{}.{field}", module.name), tensor));
             for (field, leaf) in [("weight", Some(&module.weight)), ("bias", module.bias.as_ref())] {
-                leaf.into_iter().for_each(|leaf| add(field, leaf.of_member(&self.parameters.get(member))));
+                leaf.into_iter().for_each(|leaf| add(field, leaf.of_member(&self.matrix(module).get(member))));
             }
             if let Some(running) = &module.running {
                 add("running_mean", running.mean.view([self.members, -1]).get(member));
@@ -167,14 +176,21 @@ impl PackedNetwork {
         }
     }
 
+    /// Where the parameters of `module` lie.
+    fn matrix(&self, module: &Module) -> &Tensor {
+        if module.is_frozen { &self.frozen } else { &self.parameters }
+    }
+}
+
+impl Module {
     fn leaves(&self) -> impl Iterator<Item = &Leaf> {
-        self.modules.iter().flat_map(|module| [Some(&module.weight), module.bias.as_ref()]).flatten()
+        [Some(&self.weight), self.bias.as_ref()].into_iter().flatten()
     }
 }
 
 impl Leaf {
     /// The next leaf of `shape` for one member; moves `start` behind its columns.
-    fn new(parameters: &Tensor, start: &mut i64, shape: Vec<i64>, dense: bool) -> Leaf {
+    fn new(parameters: &Tensor, start: &mut i64, shape: Vec<i64>, dense: bool, learns: bool) -> Leaf {
         let members = parameters.size()[0];
         let mut leaf = Leaf { tensor: Tensor::new(), shape, start: *start, copied: !dense && members > 1 };
         *start += leaf.width();
@@ -186,7 +202,7 @@ impl Leaf {
             [out, input, height, width] => columns.reshape([members * out, height, width, input]).permute([0, 3, 1, 2]),
             _ => unreachable!("a kernel or a bias"),
         };
-        leaf.tensor = tensor.detach().set_requires_grad(true);
+        leaf.tensor = tensor.detach().set_requires_grad(learns);
         leaf
     }
 
@@ -215,18 +231,21 @@ fn in_memory_order(tensor: &Tensor) -> Tensor {
     if tensor.dim() == 4 { tensor.permute([0, 2, 3, 1]) } else { tensor.shallow_clone() }
 }
 
-fn modules(network: &Network, parameters: &Tensor) -> Vec<Module> {
-    let (members, device) = (parameters.size()[0], parameters.device());
-    let mut start = 0;
+/// `matrices` are for the parameters that the optimizer moves, and for the frozen ones.
+fn modules(network: &Network, matrices: [&Tensor; 2]) -> Vec<Module> {
+    let (members, device) = (matrices[0].size()[0], matrices[0].device());
+    let mut starts = [0; 2];
     let module = |module: &super::network::Module| {
-        let dense = matches!(module.weights, Weights::Dense { .. });
-        let mut leaf = |tensor: &Tensor| Leaf::new(parameters, &mut start, tensor.size(), dense);
+        let (dense, is_frozen) = (matches!(module.weights, Weights::Dense { .. }), module.is_frozen);
+        let (matrix, start) = (matrices[usize::from(is_frozen)], &mut starts[usize::from(is_frozen)]);
+        let mut leaf = |tensor: &Tensor| Leaf::new(matrix, start, tensor.size(), dense, !is_frozen);
         let (weight, bias) = (leaf(&module.weight), module.bias.as_ref().map(leaf));
         let running = match module.weights {
             Weights::BatchNorm { channels } => Some(Running::new(members * channels, device)),
             _ => None,
         };
-        Module { name: module.name.clone(), weights: module.weights, weight, bias, running, algorithm: OnceCell::new() }
+        let (name, weights, algorithm) = (module.name.clone(), module.weights, OnceCell::new());
+        Module { name, weights, weight, bias, running, is_frozen, algorithm }
     };
     network.modules().iter().map(module).collect()
 }
@@ -274,10 +293,10 @@ impl Layers for PackedNetwork {
     }
 
     fn normalize(&self, module: usize, x: &Tensor, norm: &BatchNorm, train: bool) -> Tensor {
-        let Module { weight, bias: Some(bias), running: Some(running), .. } = &self.modules[module] else {
+        let Module { weight, bias: Some(bias), running: Some(running), is_frozen, .. } = &self.modules[module] else {
             unreachable!("a BatchNorm module has a bias and running statistics")
         };
-        let normalize = |x: &Tensor| running.normalize(x, [&weight.tensor, &bias.tensor], norm, train);
+        let normalize = |x: &Tensor| running.normalize(x, [&weight.tensor, &bias.tensor], norm, train && !is_frozen);
         match x.size()[..] {
             [members, width, count] => {
                 normalize(&x.reshape([members * width, count]).tr()).tr().reshape([members, width, count])

@@ -44,6 +44,7 @@ fn module(loaded: &Loaded, scaling: &Scaling, name: &str, class: &str) -> String
     };
     TEMPLATE
         .replace("{title}", &format!("{name}{trial}: {} parameters", table.parameters()))
+        .replace("{put}", if code.modules.contains("put(self, ") { PUT } else { "" })
         .replace("{class}", class)
         .replace("{name}", name)
         .replace("{classes}", &classes)
@@ -57,6 +58,19 @@ fn module(loaded: &Loaded, scaling: &Scaling, name: &str, class: &str) -> String
 fn column(values: &[f32; 3]) -> String {
     format!("torch.tensor({values:?}).view(1, 3, 1, 1)")
 }
+
+/// For modules in others.
+const PUT: &str = r#"def put(module, name, layer):
+    """Makes the groups that are before a dot in the layer's name where they are not there."""
+    *groups, last = name.split(".")
+    for group in groups:
+        if group not in dict(module.named_children()):
+            module.add_module(group, nn.Module())
+        module = module.get_submodule(group)
+    module.add_module(last, layer)
+
+
+"#;
 
 const TEMPLATE: &str = include_str!("export.py.txt");
 
@@ -161,8 +175,12 @@ impl Code {
     fn call<'t>(&mut self, x: &str, layer: &Layer, modules: &mut impl Iterator<Item = &'t TableRow>) {
         let row = modules.next().expect("the table has a row for every layer with weights");
         let (name, made) = (&row.name, construct(layer, row));
-        writeln!(self.modules, "{INDENT}self.{name} = {made}").expect("writing to a string succeeds");
-        self.line(&format!("{x} = self.{name}({x})"));
+        let (line, module) = match name.contains('.') {
+            true => (format!("put(self, {name:?}, {made})"), format!("get_submodule({name:?})")),
+            false => (format!("self.{name} = {made}"), name.clone()),
+        };
+        writeln!(self.modules, "{INDENT}{line}").expect("writing to a string succeeds");
+        self.line(&format!("{x} = self.{module}({x})"));
     }
 
     fn line(&mut self, line: &str) {

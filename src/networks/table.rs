@@ -50,6 +50,27 @@ pub enum Weights {
     },
 }
 
+impl TableRow {
+    /// Its tensors in PyTorch's state dict, by name, with their shapes.
+    pub fn tensors(&self) -> Vec<(String, Vec<i64>)> {
+        let (kernel, bias, channels) = match self.weights {
+            Weights::None => return vec![],
+            Weights::Conv { input, output, kernel, bias } => {
+                (vec![output, input, kernel, kernel], bias.then_some(output), None)
+            }
+            Weights::Dense { input, output, bias } => (vec![output, input], bias.then_some(output), None),
+            Weights::BatchNorm { channels } => (vec![channels], Some(channels), Some(channels)),
+        };
+        let mut tensors = vec![("weight", kernel)];
+        tensors.extend(bias.map(|width| ("bias", vec![width])));
+        if let Some(channels) = channels {
+            tensors.extend([("running_mean", vec![channels]), ("running_var", vec![channels])]);
+            tensors.push(("num_batches_tracked", vec![]));
+        }
+        tensors.into_iter().map(|(field, shape)| (format!("{}.{field}", self.name), shape)).collect()
+    }
+}
+
 impl Table {
     pub fn parameters(&self) -> i64 {
         self.rows.iter().map(|row| row.parameters).sum()

@@ -7,8 +7,8 @@ use super::config::*;
 use super::error::{InputError, Mistakes, Result, all};
 use super::fields::{Slot, typed, written};
 use super::keys::{ACTIVATION, BASE, BESIDE, MODEL};
-use super::layers;
 use super::yaml::Node;
+use super::{layers, starting};
 use crate::networks::{self, TableRow, Weights};
 
 /// The configuration that `root`, the keys of `base` with `data` and `select` beside them, describes.
@@ -35,6 +35,8 @@ pub fn computable(root: &Node, mode: Mode) -> Result<Config> {
     fill_in("/data/val", &|| (dataset.training_part() / 10).into());
     fill_in("/activation", &|| written(&ACTIVATION, model.activation()));
     fill_in("/regularization/dropout", &|| model.dropout().into());
+    fill_in("/freeze", &|| Json::Array(vec![]));
+    starting::with_digest(&json["start"], &slot)?;
     let config: Config = typed(json);
     let pool = config.pool.filter(|pool| Some(*pool) != model.pool());
     let config = Config { pool, ..config };
@@ -69,7 +71,9 @@ fn goal(select: &Json, root: &Slot) -> Result<()> {
 /// Each refuses keys that are right by themselves and wrong together.
 type Rule = fn(&Config, &Slot) -> Result<()>;
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 8] = [
+    starting::layers_to_draw,
+    starting::layers_to_freeze,
     what_the_optimizer_can_compute,
     pooling_to_choose,
     layers_for_dropout,
@@ -115,6 +119,9 @@ fn layers_for_dropout(config: &Config, root: &Slot) -> Result<()> {
 }
 
 fn kernels_to_penalize(config: &Config, root: &Slot) -> Result<()> {
+    if config.regularization.on == Kernels::All {
+        return Ok(());
+    }
     let weights = config.model.weights();
     let missing = match config.regularization.on {
         Kernels::Conv if !weights.iter().any(|weights| matches!(weights, Weights::Conv { .. })) => "convolution",

@@ -8,10 +8,12 @@
 //! unreadable: it has a serde default and is not written where it has it
 //! (`#[serde(default, skip_serializing_if = ...)]`). `tests/stored.rs` has files of earlier versions.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::networks::{Activation, Model, Pool};
-use crate::networks::{Layer, Table, table};
+use crate::networks::{Layer, Table, Weights, table};
 pub use crate::optimizers::Optimizer;
 
 /// The words by which users call the members of an enum.
@@ -49,6 +51,12 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
     pub init: Init,
+    /// Weights that take the place of those that `init` draws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
+    /// Layers, or what the names of several have before a dot, whose tensors training leaves as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     pub epochs: usize,
     /// Images a step. The last batch of an epoch may be smaller; it is kept.
     pub batch_size: usize,
@@ -72,6 +80,11 @@ impl Config {
     /// [N, 3, 32, 32] → logits [N, 10].
     pub fn layers(&self) -> Vec<Layer> {
         self.model.layers(self.pool)
+    }
+
+    /// Whether training leaves the layer of this name as it is.
+    pub fn freezes(&self, layer: &str) -> bool {
+        is_in(layer, &self.freeze)
     }
 
     /// The layer table of its network.
@@ -184,6 +197,44 @@ pub enum Init {
     Keras,
 }
 
+/// Weights in a file, taken by name and shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    pub weights: WeightsFile,
+    /// Layers, or what the names of several have before a dot, that are drawn all the same.
+    pub except: Vec<String>,
+}
+
+/// What is in it decides a trial's numbers, not where it lies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WeightsFile {
+    /// None in what is stored.
+    #[serde(skip_serializing, default)]
+    pub file: Option<PathBuf>,
+    /// 64 hex digits.
+    pub sha256: String,
+}
+
+impl PartialEq for WeightsFile {
+    fn eq(&self, other: &WeightsFile) -> bool {
+        self.sha256 == other.sha256
+    }
+}
+
+impl Start {
+    /// Whether a tensor of this name is taken from the file, if it is there with the same shape.
+    pub fn takes(&self, tensor: &str) -> bool {
+        !is_in(tensor, &self.except)
+    }
+}
+
+/// Whether `name` is one of `groups`, or in one: `layer1.0.conv1` is in `layer1`.
+fn is_in(name: &str, groups: &[String]) -> bool {
+    groups
+        .iter()
+        .any(|group| name.strip_prefix(group.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
 /// How the learning rate moves, as `torch.optim.lr_scheduler` computes it (the chained form, in float64).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
@@ -253,6 +304,21 @@ pub enum Kernels {
     Conv,
     Conv3x3,
     Dense,
+}
+
+impl Kernels {
+    /// Whether a penalty on these kernels is one on a layer with `weights`.
+    pub fn covers(self, weights: Weights) -> bool {
+        match weights {
+            Weights::Conv { kernel, .. } => match self {
+                Kernels::All | Kernels::Conv => true,
+                Kernels::Conv3x3 => kernel == 3,
+                Kernels::Dense => false,
+            },
+            Weights::Dense { .. } => matches!(self, Kernels::All | Kernels::Dense),
+            Weights::None | Weights::BatchNorm { .. } => false,
+        }
+    }
 }
 
 /// What happens to a training batch, in this order: flip, rotation and shift in one bilinear sampling with repeated edges,

@@ -12,6 +12,8 @@ const MAX_SEEDS: i64 = 1000;
 const MAX_TUNING_SEEDS: i64 = 100;
 const MAX_TARGETS: usize = 20;
 const IMAGE_SIDE: i64 = 32;
+/// Of layers, in a list.
+const MAX_NAMES: usize = 500;
 /// Of CIFAR-10, before validation is split off.
 const MOST_IMAGES: i64 = 50_000;
 /// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
@@ -53,6 +55,14 @@ pub const BASE: &[Key] = &[
     key("pool", Takes::Choice(&["avg", "max"]), "between the convolutions; a resnet's shortcuts always take averages")
         .own(NETWORKS),
     key("init", Takes::Choice(INITS), "how kernels start; keras also zeroes the biases").or("pytorch").torch("nn.init"),
+    key("start", Takes::Optional(START), "weights in a file, in place of what `init` draws").own("none"),
+    key(
+        "freeze",
+        Takes::List(&Takes::Text, 0, MAX_NAMES),
+        "layers that stay as they start, or groups such as `layer1`",
+    )
+    .own("none")
+    .torch("requires_grad_(False)"),
     key("epochs", EPOCHS, "passes over the training images").or("20"),
     key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step")
         .or("64")
@@ -75,7 +85,8 @@ const MODELS: [Variant; networks::VARIANTS.len() + 1] = {
         "a network of your own",
         OWN_NETWORK,
         "",
-        "your own network, layer by layer; `{file: nets/small.yaml}` has both from a file",
+        "your own network, layer by layer; `{file: nets/small.yaml}` has both from a file, and with `without: [bn1]` or \
+         `replace: {pool1: {avg_pool: 2}}` in it other layers",
     );
     let mut models = [Variant { is_own: true, ..own }; networks::VARIANTS.len() + 1];
     let mut index = 0;
@@ -104,6 +115,17 @@ pub const ACTIVATIONS: &[Variant] = &[
 ];
 
 const LEAKY_RELU: &[Key] = &[key("slope", at_most(1.0), "below zero").or("0.01").torch("negative_slope")];
+
+const START: &[Key] = &[
+    key("weights", Takes::Short(WEIGHTS), "a safetensors file beside the experiment; taken by name and shape"),
+    key("except", Takes::List(&Takes::Text, 0, MAX_NAMES), "layers, or groups of them, that are drawn all the same")
+        .or("[]"),
+];
+/// A digest stands in what is stored, where the file is not needed any more.
+const WEIGHTS: &[Key] = &[
+    key("file", Takes::Text, "relative to the experiment").own("none"),
+    key("sha256", Takes::Text, "its digest, which decides the trials' ids").own("the file's"),
+];
 
 const SCHEDULES: &[Variant] = &[
     variant("constant", &[], "", "the optimizer's rate"),

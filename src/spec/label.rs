@@ -1,5 +1,7 @@
 //! Configurations in words: labels for plots, columns for tables.
 
+use std::path::Path;
+
 use serde_json::Value as Json;
 
 use super::advice::number_text;
@@ -98,6 +100,12 @@ pub fn tidy(node: &Node) -> Node {
         Value::List(items) => Value::List(items.iter().map(tidy).collect()),
         Value::Map(fields) => match fields.as_slice() {
             [(key, name)] if key.name == "name" => return tidy(name),
+            // Weights in a file, by its name alone.
+            fields if fields.iter().any(|(key, _)| key.name == "sha256") => {
+                let file = fields.iter().find(|(key, _)| key.name == "file").and_then(|(_, file)| file.text());
+                let name = file.and_then(|file| Path::new(file).file_name()).map(|name| name.display().to_string());
+                name.map_or_else(|| node.value.clone(), scalar)
+            }
             // A network of the user's own.
             fields if fields.iter().any(|(key, _)| key.name == "layers") => {
                 let name = fields.iter().find(|(key, _)| key.name == "name");

@@ -1,6 +1,5 @@
 //! The layers of a user's own network: their table, how they are read, and whether each fits what the ones before it make.
 
-use std::collections::HashMap;
 use std::ops::Bound::Included;
 
 use serde_json::{Value as Json, json};
@@ -9,14 +8,14 @@ use super::advice::example;
 use super::error::{Result, all};
 use super::fields::{Slot, default, typed};
 use super::keys::ACTIVATIONS;
-use super::yaml::{Value, shorten};
+use super::layer_names::TakenNames;
+use super::yaml::Value;
 use crate::networks::{INPUT_SHAPE, Layer, Names, shape_text};
 use crate::options::*;
 use crate::record::CLASSES;
 
 /// Of one list.
 pub const MAX_LAYERS: usize = 500;
-const MAX_NAME: usize = 64;
 const WIDTH: Takes = Takes::Integer(1, 4096);
 const SIDE: Takes = Takes::Integer(1, 32);
 const PADDING: Key = key("padding", Takes::Integer(0, 16), "zeros around; at most half the kernel").or("0");
@@ -66,23 +65,6 @@ const RESIDUAL: &[Key] = &[
     key("main", Takes::Layers(1), "one way"),
     key("shortcut", Takes::Layers(0), "the other; where it is empty, what comes in").or("[]"),
 ];
-
-/// What `nn.Module` has itself, what an exported network has, and Python's own words.
-const TAKEN: &str = "act add_module and apply as assert async await bfloat16 break buffers call_super_init children class \
-    compile continue cpu cuda def del double dump_patches elif else eval except extra_repr finally float for forward from \
-    get_buffer get_extra_state get_parameter get_submodule global half if import in ipu is lambda load_state_dict modules \
-    mtia named_buffers named_children named_modules named_parameters nonlocal not or parameters pass raise \
-    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook \
-    register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module \
-    register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ return set_extra_state \
-    set_submodule share_memory state_dict T_destination to to_empty train training try type while with xpu yield zero_grad";
-
-/// Whether a module can be called so.
-fn is_python_name(name: &str) -> bool {
-    let is_word = name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
-    let is_short = name.len() <= MAX_NAME && name.starts_with(|c: char| c.is_ascii_alphabetic());
-    is_word && is_short && !TAKEN.split_whitespace().any(|taken| taken == name)
-}
 
 /// The layers in `slot`, as JSON with every default, if they make the classes' numbers of an image.
 pub fn read(slot: &Slot) -> Result<Json> {
@@ -163,8 +145,7 @@ fn completed(name: &str, mut json: Json, slot: &Slot) -> Result<Json> {
 #[derive(Default)]
 struct Walk {
     names: Names,
-    /// Which layer has a name.
-    owners: HashMap<String, String>,
+    taken: TakenNames,
 }
 
 impl Walk {
@@ -178,14 +159,7 @@ impl Walk {
             return self.residual([main, shortcut], slot, input);
         }
         if let Some(name) = self.names.next(layer) {
-            if !is_python_name(&name) {
-                let problem = "a letter first, then letters, digits and _, and no word of Python's or of its modules";
-                return Err(slot.error(format!("`{}` cannot be a name there: {problem}", shorten(&name))));
-            }
-            if let Some(owner) = self.owners.insert(name.clone(), slot.path.clone()) {
-                let problem = format!("it is called `{name}`, as {owner} is already; give one of them another `name`");
-                return Err(slot.error(problem));
-            }
+            self.taken.take(&name, &slot.path).map_err(|problem| slot.error(problem))?;
         }
         layer.output(&input).map_err(|problem| slot.error(problem))
     }

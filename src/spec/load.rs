@@ -10,9 +10,10 @@ use super::error::{Mark, Mistakes, Result};
 use super::expand::{Common, expand_blocks};
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical};
 use super::fields::{Fields, Slot, default, typed};
+use super::included;
 use super::keys::{MARGIN, MAX_SEED, MAX_TRIALS, SEED_LIMIT, SEEDS, SETTLE, TARGETS, setting_names};
-use super::network_file;
 use super::settings::{admit, apply, settings};
+use super::starting;
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
 
@@ -30,31 +31,27 @@ pub struct Overrides {
 
 impl Experiment {
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Experiment> {
-        let text = yaml::read_file(path)?;
-        Experiment::read(&path.display().to_string(), &text, path.parent(), overrides)
+        Experiment::parse(&path.display().to_string(), &yaml::read_file(path)?, overrides)
     }
 
-    /// Reads an experiment from its text; `name` stands in errors where a file's name would.
+    /// Reads an experiment from the text of a file called `name`, or of none, where that stands in errors. Files that it names lie
+    /// beside it.
     pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Experiment> {
-        Experiment::read(name, text, None, overrides)
-    }
-
-    /// `folder` is where files lie that the text names; without one it may not.
-    fn read(name: &str, text: &str, folder: Option<&Path>, overrides: &Overrides) -> Result<Experiment> {
+        let folder = Path::new(name).parent().unwrap_or(Path::new(""));
         let mut mistakes = Mistakes::default();
         let mut options = options(overrides, &mut mistakes);
         let document = yaml::parse(name, text, &mut mistakes);
         let read = document.and_then(|mut document| {
             mistakes.keep(Slot::new("", &document).object())?;
-            if let Some(folder) = folder {
-                network_file::include(&mut document, &mut options, folder, &mut mistakes)?;
-            }
+            let weights = included::include(&mut document, &mut options, folder, &mut mistakes)?;
             let (lists, options): (Vec<_>, Vec<_>) =
                 options.into_iter().partition(|(key, _)| ["seeds", "targets"].contains(&key.name.as_str()));
             for (key, value) in &lists {
                 mistakes.keep(apply(&mut document, (key, value)));
             }
-            experiment(&document, &options, overrides, &mut mistakes)
+            let experiment = experiment(&document, &options, overrides, &mut mistakes)?;
+            let notes = mistakes.keep(starting::notes(&experiment, &weights))?;
+            Some(Experiment { notes, ..experiment })
         });
         mistakes.end(read)
     }
@@ -143,6 +140,7 @@ fn experiment(
         base: base?,
         candidates: candidates?,
         blocks,
+        notes: vec![],
     };
     if mistakes.count() == 0 {
         mistakes.keep(refuse_as_a_whole(&experiment, replicates.as_ref(), tune_slot.as_ref(), document));
@@ -175,7 +173,7 @@ fn refuse_as_a_whole(
 /// Labels, tables and plots know a network of the user's own by its name.
 fn refuse_one_name_for_two_networks(experiment: &Experiment, document: &Node) -> Result<()> {
     let mut known: HashMap<&str, &Model> = HashMap::new();
-    for Configuration { config, .. } in experiment.configurations() {
+    for config in experiment.variants().map(|(_, variant)| &variant.config).chain([&experiment.base]) {
         let Model::Own(own) = &config.model else { continue };
         if known.insert(&own.name, &config.model).is_some_and(|other| *other != config.model) {
             let problem = format!("two networks are called `{}`; each needs a name of its own", own.name);

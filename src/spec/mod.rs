@@ -9,19 +9,23 @@ pub mod config;
 pub mod guide;
 
 mod advice;
+mod changed_network;
 mod check;
 mod error;
 mod expand;
 mod experiment;
 mod fields;
+mod included;
 mod keys;
 mod label;
+mod layer_names;
 mod layers;
 mod load;
-mod network_file;
 mod random;
 mod settings;
+mod starting;
 mod tune;
+mod weights_file;
 mod yaml;
 
 #[cfg(test)]
@@ -57,7 +61,7 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
 pub fn networks_in(path: &std::path::Path) -> Result<Vec<config::Config>> {
     let (name, mut mistakes) = (path.display().to_string(), error::Mistakes::default());
     let document = yaml::parse(&name, &yaml::read_file(path)?, &mut mistakes);
-    if let Some(network) = document.filter(network_file::is_one) {
+    if let Some(network) = document.filter(included::is_network) {
         let base = yaml::parse_option("network", "{optimizer: sgd}")?;
         let key = yaml::Key { at: network.at.clone(), name: keys::MODEL.name.to_owned() };
         return Ok(vec![check::config(&settings::changed(&base, &[(&key, &network)])?, config::Mode::Exact)?]);

@@ -238,6 +238,15 @@ fn own_name() -> Json {
     json!({"type": TEXT, "pattern": FILE_NAME})
 }
 
+/// One in a file of its own.
+fn network_file() -> Json {
+    let names = json!({"type": "array", "items": {"type": TEXT}});
+    let layers = json!({"type": "object", "additionalProperties": reference("layer")});
+    let keys = [("file", json!({"type": TEXT})), ("name", own_name()), ("without", names), ("replace", layers)];
+    let file = object(keys.map(|(key, form)| (key.to_owned(), form)).into_iter().collect(), &["file"]);
+    described(file, "a file with the name and the layers of one, without some of them or with others in their place")
+}
+
 /// A layer by its name alone, where it needs no more, and with its options.
 fn layer() -> Json {
     let is_whole = |key: &&Key| !matches!(key.default, Fallback::Required);
@@ -259,8 +268,7 @@ fn layer() -> Json {
 fn forms(variant: &Variant, extent: Extent) -> Vec<Json> {
     let Variant { name, keys, about, pytorch, .. } = *variant;
     if variant.is_own {
-        let file = object(Map::from_iter([("file".to_owned(), json!({"type": TEXT}))]), &["file"]);
-        return vec![reference("network"), described(file, "a file with the name and the layers of one")];
+        return vec![reference("network"), network_file()];
     }
     let about = [about, pytorch].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
     let needed = needed(keys, extent);

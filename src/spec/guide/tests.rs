@@ -174,6 +174,8 @@ const TOGETHER: &[&str] = &[
     "expected ascending",
     "expected a list of 1 to 2 values",
     "leave none of",
+    "lenet5 has no layer",
+    "start.weights: ",
 ];
 
 #[test]

@@ -148,7 +148,7 @@ fn names_are_those_of_python_and_each_is_there_once() {
     let twice =
         "x.yaml:10:9: model.layers[2]: it is called `a`, as model.layers[1] is already; give one of them another";
     assert_starts(&named("a", "a"), twice);
-    for name in ["class", "forward", "act", "a.b", "_a", "1a", "\"\""] {
+    for name in ["class", "forward", "act", "a..b", "_a", "1a", "\"\""] {
         assert_starts(
             &named(name, "b"),
             &format!("x.yaml:9:9: model.layers[1]: `{}` cannot be", name.trim_matches('"')),
@@ -238,4 +238,49 @@ fn the_command_line_may_name_a_networks_file() {
     assert_eq!(set("model={file: small.yaml}").unwrap().base.model.as_str(), "small");
     let missing = format!("--set model={{file: no.yaml}}: model.file: {}", folder.path().join("no.yaml").display());
     assert_starts(&set("model={file: no.yaml}").unwrap_err().to_string(), &missing);
+}
+
+#[test]
+fn a_network_of_a_file_may_have_other_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e.yaml");
+    let small = "name: small\nlayers: [{conv: {out: 8, kernel: 3}}, batch_norm, act, {max_pool: 2}, {residual: {main: [\
+                 {conv: {out: 8, kernel: 3, padding: same}}, {batch_norm: {name: way.norm}}, act]}}, {max_pool: 3}, flatten, \
+                 {dense: classes}]\n";
+    std::fs::write(folder.path().join("small.yaml"), small).unwrap();
+    let load = |models: &str| {
+        std::fs::write(&path, format!("{HEAD}blocks:\n  - id: a\n    axes: {{model: [{models}]}}\n")).unwrap();
+        Experiment::load(&path, &Overrides::default())
+    };
+    let experiment = load(
+        "{file: small.yaml}, {file: small.yaml, without: [bn1]}, {file: small.yaml, replace: {pool1: {avg_pool: 2}}}, \
+         {file: small.yaml, name: changed, without: [way.norm, act2], replace: {pool2: {max_pool: 2}}}, \
+         {file: small.yaml, without: [residual1]}",
+    )
+    .unwrap();
+    let wanted = ["base", "small", "small-no-bn1", "small-other-pool1", "changed", "small-no-residual1"];
+    assert_eq!(labels(&experiment.blocks[0]), wanted);
+    let operations = |variant: usize| {
+        let rows = experiment.blocks[0].variants[variant].config.table().rows;
+        rows.into_iter().map(|row| row.operation).collect::<Vec<_>>()
+    };
+    let whole = operations(1);
+    assert_eq!(operations(2), [&whole[..1], &whole[2..]].concat());
+    assert_eq!((operations(3)[3].as_str(), operations(3).len()), ("average pooling 2x2", whole.len()));
+    assert_eq!((operations(4).len(), operations(5).len()), (whole.len() - 2, whole.len() - 4));
+    for (model, wanted) in [
+        (
+            "{file: small.yaml, without: [bn2]}",
+            "e.yaml:9:48: model: there is no layer `bn2`; valid: conv1, bn1, act1, pool1",
+        ),
+        ("{file: small.yaml, replace: {pool9: act}}", "e.yaml:9:49: model: there is no layer `pool9`"),
+        ("{file: small.yaml, with: [act]}", "e.yaml:9:39: model.with: there is no such key"),
+        (
+            "{file: small.yaml, replace: {pool1: {max_pool: 40}}}",
+            "e.yaml:9:66: model.layers[3].max_pool.kernel: expected",
+        ),
+    ] {
+        let error = load(model).unwrap_err().to_string().replace(&format!("{}/", folder.path().display()), "");
+        assert_starts(&error, wanted);
+    }
 }

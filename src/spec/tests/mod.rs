@@ -8,6 +8,7 @@ mod files;
 mod layers;
 mod mistakes;
 mod random;
+mod starting;
 mod trials;
 mod values;
 

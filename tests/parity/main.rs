@@ -3,8 +3,9 @@
 //! Uses the real images if they are in data/, else the synthetic set. Skipped, with a line saying so, where no Python
 //! with torch is found.
 
-#[path = "common/skip.rs"]
+#[path = "../common/skip.rs"]
 mod skip;
+mod transfer;
 
 use std::fs;
 use std::path::{Path, PathBuf};
