@@ -7,7 +7,7 @@
 Configurations are those that `runner` stores: every default is filled in. `runner train EXPERIMENT.yaml` leaves that of the
 experiment's base in results/NAME-train/trials/ID/config.json, and `runner parity EXPERIMENT.yaml` runs all of its trials
 here. A line of CASES.jsonl is {"name": ..., "config": {...}, "seed": ..., "max_steps": null or N, "out": DIR}; "threads",
-"channels_last" and "test_images" (score only the first N of the test set) may be added.
+"channels_last", "test_images" (score only the first N of the test set) and "weights" (the file of `start`) may be added.
 
 DIR receives
     steps.csv            step,lr,loss,loss_hex,weights: each training batch's cross-entropy, without penalties, and the
@@ -20,6 +20,7 @@ A run cut short by --max-steps validates only the epochs it finished. Written fo
 """
 
 import argparse
+import collections
 import csv
 import functools
 import hashlib
@@ -40,6 +41,7 @@ def parse_arguments():
     parser.add_argument("--data", default="data", metavar="DIR", help="holds cifar-10-batches-bin/")
     parser.add_argument("--dataset-file", metavar="FILE",
                         help="read this instead: labels, then pixels, of the training and then of the test images")
+    parser.add_argument("--weights", metavar="FILE", help="the safetensors file of a configuration with `start`")
     parser.add_argument("--out", metavar="DIR")
     parser.add_argument("--max-steps", type=int, metavar="N")
     parser.add_argument("--threads", type=int, default=1)
@@ -58,7 +60,7 @@ if __name__ == "__main__":
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, Subset, random_split
@@ -90,6 +92,7 @@ def class_count(config):
 
 KEYS = {"mode", "data", "select", "model", "activation", "init", "epochs", "batch_size", "optimizer", "schedule", "warmup",
         "regularization", "augment", "label_smoothing", "clip", "early_stopping"}
+OPTIONAL = {"pool", "start", "freeze"}    # pool is absent where it is the network's own
 
 
 def read_config(path):
@@ -102,7 +105,7 @@ def checked(config):
     """Refuses what `runner` did not resolve, and what this script knows nothing of."""
     if missing := KEYS - config.keys():
         raise ValueError(f"not a resolved configuration; missing keys: {', '.join(sorted(missing))}")
-    if unknown := config.keys() - KEYS - {"pool"}:    # absent where it is the network's own
+    if unknown := config.keys() - KEYS - OPTIONAL:
         raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
     return config
 
@@ -319,16 +322,85 @@ class ResNet(Net):
         return self.classify(h)
 
 
+class OwnNet(nn.Module):
+    """A user's own layers, one after another; they lie side by side in the state dict, whatever is in what."""
+
+    def __init__(self, act, dropout, layers):
+        super().__init__()
+        self._act, self._dropout, self._counts = act, dropout, collections.Counter()
+        with torch.no_grad():
+            self._path, _ = self._build(layers, torch.zeros(1, 3, 32, 32))
+
+    def forward(self, x):
+        return through(self._path, x)
+
+    def _build(self, layers, x):
+        """-> what is called one after another, and what it makes of x."""
+        path = []
+        for layer in layers:
+            (kind, options), = ({layer: None} if isinstance(layer, str) else layer).items()
+            path.append(self._make(kind, options, x))
+            x = path[-1](x)
+        return path, x
+
+    def _make(self, kind, options, x):
+        inputs = x.shape[1]
+        if kind == "residual":
+            (main, _), (shortcut, _) = (self._build(options.get(way, []), x) for way in ("main", "shortcut"))
+            return lambda x: through(main, x) + through(shortcut, x)
+        if kind == "conv":
+            sizes = [options[key] for key in ("out", "kernel", "stride", "padding")]
+            conv = nn.Conv2d(inputs, *sizes, groups=options["groups"], bias=options["bias"])
+            return self._add("conv", conv, options.get("name"))
+        if kind == "dense":
+            return self._add("fc", nn.Linear(inputs, options["out"], options["bias"]), options.get("name"))
+        if kind == "batch_norm":
+            norm = nn.BatchNorm2d if x.dim() == 4 else nn.BatchNorm1d
+            return self._add("bn", norm(inputs, options["eps"], options["momentum"]), options.get("name"))
+        p = self._dropout if options is None else options
+        return self._add("_", {
+            "act": lambda: self._act if options is None else make_activation(options),
+            "max_pool": lambda: nn.MaxPool2d(options["kernel"], options["stride"], options["padding"]),
+            "avg_pool": lambda: nn.AvgPool2d(options["kernel"], options["stride"], options["padding"]),
+            "global_avg_pool": lambda: nn.AdaptiveAvgPool2d(1),
+            "adaptive_avg_pool": lambda: nn.AdaptiveAvgPool2d(options["out"]),
+            "flatten": nn.Flatten,
+            "dropout": lambda: nn.Dropout(p) if p > 0 else nn.Identity(),
+        }[kind]())
+
+    def _add(self, kind, layer, name=None):
+        """Registers a layer by its name, or as conv1, conv2, ... and so on for every kind."""
+        if name is None:
+            self._counts[kind] += 1
+            name = f"{kind}{self._counts[kind]}"
+        owner, (*groups, last) = self, name.split(".")
+        for group in groups:
+            if group not in owner._modules:
+                owner.add_module(group, nn.Module())
+            owner = owner._modules[group]
+        owner.add_module(last, layer)
+        return layer.eval()
+
+
+def through(path, x):
+    return functools.reduce(lambda x, layer: layer(x), path, x)
+
+
 MODELS = {"lenet5": LeNet5, "lenet5_dropout": LeNet5Dropout, "keras_cnn": KerasCnn, "leaky_cnn": LeakyCnn,
           "resnet": ResNet}
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "elu": nn.ELU, "gelu": nn.GELU,
                "silu": nn.SiLU}
 
 
+def make_activation(act):
+    return nn.LeakyReLU(act["slope"]) if act["name"] == "leaky_relu" else ACTIVATIONS[act["name"]]()
+
+
 def make_model(config):
-    act = config["activation"]
-    act = nn.LeakyReLU(act["slope"]) if act["name"] == "leaky_relu" else ACTIVATIONS[act["name"]]()
+    act = make_activation(config["activation"])
     widths = dict(config["model"])
+    if "layers" in widths:
+        return OwnNet(act, config["regularization"]["dropout"], widths["layers"])
     widths["dense"] = [*widths["dense"], class_count(config)]
     model = MODELS[widths.pop("name")](act, config["regularization"]["dropout"], **widths)
     pools = {"avg": F.avg_pool2d, "max": F.max_pool2d}
@@ -416,8 +488,29 @@ def initialize(model, config):
     }[config["init"]]
     for layer in kernel_layers(model):
         redraw(layer.weight)
-        if config["init"] == "keras":
+        if config["init"] == "keras" and layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def is_in(name, groups):
+    return any(name == group or name.startswith(f"{group}.") for group in groups)
+
+
+@torch.no_grad()
+def start_from(model, start, file):
+    """Takes what has the same name and shape in a file, but for the exceptions."""
+    theirs = load_file(file)
+    for name, tensor in model.state_dict().items():
+        if name in theirs and theirs[name].shape == tensor.shape and not is_in(name, start["except"]):
+            tensor.copy_(theirs[name])
+
+
+def freeze(model, groups):
+    """-> the BatchNorms whose statistics stay as they are."""
+    frozen = [module for name, module in model.named_modules() if is_in(name, groups)]
+    for module in frozen:
+        module.requires_grad_(False)
+    return [module for module in frozen if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
@@ -429,7 +522,7 @@ def make_optimizer(model, config, lr=None):
     make = OPTIMIZERS[options.pop("name")]
     if lr is not None:
         options["lr"] = lr
-    return make(model.parameters(), **options)
+    return make([parameter for parameter in model.parameters() if parameter.requires_grad], **options)
 
 
 def make_scheduler(optimizer, config, steps_per_epoch):
@@ -479,6 +572,7 @@ def penalized_kernels(model, on):
         layers = [layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)]
     elif on == "dense":
         layers = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    layers = [layer for layer in layers if layer.weight.requires_grad]
     if not layers:
         raise ValueError(f"regularization: the model has no {on} kernels")
     return [layer.weight for layer in layers]
@@ -518,7 +612,7 @@ class Trial:
     """One configuration trained with one seed; global state (threads, generator) belongs to it while it runs."""
 
     def __init__(self, config, seed, data_dir, dataset_file=None, threads=1, device="cpu", channels_last=False,
-                 test_images=None):
+                 test_images=None, weights=None):
         torch.set_num_threads(threads)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.classes = class_count(config)
@@ -533,6 +627,9 @@ class Trial:
         torch.manual_seed(seed)
         self.model = make_model(config)
         initialize(self.model, config)
+        if "start" in config:
+            start_from(self.model, config["start"], weights)
+        self.frozen_norms = freeze(self.model, config.get("freeze", []))
         self.model.to(**self.placed)
 
         self.train_loader = make_loader(train, config["batch_size"], shuffle=True)
@@ -584,6 +681,8 @@ class Trial:
     def train_epoch(self, max_steps):
         """-> mean loss, accuracy and mean penalty over the epoch's images, or None where max_steps ended it early."""
         self.model.train()
+        for norm in self.frozen_norms:
+            norm.eval()
         loss_sum, penalty_sum, correct, seen = 0.0, 0.0, 0, 0
         for x, y in self.train_loader:
             if len(self.steps) == max_steps:
@@ -703,7 +802,7 @@ def run_cases(path, options):
         if not line.strip():
             continue
         case = json.loads(line)
-        own = options | {key: case[key] for key in ("threads", "channels_last", "test_images") if key in case}
+        own = options | {key: case[key] for key in ("threads", "channels_last", "test_images", "weights") if key in case}
         try:
             result = run(checked(case["config"]), case["seed"], case["out"], case.get("max_steps"), **own)
             print(f"{case['name']}: {result['status']}, {result['steps']} steps", flush=True)
@@ -719,7 +818,8 @@ def run_cases(path, options):
 
 def main():
     args = parse_arguments()
-    options = {"data_dir": args.data, "dataset_file": args.dataset_file, "threads": args.threads, "device": args.device}
+    options = {"data_dir": args.data, "dataset_file": args.dataset_file, "threads": args.threads, "device": args.device,
+               "weights": args.weights}
     if args.cases:
         return 0 if run_cases(args.cases, options) else 1
 

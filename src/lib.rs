@@ -15,7 +15,7 @@
 //! | [`data`] | `cifar/`: `layout`, `python` (batches), `pickle` (their opcodes), `archive`; synthetic set, splits, batches, augmentation; `import/`: images of the user's own |
 //! | [`store`] | the results folder's `layout`, atomic writes in `files`, locks in `claim`, what may go in `prune`; the only writer of results |
 //! | [`spec`] | experiment files: `keys` is the table of all keys with ranges and defaults; `load`, `check`, `expand` to trials; `guide/`: their list and JSON Schema |
-//! | [`networks`] | one file each: its options and its layers |
+//! | [`networks`] | one file each of the built-in ones: its options and its layers; `layer`, `table`: what a layer is, and follows from a list of them |
 //! | [`optimizers`] | one file each: its options, its exact and its packed step; AdamW's steps are Adam's, in `adam` |
 //! | [`record`] | what is stored of a trial: `result.json` and its parts |
 //! | [`pictures`] | picture files of any size and common kind → small squares; `tiff/` is ours |

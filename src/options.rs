@@ -41,13 +41,22 @@ pub enum Takes {
     Parts(&'static [Key]),
     /// `none` or an object of one of the keys.
     OneOf(&'static [Key]),
+    /// An object, or the value of its first key alone: `{kernel: 2}`, `2`.
+    Short(&'static [Key]),
+    Text,
+    /// A list of at least so many layers of a network.
+    Layers(usize),
 }
 
 impl Takes {
     /// The fields of an object. Those of a named thing depend on its name.
     pub fn fields(self) -> &'static [Key] {
         match self {
-            Takes::Object(keys) | Takes::Optional(keys) | Takes::Parts(keys) | Takes::OneOf(keys) => keys,
+            Takes::Object(keys)
+            | Takes::Optional(keys)
+            | Takes::Parts(keys)
+            | Takes::OneOf(keys)
+            | Takes::Short(keys) => keys,
             _ => &[],
         }
     }
@@ -71,6 +80,8 @@ pub struct Variant {
     pub keys: &'static [Key],
     pub pytorch: &'static str,
     pub about: &'static str,
+    /// Whether it has a name that the user gives it, and is known by its first key.
+    pub is_own: bool,
 }
 
 /// A key that must be written.
@@ -79,7 +90,12 @@ pub const fn key(name: &'static str, takes: Takes, about: &'static str) -> Key {
 }
 
 pub const fn variant(name: &'static str, keys: &'static [Key], pytorch: &'static str, about: &'static str) -> Variant {
-    Variant { name, keys, pytorch, about }
+    Variant { name, keys, pytorch, about, is_own: false }
+}
+
+/// Of those that do not get theirs from the user.
+pub fn names(variants: &[Variant]) -> Vec<&'static str> {
+    variants.iter().filter(|variant| !variant.is_own).map(|variant| variant.name).collect()
 }
 
 impl Key {

@@ -42,6 +42,7 @@ blocks:
       - {optimizer: {name: adagrad, lr_decay: 0.1}, schedule: {name: staged, stages: [{epochs: 2, lr: 0.01}, {epochs: 3, lr: 0.001}]}}
       - {optimizer: {name: sgd, lr: 0.01, momentum: 0.9, nesterov: true}, schedule: cosine, warmup: {epochs: 2}}
       - {optimizer: {name: sgd, lr: 0.3, momentum: 0.9}, early_stopping: {patience: 1}}
+      - {freeze: [conv1, bn1, conv3, bn2, fc1]}
 ";
 
 /// How a trial went: (step, bits of its rate, bits of its loss), and what it left.

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::clock::{Steady, change_clocks};
 use common::skip::skip;
-use common::{DONE, INTERRUPTED, Lab, TINY, TINY_TRIALS, assert_same, files, head, kill, long, names};
+use common::{BAD_INPUT, DONE, INTERRUPTED, Lab, TINY, TINY_TRIALS, assert_same, files, head, kill, long, names, one};
 use libc::{SIGINT, SIGKILL};
 use runner::parity::python;
 
@@ -285,5 +285,43 @@ fn numpy_reads_the_predicted_class_of_every_test_image() {
         for column in ["last_test_loss", "last_test_accuracy", "test_top3_accuracy", "test_ece", "test_brier"] {
             assert!(lab.column(column).values().all(|cell| cell.parse::<f64>().is_ok()), "{column}");
         }
+    }
+}
+
+/// The tensors of the only trial in `lab`.
+fn weights(lab: &Lab) -> Vec<(String, Vec<u8>)> {
+    let bytes = fs::read(lab.result("trials").join(&lab.stored()[0]).join("best.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    file.iter().map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec())).collect()
+}
+
+#[test]
+fn a_trial_starts_from_the_weights_of_another_and_says_what_it_took() {
+    let first = Lab::new(&one("epochs: 1"));
+    first.sweep("").expect(DONE);
+    let stored = first.result("trials").join(&first.stored()[0]).join("best.safetensors");
+    for mode in ["exact", "fast"] {
+        let lab = Lab::new(&one(
+            "epochs: 2, start: {weights: nets/first.safetensors, except: [fc3]}, freeze: [conv1, conv2]",
+        ));
+        fs::create_dir(lab.path("nets")).unwrap();
+        let file = lab.path("nets/first.safetensors");
+        fs::copy(&stored, &file).unwrap();
+        let said = "lenet5 starts from nets/first.safetensors: takes 8 tensors; drawn anew: fc3";
+        let plan = lab.sweep(&format!("--mode {mode} --plan")).expect(DONE).saying(&[said]).out;
+        lab.sweep(&format!("--mode {mode}")).expect(DONE).saying(&[said]);
+        let log = fs::read_to_string(lab.result("trials").join(&lab.stored()[0]).join("log.txt")).unwrap();
+        let lines = ["8 of 10 tensors start from nets/first.safetensors", "drawn anew: fc3.weight"];
+        assert!(lines.iter().all(|line| log.contains(line)), "{log}");
+        for ((name, before), (_, after)) in weights(&first).iter().zip(&weights(&lab)) {
+            assert_eq!(before == after, name.starts_with("conv"), "{mode}: {name}");
+        }
+        // Elsewhere the same file means the same trial; another file another.
+        fs::rename(lab.path("nets"), lab.path("moved")).unwrap();
+        lab.sweep("").expect(BAD_INPUT).saying(&["start.weights: nets/first.safetensors: No such file"]);
+        let text = fs::read_to_string(lab.path("tiny.yaml")).unwrap().replace("nets/", "moved/");
+        fs::write(lab.path("tiny.yaml"), text).unwrap();
+        let again = lab.sweep(&format!("--mode {mode} --plan")).expect(DONE).out;
+        assert_eq!(again.lines().next().unwrap(), plan.lines().next().unwrap().replace("new   ", "stored"));
     }
 }

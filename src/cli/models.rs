@@ -1,17 +1,21 @@
 //! `runner models`: the networks, and the layers of one.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::common::say_json_or;
 use super::completions;
+use crate::networks::TableRow;
+use crate::spec::config::Config;
 use crate::words::grouped;
 use crate::{networks, spec};
 
 #[derive(Args)]
 pub struct ModelsArguments {
-    /// lenet5, lenet5_dropout, keras_cnn, leaky_cnn or resnet
-    #[arg(add = completions::networks())]
+    /// lenet5, lenet5_dropout, keras_cnn, leaky_cnn or resnet, or a file for the networks in it
+    #[arg(value_name = "NAME|FILE.yaml", add = completions::networks())]
     name: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -20,7 +24,11 @@ pub struct ModelsArguments {
 
 pub fn run(arguments: &ModelsArguments) -> Result<()> {
     match &arguments.name {
-        Some(name) => show_layers(&table_of(name)?, arguments.json),
+        Some(name) if Path::new(name).extension().is_some() => show_file(Path::new(name), arguments.json),
+        Some(name) => {
+            let table = table_of(name)?;
+            say_json_or(arguments.json, &table, layers(&table))
+        }
         None => show_networks(arguments.json),
     }
 }
@@ -37,9 +45,22 @@ fn show_networks(json: bool) -> Result<()> {
     say_json_or(json, &rows, lines.join("\n"))
 }
 
-fn show_layers(table: &networks::Table, json: bool) -> Result<()> {
+/// Every network in a file.
+fn show_file(path: &Path, json: bool) -> Result<()> {
+    let configs = spec::networks_in(path)?;
+    let texts = configs.iter().map(|config| format!("{}\n{}", config.model.as_str(), layers(&config.table())));
+    let row = |config: &Config| serde_json::json!({"name": config.model.as_str(), "rows": config.table().rows});
+    let rows: Vec<_> = configs.iter().map(row).collect();
+    say_json_or(json, &rows, texts.collect::<Vec<_>>().join("\n\n"))
+}
+
+fn layers(table: &networks::Table) -> String {
+    let widest = |least: usize, text: fn(&TableRow) -> &str| {
+        table.rows.iter().map(|row| text(row).len() + 2).fold(least, usize::max)
+    };
+    let (width, longest) = (widest(8, |row| &row.name), widest(28, |row| &row.operation));
     let line = |name: &str, layer: &str, output: &str, parameters: &str, multiply_adds: &str| {
-        format!("{name:<8}{layer:<28}{output:<16}{parameters:>12}{multiply_adds:>16}")
+        format!("{name:<width$}{layer:<longest$}{output:<16}{parameters:>12}{multiply_adds:>16}")
     };
     let mut lines = vec![line("name", "layer", "output", "parameters", "multiply-adds")];
     for row in &table.rows {
@@ -48,7 +69,7 @@ fn show_layers(table: &networks::Table, json: bool) -> Result<()> {
         lines.push(line(&row.name, &row.operation, &shape.join("×"), &parameters, &multiply_adds));
     }
     lines.push(line("total", "", "", &grouped(table.parameters()), &grouped(table.multiply_adds())));
-    say_json_or(json, table, lines.join("\n"))
+    lines.join("\n")
 }
 
 /// The layers of the network called `name`, with its default widths.

@@ -96,6 +96,7 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
     let jobs = arguments.jobs.map(usize::from);
     let max_failures = arguments.max_failures.map(|most| most as usize);
     let options = Options { max_failures, ..options(run, out.clone(), jobs)? };
+    experiment.notes.iter().for_each(|note| host::print(note));
     if arguments.plan {
         show_plan(&experiment, &trials, &out, run.rerun.unwrap_or_default())?;
         return Ok(exit::DONE);
@@ -106,6 +107,7 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
 pub fn run_train(arguments: &TrainArguments) -> Result<i32> {
     let run = &arguments.run;
     let experiment = Experiment::load(&run.experiment, &overrides(run, arguments.seed))?.base_alone();
+    experiment.notes.iter().for_each(|note| host::print(note));
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(format!("{}-train", experiment.name)));
     let options = options(run, out, Some(1))?;
     finish(sweep::run(&experiment, &experiment.trials(), &options)?, &options)

@@ -1,10 +1,8 @@
-//! `nn.BatchNorm2d` with its running statistics.
+//! `nn.BatchNorm2d` and `nn.BatchNorm1d` with their running statistics.
 
 use tch::{Device, Kind, Tensor};
 
-/// PyTorch's convention for Keras' momentum 0.99.
-const MOMENTUM: f64 = 0.01;
-const EPSILON: f64 = 1e-3;
+use crate::networks::BatchNorm;
 
 /// The statistics of one layer, [C]; of all members of a pack, [K·C].
 pub struct Running {
@@ -30,12 +28,12 @@ impl Running {
         }
     }
 
-    /// `x` [N, C, H, W] normalized by the batch's statistics, which are tracked, or outside training by the running ones.
-    pub fn normalize(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, train: bool) -> Tensor {
+    /// `x` [N, C, ...] normalized by the batch's statistics, which are tracked, or outside training by the running ones.
+    pub fn normalize(&self, x: &Tensor, [weight, bias]: [&Tensor; 2], norm: &BatchNorm, train: bool) -> Tensor {
         if train {
             let _ = self.batches.shallow_clone().g_add_scalar_(1);
         }
         let (mean, var) = (Some(&self.mean), Some(&self.var));
-        x.batch_norm(Some(weight), Some(bias), mean, var, train, MOMENTUM, EPSILON, true)
+        x.batch_norm(Some(weight), Some(bias), mean, var, train, norm.momentum, norm.eps, true)
     }
 }

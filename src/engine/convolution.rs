@@ -11,9 +11,11 @@ use tch::{Cuda, Device, Kind, Tensor};
 use super::windows;
 
 /// A layer's shape apart from its tensors' sizes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
+    pub stride: i64,
     pub padding: i64,
+    /// Of all members.
     pub groups: i64,
 }
 
@@ -33,17 +35,17 @@ use Algorithm::{ChannelsFirst, ChannelsLast, Windows};
 const RUNS: usize = 3;
 
 impl Algorithm {
-    /// The quickest on a CPU for images [N, K·C, H, W] and `kernel`.
-    pub fn on_cpu(images: &Tensor, kernel: i64) -> Algorithm {
-        if windows::pay(images, kernel) { Windows } else { ChannelsLast }
+    /// The quickest on a CPU for images [N, K·C, H, W] and `kernel`, of a convolution with so many groups of its own.
+    pub fn on_cpu(images: &Tensor, kernel: i64, stride: i64, own_groups: i64) -> Algorithm {
+        if stride == 1 && own_groups == 1 && windows::pay(images, kernel) { Windows } else { ChannelsLast }
     }
 
-    /// `F.conv2d(images, weight, bias, padding=padding, groups=groups)` of images [N, groups·C, H, W], weight
+    /// `F.conv2d(images, weight, bias, stride, padding, groups=groups)` of images [N, groups·C, H, W], weight
     /// [groups·O, C, k, k], in NHWC order in memory, and bias [groups·O]; returns [N, groups·O, H', W'].
-    pub fn convolve(self, images: &Tensor, weight: &Tensor, bias: &Tensor, shape: Shape) -> Tensor {
-        let Shape { padding, groups } = shape;
+    pub fn convolve(self, images: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Shape) -> Tensor {
+        let Shape { stride, padding, groups } = shape;
         let library = |images: &Tensor, weight: &Tensor| {
-            images.conv2d(weight, Some(bias), [1, 1], [padding, padding], [1, 1], groups)
+            images.conv2d(weight, bias, [stride, stride], [padding, padding], [1, 1], groups)
         };
         match self {
             ChannelsLast => library(images, weight),
@@ -55,9 +57,9 @@ impl Algorithm {
 
     /// The one that computes a training step of this layer in the least time, measured once a process, which has one mode. Leaves
     /// the default generator alone.
-    pub fn quickest(images: &Tensor, weight: &Tensor, bias: &Tensor, shape: Shape) -> Algorithm {
-        thread_local!(static KNOWN: RefCell<HashMap<[Vec<i64>; 2], Algorithm>> = RefCell::default());
-        let sizes = [images.size(), weight.size()];
+    pub fn quickest(images: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Shape) -> Algorithm {
+        thread_local!(static KNOWN: RefCell<HashMap<([Vec<i64>; 2], Shape), Algorithm>> = RefCell::default());
+        let sizes = ([images.size(), weight.size()], shape);
         if let Some(known) = KNOWN.with_borrow(|known| known.get(&sizes).copied()) {
             return known;
         }
@@ -66,11 +68,13 @@ impl Algorithm {
         best
     }
 
-    fn measured(images: &Tensor, weight: &Tensor, bias: &Tensor, shape: Shape) -> Algorithm {
+    fn measured(images: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Shape) -> Algorithm {
         let leaf = |tensor: &Tensor| tensor.detach().set_requires_grad(tensor.requires_grad());
-        let leaves = [images, weight, bias].map(leaf);
+        let leaves: Vec<Tensor> = [Some(images), Some(weight), bias].into_iter().flatten().map(leaf).collect();
         let (mut best, mut least, mut said) = (ChannelsLast, f64::INFINITY, String::new());
-        for algorithm in [ChannelsFirst, ChannelsLast, Windows] {
+        let fitting =
+            [ChannelsFirst, ChannelsLast, Windows].into_iter().filter(|way| *way != Windows || shape.stride == 1);
+        for algorithm in fitting {
             // What does not fit into memory panics.
             let measured = catch_unwind(AssertUnwindSafe(|| algorithm.seconds(&leaves, shape, least)));
             let Ok(seconds) = measured else { continue };
@@ -84,13 +88,15 @@ impl Algorithm {
     }
 
     /// Of forward and backward: the quickest seen, or the first one's where that is far from the `least` of others.
-    fn seconds(self, leaves: &[Tensor; 3], shape: Shape, least: f64) -> f64 {
-        let [images, weight, bias] = leaves;
+    fn seconds(self, leaves: &[Tensor], shape: Shape, least: f64) -> f64 {
+        let (images, weight, bias) = (&leaves[0], &leaves[1], leaves.get(2));
         let wanted: Vec<&Tensor> = leaves.iter().filter(|leaf| leaf.requires_grad()).collect();
         let run = || {
             let start = Instant::now();
             let output = self.convolve(images, weight, bias, shape);
-            Tensor::run_backward(&[output.sum(Kind::Float)], &wanted, false, false);
+            if !wanted.is_empty() {
+                Tensor::run_backward(&[output.sum(Kind::Float)], &wanted, false, false);
+            }
             if let Device::Cuda(gpu) = images.device() {
                 Cuda::synchronize(gpu as i64);
             }
@@ -118,15 +124,15 @@ mod tests {
         [images, weight, numbers(&[groups * 6])].map(|tensor| tensor.set_requires_grad(true))
     }
 
-    type Way = fn(&Tensor, &Tensor, &Tensor, i64, i64) -> Tensor;
+    type Way = fn(&Tensor, &Tensor, Option<&Tensor>, i64, i64) -> Tensor;
 
     #[test]
     fn every_way_equals_conv2d_and_its_gradients() {
         let ways: [Way; 4] = [
             windows::convolve,
             windows::convolve_at_once,
-            |x, w, b, padding, groups| ChannelsFirst.convolve(x, w, b, Shape { padding, groups }),
-            |x, w, b, padding, groups| ChannelsLast.convolve(x, w, b, Shape { padding, groups }),
+            |x, w, b, padding, groups| ChannelsFirst.convolve(x, w, b, Shape { stride: 1, padding, groups }),
+            |x, w, b, padding, groups| ChannelsLast.convolve(x, w, b, Shape { stride: 1, padding, groups }),
         ];
         for (groups, side, padding) in [(1, 2, 1), (1, 4, 1), (3, 4, 1), (2, 4, 0)] {
             let [images, weight, bias] = inputs(groups, side);
@@ -134,7 +140,7 @@ mod tests {
             let theirs = images.conv2d(&weight, Some(&bias), [1, 1], [padding, padding], [1, 1], groups);
             let expected = Tensor::run_backward(&[theirs.square().sum(Kind::Float)], &leaves, false, false);
             for (number, way) in ways.iter().enumerate() {
-                let ours = way(&images, &weight, &bias, padding, groups);
+                let ours = way(&images, &weight, Some(&bias), padding, groups);
                 let gradients = Tensor::run_backward(&[ours.square().sum(Kind::Float)], &leaves, false, false);
                 assert_eq!(ours.size(), theirs.size());
                 for (got, wanted) in [ours].iter().chain(&gradients).zip([&theirs].into_iter().chain(&expected)) {
@@ -151,7 +157,7 @@ mod tests {
     #[test]
     fn one_of_them_is_the_quickest() {
         let [images, weight, bias] = inputs(3, 4);
-        let chosen = Algorithm::quickest(&images, &weight, &bias, Shape { padding: 1, groups: 3 });
+        let chosen = Algorithm::quickest(&images, &weight, Some(&bias), Shape { stride: 1, padding: 1, groups: 3 });
         assert!([ChannelsFirst, ChannelsLast, Windows].contains(&chosen));
     }
 }

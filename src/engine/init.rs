@@ -22,7 +22,9 @@ fn initialize(network: &mut Network, init: Init, activation: Activation) {
             match fans(module.weights) {
                 Some((fan_in, _)) => {
                     uniform(&mut module.weight, kaiming_gain(5f64.sqrt()) / (fan_in as f64).sqrt() * 3f64.sqrt());
-                    uniform(&mut module.bias, 1.0 / (fan_in as f64).sqrt());
+                    if let Some(bias) = &mut module.bias {
+                        uniform(bias, 1.0 / (fan_in as f64).sqrt());
+                    }
                 }
                 None => {
                     let _ = module.weight.fill_(1.0);
@@ -32,8 +34,8 @@ fn initialize(network: &mut Network, init: Init, activation: Activation) {
         for module in network.modules_mut() {
             if let Some(fans) = fans(module.weights) {
                 redraw(&mut module.weight, fans, init, activation);
-                if init == Init::Keras {
-                    let _ = module.bias.zero_();
+                if let Some(bias) = module.bias.as_mut().filter(|_| init == Init::Keras) {
+                    let _ = bias.zero_();
                 }
             }
         }
@@ -43,8 +45,8 @@ fn initialize(network: &mut Network, init: Init, activation: Activation) {
 /// `nn.init._calculate_fan_in_and_fan_out`; none for BatchNorm.
 fn fans(weights: Weights) -> Option<(i64, i64)> {
     match weights {
-        Weights::Conv { input, output, kernel } => Some((input * kernel * kernel, output * kernel * kernel)),
-        Weights::Dense { input, output } => Some((input, output)),
+        Weights::Conv { input, output, kernel, .. } => Some((input * kernel * kernel, output * kernel * kernel)),
+        Weights::Dense { input, output, .. } => Some((input, output)),
         Weights::None | Weights::BatchNorm { .. } => None,
     }
 }

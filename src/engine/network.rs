@@ -5,14 +5,15 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::Running;
 use super::state::{self, State};
-use super::walk::{Layers, activate, walk};
-use crate::networks::{Layer, Weights, table};
-use crate::spec::config::{Activation, Config, Kernels};
+use super::walk::{self, Layers, walk};
+use crate::networks::{Activation, BatchNorm, Conv, Layer, TableRow, Weights};
+use crate::spec::config::{Config, Kernels};
 
 /// A network with its weights. `forward` maps float32 [N, 3, 32, 32] to logits [N, C].
 pub struct Network {
     layers: Vec<Layer>,
     activation: Activation,
+    dropout: f64,
     modules: Vec<Module>,
 }
 
@@ -22,17 +23,20 @@ pub struct Module {
     pub weights: Weights,
     /// [out, in, k, k], [out, in] or, for BatchNorm, [C].
     pub weight: Tensor,
-    pub bias: Tensor,
+    pub bias: Option<Tensor>,
     running: Option<Running>,
+    /// Training leaves it as it is.
+    pub is_frozen: bool,
 }
 
 impl Network {
     /// The network of `config` with unset kernels and biases, on the CPU, so that a seed means the same weights on every device.
     pub fn new(config: &Config) -> Network {
-        let (layers, activation) = (config.layers(), config.activation);
-        let table = table(&layers);
-        let modules = table.rows.iter().filter_map(|row| Module::new(&row.name, row.weights)).collect();
-        Network { layers, activation, modules }
+        let rows = config.table().rows;
+        let module = |row: &TableRow| Module::new(&row.name, row.weights, config.freezes(&row.name));
+        let modules = rows.iter().filter_map(module).collect();
+        let (activation, dropout) = (config.activation, config.regularization.dropout);
+        Network { layers: config.layers(), activation, dropout, modules }
     }
 
     pub fn modules(&self) -> &[Module] {
@@ -46,20 +50,34 @@ impl Network {
 
     /// What the optimizer moves: each module's weight, then its bias. `model.parameters()`.
     pub fn parameters(&self) -> Vec<&Tensor> {
-        self.modules.iter().flat_map(|module| [&module.weight, &module.bias]).collect()
+        self.learning().flat_map(|module| [Some(&module.weight), module.bias.as_ref()]).flatten().collect()
     }
 
     /// The kernels that an L1 or L2 penalty covers.
     pub fn kernels(&self, which: Kernels) -> Vec<&Tensor> {
-        self.modules.iter().filter(|module| covers(which, module.weights)).map(|module| &module.weight).collect()
+        self.learning().filter(|module| which.covers(module.weights)).map(|module| &module.weight).collect()
+    }
+
+    fn learning(&self) -> impl Iterator<Item = &Module> {
+        self.modules.iter().filter(|module| !module.is_frozen)
+    }
+
+    /// How many numbers of kernels, biases and BatchNorm's factors training leaves as they are.
+    pub fn frozen_numbers(&self) -> i64 {
+        let frozen = self.modules.iter().filter(|module| module.is_frozen);
+        frozen
+            .flat_map(|module| [Some(&module.weight), module.bias.as_ref()])
+            .flatten()
+            .map(|one| one.numel() as i64)
+            .sum()
     }
 
     /// Moves the tensors to `device`.
     pub fn move_to(&mut self, device: Device) {
-        let leaf = |tensor: &Tensor| tensor.detach().to_device(device).set_requires_grad(true);
         for module in &mut self.modules {
+            let leaf = |tensor: &Tensor| tensor.detach().to_device(device).set_requires_grad(!module.is_frozen);
             module.weight = leaf(&module.weight);
-            module.bias = leaf(&module.bias);
+            module.bias = module.bias.as_ref().map(leaf);
             if let Some(running) = &mut module.running {
                 running.move_to(device);
             }
@@ -79,7 +97,7 @@ impl Network {
                 state.push((format!("{}.{field}", module.name), tensor.detach()));
             };
             add("weight", &module.weight);
-            add("bias", &module.bias);
+            module.bias.iter().for_each(|bias| add("bias", bias));
             if let Some(running) = &module.running {
                 add("running_mean", &running.mean);
                 add("running_var", &running.var);
@@ -95,60 +113,50 @@ impl Network {
     }
 }
 
-/// Whether a penalty on `which` kernels is one on a layer with `weights`.
-pub fn covers(which: Kernels, weights: Weights) -> bool {
-    match weights {
-        Weights::Conv { kernel, .. } => match which {
-            Kernels::All | Kernels::Conv => true,
-            Kernels::Conv3x3 => kernel == 3,
-            Kernels::Dense => false,
-        },
-        Weights::Dense { .. } => matches!(which, Kernels::All | Kernels::Dense),
-        Weights::None | Weights::BatchNorm { .. } => false,
-    }
-}
-
 impl Module {
-    fn new(name: &str, weights: Weights) -> Option<Module> {
+    fn new(name: &str, weights: Weights, is_frozen: bool) -> Option<Module> {
         let options = (Kind::Float, Device::Cpu);
-        let (shape, width) = match weights {
+        let (shape, width, has_bias) = match weights {
             Weights::None => return None,
-            Weights::Conv { input, output, kernel } => (vec![output, input, kernel, kernel], output),
-            Weights::Dense { input, output } => (vec![output, input], output),
-            Weights::BatchNorm { channels } => (vec![channels], channels),
+            Weights::Conv { input, output, kernel, bias } => (vec![output, input, kernel, kernel], output, bias),
+            Weights::Dense { input, output, bias } => (vec![output, input], output, bias),
+            Weights::BatchNorm { channels } => (vec![channels], channels, true),
         };
         let running = matches!(weights, Weights::BatchNorm { .. }).then(|| Running::new(width, Device::Cpu));
-        let weight = Tensor::zeros(shape, options).set_requires_grad(true);
-        let bias = Tensor::zeros([width], options).set_requires_grad(true);
-        Some(Module { name: name.to_owned(), weights, weight, bias, running })
+        let leaf = |shape: &[i64]| Tensor::zeros(shape, options).set_requires_grad(!is_frozen);
+        let (weight, bias) = (leaf(&shape), has_bias.then(|| leaf(&[width])));
+        Some(Module { name: name.to_owned(), weights, weight, bias, running, is_frozen })
     }
 }
 
 impl Layers for Network {
-    fn convolve(&self, module: usize, x: &Tensor, padding: i64, _: bool) -> Tensor {
+    fn convolve(&self, module: usize, x: &Tensor, conv: &Conv, _: bool) -> Tensor {
         let Module { weight, bias, .. } = &self.modules[module];
-        x.conv2d(weight, Some(bias), [1, 1], [padding, padding], [1, 1], 1)
+        let &Conv { stride, padding, groups, .. } = conv;
+        x.conv2d(weight, bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)
     }
 
     fn dense(&self, module: usize, x: &Tensor) -> Tensor {
         let Module { weight, bias, .. } = &self.modules[module];
-        x.linear(weight, Some(bias))
+        x.linear(weight, bias.as_ref())
     }
 
-    fn normalize(&self, module: usize, x: &Tensor, train: bool) -> Tensor {
-        let Module { weight, bias, running, .. } = &self.modules[module];
-        running.as_ref().expect("a BatchNorm module has running statistics").normalize(x, weight, bias, train)
+    fn normalize(&self, module: usize, x: &Tensor, norm: &BatchNorm, train: bool) -> Tensor {
+        let Module { weight, bias: Some(bias), running: Some(running), is_frozen, .. } = &self.modules[module] else {
+            unreachable!("a BatchNorm module has a bias and running statistics")
+        };
+        running.normalize(x, [weight, bias], norm, train && !is_frozen)
     }
 
     fn activate(&self, x: &Tensor) -> Tensor {
-        activate(x, self.activation)
+        walk::activate(x, self.activation)
     }
 
     fn flatten(&self, x: &Tensor) -> Tensor {
         x.flatten(1, -1)
     }
 
-    fn drop_out(&self, x: &Tensor, p: f64) -> Tensor {
-        x.dropout(p, true)
+    fn drop_out(&self, x: &Tensor) -> Tensor {
+        walk::drop_out(x, self.dropout)
     }
 }

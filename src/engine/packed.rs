@@ -168,7 +168,7 @@ pub fn fit_together(left: &Config, right: &Config) -> bool {
 /// `config` without what members may differ in; none where it must be computed alone.
 fn shared(config: &Config) -> Option<Config> {
     let mut config = config.clone();
-    config.init = Init::Pytorch;
+    (config.init, config.start) = (Init::Pytorch, None);
     if let Activation::LeakyRelu { slope } = &mut config.activation {
         *slope = 0.0;
     }

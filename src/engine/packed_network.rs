@@ -9,28 +9,30 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch_norm::Running;
 use super::convolution::{Algorithm, Shape};
-use super::network::{Network, covers};
+use super::network::Network;
 use super::state::{self, State};
-use super::walk::{Layers, activate, walk};
+use super::walk::{self, Layers, activate, walk};
 use crate::native::{self, no_grad};
-use crate::networks::{Layer, Weights};
-use crate::spec::config::{Activation, Config, Kernels};
+use crate::networks::{Activation, BatchNorm, Conv, Layer, Weights};
+use crate::spec::config::{Config, Kernels};
 
 /// `K` networks that differ in nothing but their weights, their dropout and the slope of a LeakyReLU.
 pub struct PackedNetwork {
     members: i64,
-    /// With dropout wherever a member has it.
     layers: Vec<Layer>,
     activation: Activation,
     /// Each member's negative slope, float32 [K], where they differ.
     slopes: Option<Tensor>,
-    /// Each member's probability, float32 [K, 1, 1], where they differ.
-    dropout: Option<Tensor>,
+    /// The configured probability, and float32 [K] that of each member where they differ.
+    dropout: f64,
+    dropouts: Option<Tensor>,
     modules: Vec<Module>,
     /// What the optimizer moves, float32 [K, P]: a row a member, in the order of `model.parameters()`, each convolution's
     /// kernel as it lies in memory, and zeros that fill the row.
     parameters: Tensor,
-    /// Parameters of one network.
+    /// What it leaves as it is, in the same form.
+    frozen: Tensor,
+    /// Parameters of one network that the optimizer moves.
     width: i64,
 }
 
@@ -42,13 +44,14 @@ struct Module {
     name: String,
     weights: Weights,
     weight: Leaf,
-    bias: Leaf,
+    bias: Option<Leaf>,
     running: Option<Running>,
+    is_frozen: bool,
     /// How a convolution is computed on a GPU, once it has been measured.
     algorithm: OnceCell<Algorithm>,
 }
 
-/// A parameter as autograd sees it, and where its columns in `parameters` begin.
+/// A parameter as autograd sees it, and where its columns in `parameters` or `frozen` begin.
 struct Leaf {
     /// [K·out, in, k, k], [K·out], [K, out, in] or [K, out, 1].
     tensor: Tensor,
@@ -63,19 +66,20 @@ impl PackedNetwork {
     /// Of trials with these configurations, with the weights of `networks`.
     pub fn new(configs: &[&Config], networks: &[Network], device: Device) -> PackedNetwork {
         let members = networks.len() as i64;
-        let dropout = |config: &&Config| config.regularization.dropout;
-        let probabilities: Vec<f64> = configs.iter().map(dropout).collect();
-        let most = configs.iter().max_by(|one, two| dropout(one).total_cmp(&dropout(two))).expect("at least one");
+        let probabilities: Vec<f64> = configs.iter().map(|config| config.regularization.dropout).collect();
         let width: i64 = networks[0].parameters().iter().map(|parameter| parameter.numel() as i64).sum();
-        let parameters = Tensor::zeros([members, (width + ROW - 1) / ROW * ROW], (Kind::Float, device));
+        let rows = |width: i64| Tensor::zeros([members, (width + ROW - 1) / ROW * ROW], (Kind::Float, device));
+        let (parameters, frozen) = (rows(width), rows(networks[0].frozen_numbers()));
         let packed = PackedNetwork {
             members,
-            layers: most.layers(),
+            layers: configs[0].layers(),
             activation: configs[0].activation,
             slopes: slopes(configs).map(|slopes| floats(&slopes, &[members], device)),
-            dropout: differ(&probabilities).then(|| floats(&probabilities, &[members, 1, 1], device)),
-            modules: modules(&networks[0], &parameters),
+            dropout: probabilities[0],
+            dropouts: differ(&probabilities).then(|| floats(&probabilities, &[members], device)),
+            modules: modules(&networks[0], [&parameters, &frozen]),
             parameters,
+            frozen,
             width,
         };
         for (member, network) in (0..).zip(networks) {
@@ -85,7 +89,7 @@ impl PackedNetwork {
         packed
     }
 
-    /// Parameters of one network: as many columns of [`PackedNetwork::parameters`] count.
+    /// Parameters of one network that the optimizer moves: as many columns of [`PackedNetwork::parameters`] count.
     pub fn width(&self) -> i64 {
         self.width
     }
@@ -97,7 +101,8 @@ impl PackedNetwork {
 
     /// [K, P]: the gradient of `loss`, a scalar, in the order of [`PackedNetwork::parameters`].
     pub fn gradient(&self, loss: &Tensor) -> Tensor {
-        let leaves: Vec<&Tensor> = self.leaves().map(|leaf| &leaf.tensor).collect();
+        let leaves = self.modules.iter().filter(|module| !module.is_frozen).flat_map(Module::leaves);
+        let leaves: Vec<&Tensor> = leaves.map(|leaf| &leaf.tensor).collect();
         let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
         let mut rows: Vec<Tensor> =
             gradients.iter().map(|gradient| in_memory_order(gradient).reshape([self.members, -1])).collect();
@@ -111,9 +116,11 @@ impl PackedNetwork {
     /// Takes over changed parameters.
     pub fn refresh(&self) {
         no_grad(|| {
-            for leaf in self.leaves().filter(|leaf| leaf.copied) {
-                let target = in_memory_order(&leaf.tensor.detach());
-                target.view([self.members, -1]).copy_(&leaf.columns(&self.parameters));
+            for module in &self.modules {
+                for leaf in module.leaves().filter(|leaf| leaf.copied) {
+                    let target = in_memory_order(&leaf.tensor.detach());
+                    target.view([self.members, -1]).copy_(&leaf.columns(self.matrix(module)));
+                }
             }
         });
     }
@@ -121,7 +128,8 @@ impl PackedNetwork {
     /// float32 [P]: 1 where an L1 or L2 penalty on `which` kernels applies, else 0.
     pub fn mask(&self, which: Kernels) -> Tensor {
         let mask = self.parameters.get(0).zeros_like();
-        for module in self.modules.iter().filter(|module| covers(which, module.weights)) {
+        let is_covered = |module: &&Module| !module.is_frozen && which.covers(module.weights);
+        for module in self.modules.iter().filter(is_covered) {
             let _ = mask.narrow(0, module.weight.start, module.weight.width()).fill_(1.0);
         }
         mask
@@ -129,7 +137,12 @@ impl PackedNetwork {
 
     /// [N, 3, 32, 32] → [K, N, C]. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
-        let images = native::channels_last(images);
+        let images = match self.layers[0] {
+            // Every member's kernels see the same images.
+            Layer::Conv(Conv { groups: 1, .. }) | Layer::Sum { .. } => images.shallow_clone(),
+            _ => images.repeat([1, self.members, 1, 1]),
+        };
+        let images = native::channels_last(&images);
         walk(&self.layers, &images, train, self).transpose(1, 2)
     }
 
@@ -138,8 +151,8 @@ impl PackedNetwork {
         let mut state = vec![];
         for module in &self.modules {
             let mut add = |field: &str, tensor: Tensor| state.push((format!("{}.{field}", module.name), tensor));
-            for (field, leaf) in [("weight", &module.weight), ("bias", &module.bias)] {
-                add(field, leaf.of_member(&self.parameters.get(member)));
+            for (field, leaf) in [("weight", Some(&module.weight)), ("bias", module.bias.as_ref())] {
+                leaf.into_iter().for_each(|leaf| add(field, leaf.of_member(&self.matrix(module).get(member))));
             }
             if let Some(running) = &module.running {
                 add("running_mean", running.mean.view([self.members, -1]).get(member));
@@ -155,14 +168,29 @@ impl PackedNetwork {
         state::load(self.state(member), state)
     }
 
+    /// One number a member, [K], as it meets images or vectors.
+    fn beside(&self, x: &Tensor, numbers: &Tensor) -> Tensor {
+        match x.dim() {
+            4 => numbers.repeat_interleave_self_int(x.size()[1] / self.members, 0, None).view([1, -1, 1, 1]),
+            _ => numbers.view([-1, 1, 1]),
+        }
+    }
+
+    /// Where the parameters of `module` lie.
+    fn matrix(&self, module: &Module) -> &Tensor {
+        if module.is_frozen { &self.frozen } else { &self.parameters }
+    }
+}
+
+impl Module {
     fn leaves(&self) -> impl Iterator<Item = &Leaf> {
-        self.modules.iter().flat_map(|module| [&module.weight, &module.bias])
+        [Some(&self.weight), self.bias.as_ref()].into_iter().flatten()
     }
 }
 
 impl Leaf {
     /// The next leaf of `shape` for one member; moves `start` behind its columns.
-    fn new(parameters: &Tensor, start: &mut i64, shape: Vec<i64>, dense: bool) -> Leaf {
+    fn new(parameters: &Tensor, start: &mut i64, shape: Vec<i64>, dense: bool, learns: bool) -> Leaf {
         let members = parameters.size()[0];
         let mut leaf = Leaf { tensor: Tensor::new(), shape, start: *start, copied: !dense && members > 1 };
         *start += leaf.width();
@@ -174,7 +202,7 @@ impl Leaf {
             [out, input, height, width] => columns.reshape([members * out, height, width, input]).permute([0, 3, 1, 2]),
             _ => unreachable!("a kernel or a bias"),
         };
-        leaf.tensor = tensor.detach().set_requires_grad(true);
+        leaf.tensor = tensor.detach().set_requires_grad(learns);
         leaf
     }
 
@@ -203,18 +231,21 @@ fn in_memory_order(tensor: &Tensor) -> Tensor {
     if tensor.dim() == 4 { tensor.permute([0, 2, 3, 1]) } else { tensor.shallow_clone() }
 }
 
-fn modules(network: &Network, parameters: &Tensor) -> Vec<Module> {
-    let (members, device) = (parameters.size()[0], parameters.device());
-    let mut start = 0;
+/// `matrices` are for the parameters that the optimizer moves, and for the frozen ones.
+fn modules(network: &Network, matrices: [&Tensor; 2]) -> Vec<Module> {
+    let (members, device) = (matrices[0].size()[0], matrices[0].device());
+    let mut starts = [0; 2];
     let module = |module: &super::network::Module| {
-        let dense = matches!(module.weights, Weights::Dense { .. });
-        let mut leaf = |tensor: &Tensor| Leaf::new(parameters, &mut start, tensor.size(), dense);
-        let (weight, bias) = (leaf(&module.weight), leaf(&module.bias));
+        let (dense, is_frozen) = (matches!(module.weights, Weights::Dense { .. }), module.is_frozen);
+        let (matrix, start) = (matrices[usize::from(is_frozen)], &mut starts[usize::from(is_frozen)]);
+        let mut leaf = |tensor: &Tensor| Leaf::new(matrix, start, tensor.size(), dense, !is_frozen);
+        let (weight, bias) = (leaf(&module.weight), module.bias.as_ref().map(leaf));
         let running = match module.weights {
             Weights::BatchNorm { channels } => Some(Running::new(members * channels, device)),
             _ => None,
         };
-        Module { name: module.name.clone(), weights: module.weights, weight, bias, running, algorithm: OnceCell::new() }
+        let (name, weights, algorithm) = (module.name.clone(), module.weights, OnceCell::new());
+        Module { name, weights, weight, bias, running, is_frozen, algorithm }
     };
     network.modules().iter().map(module).collect()
 }
@@ -239,13 +270,14 @@ fn floats(values: &[f64], shape: &[i64], device: Device) -> Tensor {
 /// Images are [N, K·C, H, W], or [N, C, H, W] while all members see the same. Vectors are columns, [K, F, N]: so the gradient of
 /// a dense kernel lies in memory as the kernel does.
 impl Layers for PackedNetwork {
-    fn convolve(&self, module: usize, x: &Tensor, padding: i64, train: bool) -> Tensor {
-        let Module { weights, weight: Leaf { tensor: weight, .. }, bias: Leaf { tensor: bias, .. }, algorithm, .. } =
-            &self.modules[module];
-        let &Weights::Conv { input, kernel, .. } = weights else { unreachable!("made from this layer") };
-        let shape = Shape { padding, groups: x.size()[1] / input };
+    fn convolve(&self, module: usize, x: &Tensor, conv: &Conv, train: bool) -> Tensor {
+        let Module { weights, weight: Leaf { tensor: weight, .. }, bias, algorithm, .. } = &self.modules[module];
+        let &Weights::Conv { input, .. } = weights else { unreachable!("made from this layer") };
+        let &Conv { kernel, stride, padding, groups, .. } = conv;
+        let bias = bias.as_ref().map(|bias| &bias.tensor);
+        let shape = Shape { stride, padding, groups: x.size()[1] / input };
         let algorithm = match x.device() {
-            Device::Cpu => Algorithm::on_cpu(x, kernel),
+            Device::Cpu => Algorithm::on_cpu(x, kernel, stride, groups),
             _ if train => *algorithm.get_or_init(|| Algorithm::quickest(x, weight, bias, shape)),
             _ => algorithm.get().copied().unwrap_or(Algorithm::ChannelsFirst),
         };
@@ -254,22 +286,28 @@ impl Layers for PackedNetwork {
 
     fn dense(&self, module: usize, x: &Tensor) -> Tensor {
         let Module { weight, bias, .. } = &self.modules[module];
-        bias.tensor.baddbmm(&weight.tensor, x, 1.0, 1.0)
+        match bias {
+            Some(bias) => bias.tensor.baddbmm(&weight.tensor, x, 1.0, 1.0),
+            None => weight.tensor.bmm(x),
+        }
     }
 
-    fn normalize(&self, module: usize, x: &Tensor, train: bool) -> Tensor {
-        let Module { weight, bias, running, .. } = &self.modules[module];
-        let running = running.as_ref().expect("a BatchNorm module has running statistics");
-        running.normalize(x, &weight.tensor, &bias.tensor, train)
+    fn normalize(&self, module: usize, x: &Tensor, norm: &BatchNorm, train: bool) -> Tensor {
+        let Module { weight, bias: Some(bias), running: Some(running), is_frozen, .. } = &self.modules[module] else {
+            unreachable!("a BatchNorm module has a bias and running statistics")
+        };
+        let normalize = |x: &Tensor| running.normalize(x, [&weight.tensor, &bias.tensor], norm, train && !is_frozen);
+        match x.size()[..] {
+            [members, width, count] => {
+                normalize(&x.reshape([members * width, count]).tr()).tr().reshape([members, width, count])
+            }
+            _ => normalize(x),
+        }
     }
 
     fn activate(&self, x: &Tensor) -> Tensor {
         let Some(slopes) = &self.slopes else { return activate(x, self.activation) };
-        let slopes = slopes.to_kind(x.kind());
-        let slopes = match x.dim() {
-            4 => slopes.repeat_interleave_self_int(x.size()[1] / self.members, 0, None).view([1, -1, 1, 1]),
-            _ => slopes.view([-1, 1, 1]),
-        };
+        let slopes = self.beside(x, &slopes.to_kind(x.kind()));
         x.where_self(&x.gt(0.0), &(x * slopes))
     }
 
@@ -277,10 +315,11 @@ impl Layers for PackedNetwork {
         x.contiguous().view([x.size()[0], self.members, -1]).permute([1, 2, 0])
     }
 
-    fn drop_out(&self, x: &Tensor, p: f64) -> Tensor {
-        let Some(probabilities) = &self.dropout else { return x.dropout(p, true) };
+    fn drop_out(&self, x: &Tensor) -> Tensor {
+        let Some(probabilities) = &self.dropouts else { return walk::drop_out(x, self.dropout) };
+        let probabilities = self.beside(x, probabilities);
         // bfloat16 has too few numbers between 0 and 1 to draw from.
-        let kept = x.to_kind(Kind::Float).rand_like().ge_tensor(probabilities).to_kind(Kind::Float);
+        let kept = x.to_kind(Kind::Float).rand_like().ge_tensor(&probabilities).to_kind(Kind::Float);
         let scaled: Tensor = kept / (1.0 - probabilities);
         x * scaled.to_kind(x.kind())
     }

@@ -5,19 +5,19 @@ use std::cell::Cell;
 use tch::Tensor;
 
 use crate::native;
-use crate::networks::Layer;
-use crate::spec::config::Activation;
+use crate::networks::{Activation, BatchNorm, Conv, Layer, Window};
 
 /// What the layers with tensors of their own, and those that treat the members of a pack apart, compute. `module` counts the layers
 /// that hold tensors, in the order of construction.
 pub trait Layers {
-    fn convolve(&self, module: usize, x: &Tensor, padding: i64, train: bool) -> Tensor;
+    fn convolve(&self, module: usize, x: &Tensor, conv: &Conv, train: bool) -> Tensor;
     fn dense(&self, module: usize, x: &Tensor) -> Tensor;
-    fn normalize(&self, module: usize, x: &Tensor, train: bool) -> Tensor;
+    fn normalize(&self, module: usize, x: &Tensor, norm: &BatchNorm, train: bool) -> Tensor;
+    /// With the configured activation.
     fn activate(&self, x: &Tensor) -> Tensor;
     fn flatten(&self, x: &Tensor) -> Tensor;
-    /// Called in training only, with `p` above 0.
-    fn drop_out(&self, x: &Tensor, p: f64) -> Tensor;
+    /// With the configured probability. Called in training only.
+    fn drop_out(&self, x: &Tensor) -> Tensor;
 }
 
 /// What `layers` make of `images`. `train` switches dropout on and lets BatchNorm use and track the batch's statistics.
@@ -44,24 +44,40 @@ impl Walk<'_> {
     }
 
     fn step(&self, layer: &Layer, x: Tensor) -> Tensor {
-        match *layer {
-            Layer::Conv { padding, .. } => self.network.convolve(self.next_module(), &x, padding, self.train),
+        match layer {
+            Layer::Conv(conv) => self.network.convolve(self.next_module(), &x, conv, self.train),
             Layer::Dense(_) => self.network.dense(self.next_module(), &x),
-            Layer::BatchNorm => self.network.normalize(self.next_module(), &x, self.train),
-            Layer::Act => self.network.activate(&x),
-            Layer::AvgPool(side) => x.avg_pool2d([side, side], [side, side], [0, 0], false, true, None),
-            Layer::MaxPool(side) => x.max_pool2d([side, side], [side, side], [0, 0], [1, 1], false),
+            Layer::BatchNorm(norm) => self.network.normalize(self.next_module(), &x, norm, self.train),
+            Layer::Act(None) => self.network.activate(&x),
+            Layer::Act(Some(own)) => activate(&x, *own),
+            Layer::AvgPool(Window { kernel, stride, padding }) => {
+                x.avg_pool2d([*kernel; 2], [*stride; 2], [*padding; 2], false, true, None)
+            }
+            Layer::MaxPool(Window { kernel, stride, padding }) => {
+                x.max_pool2d([*kernel; 2], [*stride; 2], [*padding; 2], [1, 1], false)
+            }
+            Layer::GlobalAvgPool => x.adaptive_avg_pool2d([1, 1]),
+            Layer::AdaptiveAvgPool { out } => x.adaptive_avg_pool2d([*out; 2]),
             Layer::Flatten => self.network.flatten(&x),
-            // PyTorch's dropout draws random numbers even where p is 0; a network without dropout has no such layer.
-            Layer::Dropout(p) if p > 0.0 && self.train => self.network.drop_out(&x, p),
-            Layer::Dropout(_) => x,
-            Layer::Sum { ref main, ref from_input, ref from_previous } => {
+            Layer::Dropout(_) if !self.train => x,
+            Layer::Dropout(None) => self.network.drop_out(&x),
+            Layer::Dropout(Some(p)) => drop_out(&x, *p),
+            Layer::Residual { main, shortcut } => {
+                let y = self.through(main, x.shallow_clone());
+                y + self.through(shortcut, x)
+            }
+            Layer::Sum { main, from_input, from_previous } => {
                 let y = self.through(main, x.shallow_clone());
                 let skip = self.through(from_input, self.images.shallow_clone());
                 if from_previous.is_empty() { y + skip } else { y + (skip + self.through(from_previous, x)) }
             }
         }
     }
+}
+
+/// PyTorch's dropout draws random numbers even where `p` is 0; a network without dropout has no such layer.
+pub fn drop_out(x: &Tensor, p: f64) -> Tensor {
+    if p > 0.0 { x.dropout(p, true) } else { x.shallow_clone() }
 }
 
 pub fn activate(x: &Tensor, activation: Activation) -> Tensor {

@@ -13,15 +13,17 @@ pub fn pay(images: &Tensor, kernel: i64) -> bool {
 
 /// `F.conv2d(images, weight, bias, padding=padding, groups=groups)` of images [N, groups·C, H, W], weight
 /// [groups·O, C, k, k] and bias [groups·O], images and weight in NHWC order in memory; returns [N, groups·O, H', W'].
-pub fn convolve(images: &Tensor, weight: &Tensor, bias: &Tensor, padding: i64, groups: i64) -> Tensor {
-    let [images, weights, biases] = [(images, 1), (weight, 0), (bias, 0)].map(|(all, split)| all.chunk(groups, split));
-    let each = images.iter().zip(&weights).zip(&biases);
-    let outputs: Vec<Tensor> = each.map(|((images, weight), bias)| product(images, weight, bias, padding)).collect();
+pub fn convolve(images: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64, groups: i64) -> Tensor {
+    let [images, weights] = [(images, 1), (weight, 0)].map(|(all, split)| all.chunk(groups, split));
+    let biases = bias.map(|bias| bias.chunk(groups, 0)).unwrap_or_default();
+    let each = images.iter().zip(&weights).enumerate();
+    let outputs: Vec<Tensor> =
+        each.map(|(group, (images, weight))| product(images, weight, biases.get(group), padding)).collect();
     Tensor::cat(&outputs, 1)
 }
 
 /// [`convolve`] with one operation for all groups, whose windows it all copies: for a GPU, where to start operations costs more.
-pub fn convolve_at_once(images: &Tensor, weight: &Tensor, bias: &Tensor, padding: i64, groups: i64) -> Tensor {
+pub fn convolve_at_once(images: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64, groups: i64) -> Tensor {
     let (out, input, kernel, _) = weight.size4().expect("[groups * O, C, k, k]");
     let padded = images.constant_pad_nd([padding; 4]);
     // [N, groups·C, H', W', k, k]
@@ -30,16 +32,19 @@ pub fn convolve_at_once(images: &Tensor, weight: &Tensor, bias: &Tensor, padding
     let windows = windows.reshape([count, groups, input, height, width, kernel, kernel]).permute([1, 2, 5, 6, 0, 3, 4]);
     let columns = windows.reshape([groups, input * kernel * kernel, -1]);
     let kernels = weight.reshape([groups, out / groups, -1]);
-    let output = bias.view([groups, -1, 1]).baddbmm(&kernels, &columns, 1.0, 1.0);
+    let output = match bias {
+        Some(bias) => bias.view([groups, -1, 1]).baddbmm(&kernels, &columns, 1.0, 1.0),
+        None => kernels.bmm(&columns),
+    };
     output.view([out, count, height, width]).permute([1, 0, 2, 3]).contiguous()
 }
 
 /// One group of [`convolve`].
-fn product(images: &Tensor, weight: &Tensor, bias: &Tensor, padding: i64) -> Tensor {
+fn product(images: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64) -> Tensor {
     let (out, kernel) = (weight.size()[0], weight.size()[2]);
     // Not `baddbmm` for all groups: it would leave the gradient of the weight transposed, which is slow to undo.
     let matrix = weight.permute([0, 2, 3, 1]).reshape([out, -1]);
-    windows(&images.permute([0, 2, 3, 1]), kernel, padding).linear(&matrix, Some(bias)).permute([0, 3, 1, 2])
+    windows(&images.permute([0, 2, 3, 1]), kernel, padding).linear(&matrix, bias).permute([0, 3, 1, 2])
 }
 
 /// [N, H, W, C] → [N, H', W', k·k·C], a window in the order of a kernel in memory.

@@ -37,7 +37,7 @@ pub struct Evaluation {
     /// None for the state dict of another program.
     pub trial: Option<String>,
     pub seed: Option<u64>,
-    pub model: &'static str,
+    pub model: String,
     pub dataset: String,
     pub split: SplitName,
     pub images: u64,
@@ -88,7 +88,7 @@ fn score(loaded: &Loaded, split: SplitName, Sets { train, test }: &Sets) -> Eval
         checkpoint: loaded.path.display().to_string(),
         trial: loaded.id.clone(),
         seed: loaded.seed,
-        model: config.model.as_str(),
+        model: config.model.as_str().to_owned(),
         dataset: config.data.dataset.as_str().to_owned(),
         split,
         images: confusion.iter().flatten().sum(),

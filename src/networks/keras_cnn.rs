@@ -1,7 +1,7 @@
 //! The convolutional network of the Keras tutorials, with one more convolution.
 
-use super::network::Layer::{self, Act};
-use super::network::{Architecture, Halve, Model, Pool, channels, conv, hidden, with_dense};
+use super::layer::{ACT, Layer, conv};
+use super::network::{Architecture, BuiltIn, Halve, Pool, channels, hidden, with_dense};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Architecture = Architecture {
@@ -14,12 +14,12 @@ pub const NETWORK: Architecture = Architecture {
 
 const SIZES: &[Key] = &[channels(3, 3, "[32, 64, 128]"), hidden("[128]")];
 
-fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
+fn layers(model: &BuiltIn, pool: Halve) -> Vec<Layer> {
     let channels = &model.channels;
-    let mut layers = vec![conv(channels[0], 3), Act, pool(2)];
+    let mut layers = vec![conv(channels[0], 3), ACT, pool(2)];
     for &out in &channels[1..] {
-        layers.extend([conv(out, 3), Act]);
+        layers.extend([conv(out, 3), ACT]);
     }
     layers.push(pool(2));
-    with_dense(layers, model, dropout)
+    with_dense(layers, model)
 }

@@ -1,7 +1,7 @@
 //! Blocks of padded 3×3 convolutions.
 
-use super::network::Layer::{self, Act};
-use super::network::{Architecture, Halve, Model, Pool, channels, conv_padded, hidden, with_dense};
+use super::layer::{ACT, Layer, conv_padded};
+use super::network::{Architecture, BuiltIn, Halve, Pool, channels, hidden, with_dense};
 use crate::options::{Key, Takes, key, variant};
 
 pub const NETWORK: Architecture = Architecture {
@@ -21,13 +21,13 @@ const SIZES: &[Key] = &[
     hidden("[128]"),
 ];
 
-fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
+fn layers(model: &BuiltIn, pool: Halve) -> Vec<Layer> {
     let mut layers = vec![];
     for &out in &model.channels {
         for _ in 0..model.convs_per_block.unwrap_or(1) {
-            layers.extend([conv_padded(out, 3), Act]);
+            layers.extend([conv_padded(out, 3), ACT]);
         }
         layers.push(pool(2));
     }
-    with_dense(layers, model, dropout)
+    with_dense(layers, model)
 }

@@ -1,7 +1,7 @@
 //! LeCun et al. 1998, on three colour planes; plain, and with what came later.
 
-use super::network::Layer::{self, Act};
-use super::network::{Architecture, Halve, Model, Pool, channels, conv, hidden, with_dense};
+use super::layer::{ACT, Layer, conv};
+use super::network::{Architecture, BuiltIn, Halve, Pool, channels, hidden, with_dense};
 use crate::options::{Key, variant};
 
 pub const NETWORK: Architecture = Architecture {
@@ -22,10 +22,10 @@ pub const WITH_DROPOUT: Architecture = Architecture {
 
 const SIZES: &[Key] = &[channels(1, 2, "[6, 16]"), hidden("[120, 84]")];
 
-fn layers(model: &Model, pool: Halve, dropout: f64) -> Vec<Layer> {
+fn layers(model: &BuiltIn, pool: Halve) -> Vec<Layer> {
     let mut layers = vec![];
     for &out in &model.channels {
-        layers.extend([conv(out, 5), Act, pool(2)]);
+        layers.extend([conv(out, 5), ACT, pool(2)]);
     }
-    with_dense(layers, model, dropout)
+    with_dense(layers, model)
 }

@@ -1,21 +1,25 @@
-//! The networks: a file that describes each, and a line in the list of them.
+//! The networks: a file that describes each built-in one, and a line in the list of them; users write their own as layers.
 
 mod keras_cnn;
+mod layer;
 mod leaky_cnn;
 mod lenet5;
 mod network;
 mod resnet;
+mod table;
 
 #[cfg(test)]
 mod tests;
 
-pub use network::{Architecture, Layer, Model, Pool, Table, TableRow, Weights, table};
+pub use layer::{Activation, BatchNorm, Conv, Dense, Layer, Window, shape_text};
+pub use network::{Architecture, BuiltIn, Model, Own, Pool};
+pub use table::{INPUT_SHAPE, Names, Table, TableRow, Weights, table};
 
 use crate::options::Variant;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
 
-/// Every network there is.
+/// Every built-in network.
 const NETWORKS: &[Architecture] = &[
     // As `runner models` lists them.
     lenet5::NETWORK,
@@ -36,7 +40,7 @@ pub const VARIANTS: [Variant; NETWORKS.len()] = {
     variants
 };
 
-/// Of every network, as users write them.
+/// Of every built-in network, as users write them.
 pub fn names() -> Vec<&'static str> {
     VARIANTS.iter().map(|network| network.name).collect()
 }

@@ -4,7 +4,7 @@ use super::*;
 
 fn network(json: serde_json::Value) -> Table {
     let model: Model = serde_json::from_value(json).unwrap();
-    table(&model.layers(model.network.pool, 0.0, 10))
+    table(&model.layers(None, 10), 0.0)
 }
 
 /// The counts that the five published systems state.
@@ -39,7 +39,7 @@ fn a_resnets_shortcuts_pool_averages_whatever_the_pooling() {
     let widths = json!({"name": "resnet", "channels": [4, 8, 8, 8, 8], "dense": [16]});
     let model: Model = serde_json::from_value(widths).unwrap();
     let pools = |pool| {
-        let rows = table(&model.layers(pool, 0.0, 10)).rows;
+        let rows = table(&model.layers(Some(pool), 10), 0.0).rows;
         let count = |kind: &str| rows.iter().filter(|row| row.operation.starts_with(kind)).count();
         (count("average pooling"), count("max pooling"))
     };

@@ -36,7 +36,12 @@ pub enum Otherwise {
 
 /// Every option of every part, some steps each: what the tests run.
 pub fn short(dataset: &str) -> Result<Vec<Case>> {
-    let files = [include_str!("cases/options.yaml"), include_str!("cases/ends.yaml"), include_str!("cases/seeds.yaml")];
+    let files = [
+        include_str!("cases/options.yaml"),
+        include_str!("cases/ends.yaml"),
+        include_str!("cases/seeds.yaml"),
+        include_str!("cases/own.yaml"),
+    ];
     let mut cases = files.map(|text| built_in(text, dataset)).into_iter().collect::<Result<Vec<_>>>()?.concat();
     cases.iter_mut().for_each(|case| case.test_images = Some(SHORT_TEST_IMAGES));
     Ok(cases)

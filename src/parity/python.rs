@@ -138,6 +138,7 @@ fn line(job: &Job, number: usize, case: &Case) -> String {
         "name": case.name,
         "config": case.config,
         "seed": case.seed,
+        "weights": case.config.start.as_ref().and_then(|start| start.weights.file.as_ref()),
         "max_steps": case.max_steps,
         "test_images": case.test_images,
         "threads": threads,

@@ -49,7 +49,11 @@ pub struct StepTrace {
 
 /// Runs `case` in this process, whose default generator it reseeds, on the device on which `sets` lie.
 pub fn ours(case: &Case, sets: &Sets) -> Result<Trace> {
-    let initial = untrained(&case.config, case.seed).state();
+    let drawn = untrained(&case.config, case.seed).state();
+    let initial = match &case.config.start {
+        Some(start) => train::started(drawn, start)?,
+        None => drawn,
+    };
     let mut recorder = Recorder { max_steps: case.max_steps, steps: vec![], history: vec![], checkpoint: vec![] };
     let ended = train::run_one(&case.config, case.seed, sets, sets.train.images.device(), None, &mut recorder)?;
     let Recorder { steps, history, checkpoint, .. } = recorder;

@@ -152,7 +152,7 @@ pub struct Mistake {
 /// The kernels of a network's first convolution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Filters {
-    /// [filters, 3, height, width]
+    /// [filters, 3, height, width]; empty where a network has none that see the image.
     pub shape: Vec<usize>,
     /// Row-major.
     pub values: Vec<f32>,

@@ -79,6 +79,8 @@ pub fn example(takes: Takes) -> String {
         Takes::Choice(names) | Takes::ChoiceOr(names, _) => names[0].to_string(),
         Takes::List(of, shortest, _) => format!("[{}]", vec![example(*of); shortest.max(1)].join(", ")),
         Takes::Named(variants) => variants[0].name.to_string(),
+        Takes::Text => "stem".to_string(),
+        Takes::Layers(_) => "[{dense: classes}]".to_string(),
         takes => format!(
             "{{{}}}",
             list(form(takes.fields()).iter().map(|key| format!("{}: {}", key.name, example(key.takes))))

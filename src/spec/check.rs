@@ -4,12 +4,13 @@ use serde_json::Value as Json;
 
 use super::advice::{closest, number_text};
 use super::config::*;
-use super::error::{Mistakes, Result, all};
+use super::error::{InputError, Mistakes, Result, all};
 use super::fields::{Slot, typed, written};
 use super::keys::{ACTIVATION, BASE, BESIDE, DATASETS, MODEL};
 use super::overrides::{Imports, Overrides};
 use super::yaml::Node;
-use crate::networks::{self, Weights};
+use super::{layers, starting};
+use crate::networks::{self, TableRow, Weights};
 
 /// The configuration that `root`, the keys of `base` with `data` and `select` beside them, describes.
 pub fn config(root: &Node, overrides: &Overrides) -> Result<Config> {
@@ -20,10 +21,9 @@ pub fn config(root: &Node, overrides: &Overrides) -> Result<Config> {
 /// The same, where it need only be one that can be computed: earlier versions stored others than a file may now ask for.
 pub fn computable(root: &Node, overrides: &Overrides) -> Result<Config> {
     let slot = Slot::new("", root);
-    let mut mistakes = Mistakes::default();
-    let json = mistakes.keep(slot.object()?.values(BESIDE.iter().chain(BASE)));
-    let dataset = mistakes.keep(dataset(&slot, &overrides.imports));
-    let (mut json, dataset) = mistakes.end(json.zip(dataset))?;
+    let dataset = dataset(&slot, &overrides.imports);
+    let mut json = values(&slot, dataset.as_ref().unwrap_or(&DatasetName::Cifar10).classes())?;
+    let dataset = dataset?;
     json["data"]["dataset"] = serde_json::to_value(&dataset).expect("names and counts are JSON");
     json["mode"] = overrides.mode.as_str().into();
     let goal = goal(&json["select"], &slot);
@@ -36,12 +36,12 @@ pub fn computable(root: &Node, overrides: &Overrides) -> Result<Config> {
         }
     };
     fill_in("/data/val", &|| (dataset.training_part() / 10).max(1).into());
-    fill_in("/activation", &|| written(&ACTIVATION, model.network.activation));
-    // None where there is no hidden dense layer to follow.
-    let own_dropout = || if model.has_hidden_dense() { model.network.dropout } else { 0.0 };
-    fill_in("/regularization/dropout", &|| own_dropout().into());
+    fill_in("/activation", &|| written(&ACTIVATION, model.activation()));
+    fill_in("/regularization/dropout", &|| model.dropout().into());
+    fill_in("/freeze", &|| Json::Array(vec![]));
+    starting::with_digest(&json["start"], &slot)?;
     let config: Config = typed(json);
-    let pool = config.pool.filter(|pool| *pool != model.network.pool);
+    let pool = config.pool.filter(|pool| Some(*pool) != model.pool());
     let config = Config { pool, ..config };
     let of_images = RULES_OF_IMAGES.iter().try_for_each(|rule| rule(&config, &slot));
     all::<(), ()>(RULES.iter().map(|rule| rule(&config, &slot)).chain([goal, of_images])).map(|()| config)
@@ -75,6 +75,21 @@ fn dataset(root: &Slot, imports: &Imports) -> Result<DatasetName> {
     })
 }
 
+/// What is written, or the defaults.
+fn values(root: &Slot, classes: usize) -> Result<Json> {
+    let mut mistakes = Mistakes::default();
+    let values = root.object().and_then(|fields| fields.values(BESIDE.iter().chain(BASE)));
+    let values = mistakes.keep(values);
+    let model = root.node.field(MODEL.name);
+    let own = model.and_then(|model| model.field("layers")).map(|node| Slot::new("model.layers", node));
+    let own = mistakes.keep(own.map(|list| layers::read(&list, classes)).transpose());
+    let mut json = mistakes.end(values)?;
+    if let Some(layers) = own.flatten() {
+        json[MODEL.name]["layers"] = layers;
+    }
+    Ok(json)
+}
+
 /// A goal says nothing else than its metric.
 fn goal(select: &Json, root: &Slot) -> Result<()> {
     let goal = if select["metric"] == "val_loss" { "min" } else { "max" };
@@ -87,16 +102,19 @@ fn goal(select: &Json, root: &Slot) -> Result<()> {
 /// Each refuses keys that are right by themselves and wrong together.
 type Rule = fn(&Config, &Slot) -> Result<()>;
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 8] = [
+    starting::layers_to_draw,
+    starting::layers_to_freeze,
     what_the_optimizer_can_compute,
-    dense_layers_for_dropout,
+    pooling_to_choose,
+    layers_for_dropout,
     kernels_to_penalize,
     stages_for_every_epoch,
     epochs_after_the_warmup,
 ];
 
 /// What follows means nothing where an earlier one is broken.
-const RULES_OF_IMAGES: [Rule; 3] = [images_for_both_parts, images_for_a_batch, steps_for_a_peak];
+const RULES_OF_IMAGES: [Rule; 4] = [images_for_both_parts, images_for_a_batch, images_for_batch_norm, steps_for_a_peak];
 
 /// Training and validation images must come from one training part, which `--dataset` may have made smaller.
 fn images_for_both_parts(config: &Config, root: &Slot) -> Result<()> {
@@ -117,24 +135,44 @@ fn images_for_both_parts(config: &Config, root: &Slot) -> Result<()> {
     Err(root.blame(key, problem))
 }
 
-fn dense_layers_for_dropout(config: &Config, root: &Slot) -> Result<()> {
-    let holds = config.regularization.dropout == 0.0 || config.model.has_hidden_dense();
-    root.ensure(holds, "regularization.dropout", "follows hidden dense layers, and model.dense has none")
+fn pooling_to_choose(config: &Config, root: &Slot) -> Result<()> {
+    let holds = config.pool.is_none() || config.model.pool().is_some();
+    root.ensure(holds, "pool", "the layers of a network of your own say themselves how they pool; leave it out")
+}
+
+fn layers_for_dropout(config: &Config, root: &Slot) -> Result<()> {
+    let holds = config.regularization.dropout == 0.0 || config.model.has_dropout();
+    let problem = match config.model {
+        Model::BuiltIn(_) => "follows hidden dense layers, and model.dense has none",
+        Model::Own(_) => "is for the layers `dropout` without a number of their own, and model.layers has none",
+    };
+    root.ensure(holds, "regularization.dropout", problem)
 }
 
 fn kernels_to_penalize(config: &Config, root: &Slot) -> Result<()> {
-    if config.regularization.on != Kernels::Conv3x3 || has_3x3(&config.model) {
+    if config.regularization.on == Kernels::All {
         return Ok(());
     }
+    let weights = config.model.weights();
+    let missing = match config.regularization.on {
+        Kernels::Conv if !weights.iter().any(|weights| matches!(weights, Weights::Conv { .. })) => "convolution",
+        Kernels::Dense if !weights.iter().any(|weights| matches!(weights, Weights::Dense { .. })) => "dense layer",
+        Kernels::Conv3x3 if !has_3x3(&config.model) => return Err(no_3x3(root)),
+        _ => return Ok(()),
+    };
+    Err(root.blame("regularization.on", format!("this model has no {missing}")))
+}
+
+fn no_3x3(root: &Slot) -> InputError {
     let mut have: Vec<&str> = networks::names();
     have.retain(|name| has_3x3(&typed(written(&MODEL, name))));
     let last = have.pop().unwrap_or_default();
     let problem = format!("this model has no 3x3 kernel; {} and {last} have", have.join(", "));
-    Err(root.blame("regularization.on", problem))
+    root.blame("regularization.on", problem)
 }
 
 fn has_3x3(model: &Model) -> bool {
-    model.hidden_weights().iter().any(|weights| matches!(weights, Weights::Conv { kernel: 3, .. }))
+    model.weights().iter().any(|weights| matches!(weights, Weights::Conv { kernel: 3, .. }))
 }
 
 fn images_for_a_batch(config: &Config, root: &Slot) -> Result<()> {
@@ -144,6 +182,22 @@ fn images_for_a_batch(config: &Config, root: &Slot) -> Result<()> {
          them; at most {images}"
     );
     root.ensure(batch <= images, "batch_size", problem)
+}
+
+/// Of one number a channel there is no variance.
+fn images_for_batch_norm(config: &Config, root: &Slot) -> Result<()> {
+    let (images, batch) = (config.data.training_images(), config.batch_size);
+    let is_alone = |row: &TableRow| {
+        matches!(row.weights, Weights::BatchNorm { .. }) && row.output[1..].iter().product::<i64>() == 1
+    };
+    let has_one_image = batch == 1 || images % batch == 1;
+    let is_own = matches!(config.model, Model::Own(_));
+    let holds = !has_one_image || !is_own || !config.table().rows.iter().any(is_alone);
+    let problem = format!(
+        "{images} images leave a batch of one, but a batch_norm of {} sees one number a channel in it; another batch size",
+        config.model.as_str()
+    );
+    root.ensure(holds, "batch_size", problem)
 }
 
 fn stages_for_every_epoch(config: &Config, root: &Slot) -> Result<()> {

@@ -8,10 +8,12 @@
 //! unreadable: it has a serde default and is not written where it has it
 //! (`#[serde(default, skip_serializing_if = ...)]`). `tests/stored.rs` has files of earlier versions.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
-use crate::networks::{Layer, Table, table};
-pub use crate::networks::{Model, Pool};
+pub use crate::networks::{Activation, Model, Pool};
+use crate::networks::{Layer, Table, Weights, table};
 pub use crate::optimizers::Optimizer;
 
 pub const CIFAR10: &str = "cifar10";
@@ -52,6 +54,12 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
     pub init: Init,
+    /// Weights that take the place of those that `init` draws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
+    /// Layers, or what the names of several have before a dot, whose tensors training leaves as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     pub epochs: usize,
     /// Images a step. The last batch of an epoch may be smaller; it is kept.
     pub batch_size: usize,
@@ -67,19 +75,24 @@ pub struct Config {
 }
 
 impl Config {
-    /// Between the convolutions; a resnet's shortcuts always take averages.
-    pub fn pooling(&self) -> Pool {
-        self.pool.unwrap_or(self.model.network.pool)
+    /// Between the convolutions; a resnet's shortcuts always take averages. An own network's layers say it themselves.
+    pub fn pooling(&self) -> Option<Pool> {
+        self.pool.or(self.model.pool())
     }
 
     /// [N, 3, 32, 32] → logits [N, C], of as many classes as the data set has.
     pub fn layers(&self) -> Vec<Layer> {
-        self.model.layers(self.pooling(), self.regularization.dropout, self.data.dataset.classes())
+        self.model.layers(self.pool, self.data.dataset.classes())
+    }
+
+    /// Whether training leaves the layer of this name as it is.
+    pub fn freezes(&self, layer: &str) -> bool {
+        is_in(layer, &self.freeze)
     }
 
     /// The layer table of its network.
     pub fn table(&self) -> Table {
-        table(&self.layers())
+        table(&self.layers(), self.regularization.dropout)
     }
 }
 
@@ -198,24 +211,6 @@ pub enum Select {
     ValAccuracy,
 }
 
-/// The nonlinearity after every convolution and hidden dense layer that has one.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case")]
-pub enum Activation {
-    Tanh,
-    Relu,
-    /// `nn.LeakyReLU(slope)`
-    LeakyRelu {
-        slope: f64,
-    },
-    Sigmoid,
-    /// `nn.ELU()`, alpha 1.
-    Elu,
-    /// `nn.GELU()`, the exact (erf) form.
-    Gelu,
-    Silu,
-}
-
 /// How kernels and biases start. The model is first built with PyTorch's defaults, in the order its layers are
 /// declared (weight, then bias), which draws from the default generator; every other choice then redraws the kernels of
 /// convolution and dense layers in that order. All but `Keras` leave the biases as PyTorch drew them.
@@ -236,6 +231,44 @@ pub enum Init {
     Orthogonal,
     /// Keras' default: `xavier_uniform_` kernels and zero biases.
     Keras,
+}
+
+/// Weights in a file, taken by name and shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    pub weights: WeightsFile,
+    /// Layers, or what the names of several have before a dot, that are drawn all the same.
+    pub except: Vec<String>,
+}
+
+/// What is in it decides a trial's numbers, not where it lies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WeightsFile {
+    /// None in what is stored.
+    #[serde(skip_serializing, default)]
+    pub file: Option<PathBuf>,
+    /// 64 hex digits.
+    pub sha256: String,
+}
+
+impl PartialEq for WeightsFile {
+    fn eq(&self, other: &WeightsFile) -> bool {
+        self.sha256 == other.sha256
+    }
+}
+
+impl Start {
+    /// Whether a tensor of this name is taken from the file, if it is there with the same shape.
+    pub fn takes(&self, tensor: &str) -> bool {
+        !is_in(tensor, &self.except)
+    }
+}
+
+/// Whether `name` is one of `groups`, or in one: `layer1.0.conv1` is in `layer1`.
+fn is_in(name: &str, groups: &[String]) -> bool {
+    groups
+        .iter()
+        .any(|group| name.strip_prefix(group.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// How the learning rate moves, as `torch.optim.lr_scheduler` computes it (the chained form, in float64).
@@ -296,7 +329,7 @@ pub struct Regularization {
     pub l1: f64,
     pub l2: f64,
     pub on: Kernels,
-    /// After the activation of every hidden dense layer.
+    /// After the activation of every hidden dense layer; of an own network, where a layer says so.
     pub dropout: f64,
 }
 
@@ -307,6 +340,21 @@ pub enum Kernels {
     Conv,
     Conv3x3,
     Dense,
+}
+
+impl Kernels {
+    /// Whether a penalty on these kernels is one on a layer with `weights`.
+    pub fn covers(self, weights: Weights) -> bool {
+        match weights {
+            Weights::Conv { kernel, .. } => match self {
+                Kernels::All | Kernels::Conv => true,
+                Kernels::Conv3x3 => kernel == 3,
+                Kernels::Dense => false,
+            },
+            Weights::Dense { .. } => matches!(self, Kernels::All | Kernels::Dense),
+            Weights::None | Weights::BatchNorm { .. } => false,
+        }
+    }
 }
 
 /// What happens to a training batch, in this order: flip, rotation and shift in one bilinear sampling with repeated edges,

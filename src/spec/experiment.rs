@@ -44,6 +44,9 @@ pub struct Experiment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Candidate>,
     pub blocks: Vec<Block>,
+    /// What each network takes of the files that it starts from.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 fn default_margin() -> f64 {

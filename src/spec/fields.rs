@@ -219,19 +219,32 @@ impl<'a> Slot<'a> {
                 all(self.list_of(shortest..=longest)?.iter().map(|item| item.value(*of)))?
             }
             Takes::Named(variants) => self.one_named(variants)?,
-            Takes::Object(keys) => self.object_of(keys)?.values(keys)?,
+            Takes::Short(keys) if !matches!(self.node.value, Value::Map(_)) => {
+                Slot::new(&self.path, &self.node.as_field_of(keys[0].name)).value(Takes::Object(keys))?
+            }
+            Takes::Object(keys) | Takes::Short(keys) => self.object_of(keys)?.values(keys)?,
             Takes::Optional(keys) => self.optional(keys)?.map_or(Ok(Json::Null), |fields| fields.values(keys))?,
             Takes::Parts(keys) => self.optional(keys)?.unwrap_or_else(|| Fields::new(self, &[])).values(keys)?,
             Takes::OneOf(keys) => self.one_of(keys)?,
+            Takes::Text => self.text()?.into(),
+            // `layers.rs` reads them, where it knows what each gets.
+            Takes::Layers(_) => Json::Null,
         })
     }
 
     fn one_named(&self, variants: &'static [Variant]) -> Result<Json> {
         let (name, fields) = self.named()?;
         let text = name.text()?;
-        let Some(variant) = variants.iter().find(|variant| variant.name == text) else {
-            return Err(name.no_such(text, &variants.iter().map(|variant| variant.name).collect::<Vec<_>>()));
+        let is_meant = |variant: &&Variant| match variant.is_own {
+            true => self.node.field(variant.keys[0].name).is_some(),
+            false => variant.name == text,
         };
+        let Some(variant) = variants.iter().find(is_meant) else {
+            return Err(name.no_such(text, &options::names(variants)));
+        };
+        if variant.is_own {
+            name.file_name()?;
+        }
         let mut json = fields.values(variant.keys)?;
         json["name"] = text.into();
         Ok(json)

@@ -13,6 +13,8 @@ const MAX_SEEDS: i64 = 1000;
 const MAX_TUNING_SEEDS: i64 = 100;
 const MAX_TARGETS: usize = 20;
 const IMAGE_SIDE: i64 = 32;
+/// Of layers, in a list.
+const MAX_NAMES: usize = 500;
 /// Of a part of a data set. CIFAR-10 has 50,000 to train on.
 pub const MOST_IMAGES: i64 = i32::MAX as i64;
 /// A sweep's trials, each counted once. A file may not spell out more combinations than this either.
@@ -58,6 +60,14 @@ pub const BASE: &[Key] = &[
     key("pool", Takes::Choice(&["avg", "max"]), "between the convolutions; a resnet's shortcuts always take averages")
         .own(NETWORKS),
     key("init", Takes::Choice(INITS), "how kernels start; keras also zeroes the biases").or("pytorch").torch("nn.init"),
+    key("start", Takes::Optional(START), "weights in a file, in place of what `init` draws").own("none"),
+    key(
+        "freeze",
+        Takes::List(&Takes::Text, 0, MAX_NAMES),
+        "layers that stay as they start, or groups such as `layer1`",
+    )
+    .own("none")
+    .torch("requires_grad_(False)"),
     key("epochs", EPOCHS, "passes over the training images").or("20"),
     key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step").or("64"),
     key("optimizer", Takes::Named(optimizers::VARIANTS), "how weights move").clear(),
@@ -70,14 +80,34 @@ pub const BASE: &[Key] = &[
     key("early_stopping", Takes::Optional(EARLY_STOPPING), "stops by the selection metric").or("none"),
 ];
 
-pub const MODEL: Key = key("model", Takes::Named(&networks::VARIANTS), "the network").clear();
+pub const MODEL: Key = key("model", Takes::Named(&MODELS), "the network").clear();
+
+/// The built-in networks, then the user's own.
+const MODELS: [Variant; networks::VARIANTS.len() + 1] = {
+    let own = variant(
+        "a network of your own",
+        OWN_NETWORK,
+        "",
+        "your own network, layer by layer; `{file: nets/small.yaml}` has both from a file, and with `without: [bn1]` or \
+         `replace: {pool1: {avg_pool: 2}}` in it other layers",
+    );
+    let mut models = [Variant { is_own: true, ..own }; networks::VARIANTS.len() + 1];
+    let mut index = 0;
+    while index < networks::VARIANTS.len() {
+        models[index] = networks::VARIANTS[index];
+        index += 1;
+    }
+    models
+};
+const OWN_NETWORK: &[Key] = &[key("layers", Takes::Layers(1), "from [3, 32, 32] to the 10 classes")];
+
 pub const ACTIVATION: Key =
     key("activation", Takes::Named(ACTIVATIONS), "after convolutions and hidden dense layers").own(NETWORKS).clear();
 
 const INITS: &[&str] =
     &["pytorch", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal", "keras"];
 
-const ACTIVATIONS: &[Variant] = &[
+pub const ACTIVATIONS: &[Variant] = &[
     variant("tanh", &[], "nn.Tanh", ""),
     variant("relu", &[], "nn.ReLU", ""),
     variant("leaky_relu", LEAKY_RELU, "nn.LeakyReLU", ""),
@@ -88,6 +118,17 @@ const ACTIVATIONS: &[Variant] = &[
 ];
 
 const LEAKY_RELU: &[Key] = &[key("slope", at_most(1.0), "below zero").or("0.01").torch("negative_slope")];
+
+const START: &[Key] = &[
+    key("weights", Takes::Short(WEIGHTS), "a safetensors file beside the experiment; taken by name and shape"),
+    key("except", Takes::List(&Takes::Text, 0, MAX_NAMES), "layers, or groups of them, that are drawn all the same")
+        .or("[]"),
+];
+/// A digest stands in what is stored, where the file is not needed any more.
+const WEIGHTS: &[Key] = &[
+    key("file", Takes::Text, "relative to the experiment").own("none"),
+    key("sha256", Takes::Text, "its digest, which decides the trials' ids").own("the file's"),
+];
 
 const SCHEDULES: &[Variant] = &[
     variant("constant", &[], "", "the optimizer's rate"),

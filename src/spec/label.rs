@@ -1,5 +1,7 @@
 //! Configurations in words: labels for plots, columns for tables.
 
+use std::path::Path;
+
 use serde_json::Value as Json;
 
 use super::advice::number_text;
@@ -11,6 +13,9 @@ use super::settings::look_up;
 use super::yaml::{Key, Node, Value};
 use crate::options::{Fallback, Takes};
 use crate::words::list;
+
+/// Where the layers of an own network stand.
+const LAYERS: &str = "model.layers";
 
 /// A short name for what a variant sets: `adam, lr 0.001 · batch_size=4`.
 pub fn label(settings: &[(&Key, Node)]) -> String {
@@ -95,6 +100,17 @@ pub fn tidy(node: &Node) -> Node {
         Value::List(items) => Value::List(items.iter().map(tidy).collect()),
         Value::Map(fields) => match fields.as_slice() {
             [(key, name)] if key.name == "name" => return tidy(name),
+            // Weights in a file, by its name alone.
+            fields if fields.iter().any(|(key, _)| key.name == "sha256") => {
+                let file = fields.iter().find(|(key, _)| key.name == "file").and_then(|(_, file)| file.text());
+                let name = file.and_then(|file| Path::new(file).file_name()).map(|name| name.display().to_string());
+                name.map_or_else(|| node.value.clone(), scalar)
+            }
+            // A network of the user's own.
+            fields if fields.iter().any(|(key, _)| key.name == "layers") => {
+                let name = fields.iter().find(|(key, _)| key.name == "name");
+                return name.map_or_else(|| node.clone(), |(_, name)| tidy(name));
+            }
             fields => Value::Map(fields.iter().map(|(key, node)| (key.clone(), tidy(node))).collect()),
         },
     };
@@ -143,7 +159,7 @@ pub fn flatten(config: &Config) -> Vec<(String, Cell)> {
 
 /// The configuration as JSON, with what its stored form leaves out; the data set by its name alone, as users write it.
 pub fn resolved(config: &Config) -> Json {
-    let resolved = Config { pool: Some(config.pooling()), ..config.clone() };
+    let resolved = Config { pool: config.pooling(), ..config.clone() };
     let mut json = serde_json::to_value(resolved).expect("a checked configuration has only finite numbers and names");
     json["data"]["dataset"] = config.data.dataset.as_str().into();
     [BESIDE, BASE].into_iter().for_each(|keys| complete(&mut json, Takes::Object(keys)));
@@ -172,7 +188,12 @@ pub fn complete(json: &mut Json, takes: Takes) {
 
 fn collect(path: String, json: &Json, rows: &mut Vec<(String, Cell)>) {
     let Json::Object(fields) = json else {
-        let text = if json.is_null() { nothing(&path).to_string() } else { cell(json, " ") };
+        let text = match json {
+            Json::Null => nothing(&path).to_string(),
+            // Layers are told apart by their kinds, which `cell` leaves out.
+            layers if path == LAYERS => as_written(&path, layers).to_string(),
+            json => cell(json, " "),
+        };
         let kind = match json {
             Json::Number(_) => Kind::Number,
             Json::Bool(_) => Kind::Flag,

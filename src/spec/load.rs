@@ -5,13 +5,16 @@ use std::path::Path;
 
 use super::advice::closest;
 use super::check;
+use super::config::Model;
 use super::error::{Mark, Mistakes, Result};
 use super::expand::{Common, expand_blocks};
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical};
 use super::fields::{Fields, Slot, default, typed};
+use super::included;
 use super::keys::{MARGIN, MAX_SEED, MAX_TRIALS, SEED_LIMIT, SEEDS, SETTLE, TARGETS, setting_names};
 use super::overrides::Overrides;
 use super::settings::{admit, apply, settings};
+use super::starting;
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
 
@@ -20,19 +23,24 @@ impl Experiment {
         Experiment::parse(&path.display().to_string(), &yaml::read_file(path)?, overrides)
     }
 
-    /// Reads an experiment from its text; `name` stands in errors where a file's name would.
+    /// Reads an experiment from the text of a file called `name`, or of none, where that stands in errors. Files that it names lie
+    /// beside it.
     pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Experiment> {
+        let folder = Path::new(name).parent().unwrap_or(Path::new(""));
         let mut mistakes = Mistakes::default();
-        let options = options(overrides, &mut mistakes);
+        let mut options = options(overrides, &mut mistakes);
         let document = yaml::parse(name, text, &mut mistakes);
         let read = document.and_then(|mut document| {
             mistakes.keep(Slot::new("", &document).object())?;
+            let weights = included::include(&mut document, &mut options, folder, &mut mistakes)?;
             let (lists, options): (Vec<_>, Vec<_>) =
                 options.into_iter().partition(|(key, _)| ["seeds", "targets"].contains(&key.name.as_str()));
             for (key, value) in &lists {
                 mistakes.keep(apply(&mut document, (key, value)));
             }
-            experiment(&document, &options, overrides, &mut mistakes)
+            let experiment = experiment(&document, &options, overrides, &mut mistakes)?;
+            let notes = mistakes.keep(starting::notes(&experiment, &weights))?;
+            Some(Experiment { notes, ..experiment })
         });
         mistakes.end(read)
     }
@@ -121,6 +129,7 @@ fn experiment(
         base: base?,
         candidates: candidates?,
         blocks,
+        notes: vec![],
     };
     if mistakes.count() == 0 {
         mistakes.keep(refuse_as_a_whole(&experiment, replicates.as_ref(), tune_slot.as_ref(), document));
@@ -138,6 +147,7 @@ fn refuse_as_a_whole(
     if let Some(slot) = replicates.filter(|_| experiment.settle.is_some() && experiment.blocks.is_empty()) {
         return Err(slot.error("there is nothing to settle without blocks; `seeds` says how often the base runs"));
     }
+    refuse_one_name_for_two_networks(experiment, document)?;
     tune.map_or(Ok(()), |slot| refuse_mixed_tuning(experiment, slot))?;
     let count = most_trials(experiment);
     if count <= MAX_TRIALS {
@@ -147,6 +157,19 @@ fn refuse_as_a_whole(
     let problem = format!("{configurations} configurations make {count} trials, more than {MAX_TRIALS}");
     let place = replicates.or(tune);
     Err(place.map_or_else(|| document.at.error(&problem), |slot| slot.error(&problem)))
+}
+
+/// Labels, tables and plots know a network of the user's own by its name.
+fn refuse_one_name_for_two_networks(experiment: &Experiment, document: &Node) -> Result<()> {
+    let mut known: HashMap<&str, &Model> = HashMap::new();
+    for config in experiment.variants().map(|(_, variant)| &variant.config).chain([&experiment.base]) {
+        let Model::Own(own) = &config.model else { continue };
+        if known.insert(&own.name, &config.model).is_some_and(|other| *other != config.model) {
+            let problem = format!("two networks are called `{}`; each needs a name of its own", own.name);
+            return Err(document.at.error(problem));
+        }
+    }
+    Ok(())
 }
 
 /// The seeds, and whether they are added as they are needed. On the command line, seeds take the place of both.

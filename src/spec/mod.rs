@@ -2,26 +2,32 @@
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
 //! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
-//! `fields.rs` reads by), then by what keys must have in common (`check.rs`). `random.rs` draws combinations; every mistake is kept
+//! `fields.rs` reads by; `layers.rs` has those of own networks), then by what keys must have in common (`check.rs`). `random.rs` draws combinations; every mistake is kept
 //! (`error.rs`), and `advice.rs` knows what to write instead. `guide/` says the table to people and editors.
 
 pub mod config;
 pub mod guide;
 
 mod advice;
+mod changed_network;
 mod check;
 mod error;
 mod expand;
 mod experiment;
 mod fields;
 pub mod imports;
+mod included;
 mod keys;
 mod label;
+mod layer_names;
+mod layers;
 mod load;
 mod overrides;
 mod random;
 mod settings;
+mod starting;
 mod tune;
+mod weights_file;
 mod yaml;
 
 #[cfg(test)]
@@ -61,6 +67,25 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
     let overrides = Overrides { mode: config.mode, imports, ..Overrides::default() };
     let checked = check::computable(&yaml::parse_option(about, &text)?, &overrides)?;
     if checked == *config { Ok(()) } else { Err(error::Mark::whole(about).error("no experiment asks for it")) }
+}
+
+/// A configuration with each different network in a file: those of an experiment, the base's first, or the one that is shared by
+/// several.
+pub fn networks_in(path: &std::path::Path) -> Result<Vec<config::Config>> {
+    let (name, mut mistakes) = (path.display().to_string(), error::Mistakes::default());
+    let document = yaml::parse(&name, &yaml::read_file(path)?, &mut mistakes);
+    if let Some(network) = document.filter(included::is_network) {
+        let base = yaml::parse_option("network", "{optimizer: sgd}")?;
+        let key = yaml::Key { at: network.at.clone(), name: keys::MODEL.name.to_owned() };
+        return Ok(vec![check::config(&settings::changed(&base, &[(&key, &network)])?, &Overrides::default())?]);
+    }
+    let mut configs: Vec<config::Config> = vec![];
+    for Configuration { config, .. } in Experiment::load(path, &Overrides::default())?.configurations() {
+        if !configs.iter().any(|known| known.model == config.model) {
+            configs.push(config.clone());
+        }
+    }
+    Ok(configs)
 }
 
 /// The configuration of the network called `model` with every default filled in.

@@ -350,6 +350,12 @@ impl Node {
         }
     }
 
+    /// An object that has it as its only field.
+    pub fn as_field_of(&self, name: &str) -> Node {
+        let (at, name) = (self.at.clone(), name.to_owned());
+        Node { at: at.clone(), value: Value::Map(vec![(Key { at, name }, self.clone())]) }
+    }
+
     /// How deep it is nested.
     fn height(&self) -> usize {
         match &self.value {

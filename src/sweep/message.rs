@@ -1,5 +1,7 @@
 //! What a sweep and its workers say to each other, one JSON line each.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Epoch, Outcome};
@@ -10,10 +12,24 @@ use crate::store::Identity;
 pub struct Job {
     /// One, or several that can be computed together. The worker takes the first, and of the others as many as make it quicker.
     pub trials: Vec<Identity>,
+    /// The files with the weights that each starts from, of which its configuration has only the digests.
+    pub weights: Vec<Option<PathBuf>>,
     /// 1 for the first try of this sweep.
     pub attempt: usize,
     /// Also write `steps.csv`.
     pub trace: bool,
+}
+
+impl Job {
+    /// With the files of weights where they are looked for.
+    pub fn with_weights(mut self) -> Job {
+        for (trial, file) in self.trials.iter_mut().zip(&self.weights) {
+            if let Some(start) = &mut trial.config.start {
+                start.weights.file = file.clone();
+            }
+        }
+        self
+    }
 }
 
 /// From a worker's standard output: the trial's place in the job, from 0, and what happens to it.

@@ -165,8 +165,9 @@ impl<'a> Supervisor<'a> {
             let devices = &self.options.devices;
             let most = share.min(largest(devices[worker % devices.len()]));
             let Some(Batch { trials, attempt }) = self.queue.give(worker, most, self.start.elapsed()) else { continue };
-            let trials = trials.into_iter().map(|trial| Identity::from(&self.queue.trials()[trial])).collect();
-            self.workers.start(worker, &Job { trials, attempt, trace: self.options.trace });
+            let trials: Vec<_> = trials.into_iter().map(|trial| Identity::from(&self.queue.trials()[trial])).collect();
+            let weights = trials.iter().map(|trial| Some(trial.config.start.as_ref()?.weights.file.clone()?)).collect();
+            self.workers.start(worker, &Job { trials, weights, attempt, trace: self.options.trace });
         }
         Ok(())
     }

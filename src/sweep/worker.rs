@@ -243,7 +243,7 @@ fn read_jobs(stop: Arc<AtomicBool>) -> Result<Receiver<Job>> {
     start_thread(move || {
         for line in std::io::stdin().lock().lines() {
             let job = line.ok().and_then(|line| serde_json::from_str(&line).ok());
-            if job.is_none_or(|job| sender.send(job).is_err()) {
+            if job.is_none_or(|job: Job| sender.send(job.with_weights()).is_err()) {
                 break;
             }
         }

@@ -154,6 +154,10 @@ impl<'a> Course<'a> {
         self.history().len() >= self.config.epochs || stopped
     }
 
+    pub fn config(&self) -> &'a Config {
+        self.config
+    }
+
     /// The finished epochs.
     pub fn history(&self) -> &[Epoch] {
         &self.progress.history

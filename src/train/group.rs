@@ -10,6 +10,7 @@ use super::evaluate::{evaluate, images_per_pass};
 use super::evidence::{evidence, predictions};
 use super::observer::{Ended, Observer, Sets, Step};
 use super::showcase::showcase;
+use super::start::started;
 use crate::data::augment::{augment, draw};
 use crate::data::batches::{Resident, Scaling, Split, draw_base_seed};
 use crate::engine::{self, Arithmetic, Batch, Measured, Measures, State, copied};
@@ -268,6 +269,17 @@ impl<'a> Group<'a> {
             observers[k].checkpoint(bytes, member.course.history())?;
             member.closed = member.course.finished();
         }
+        Ok(())
+    }
+
+    /// Takes over the weights that members start from, where those are in files.
+    pub fn start(&mut self) -> Result<()> {
+        for (k, member) in self.members.iter().enumerate() {
+            if let Some(start) = &member.course.config().start {
+                self.arithmetic.write(k, &started(self.arithmetic.state(k), start)?)?;
+            }
+        }
+        self.arithmetic.refresh();
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod learning_rate;
 mod observer;
 pub mod pack_size;
 mod showcase;
+mod start;
 
 use std::slice;
 
@@ -21,6 +22,7 @@ use crate::spec::config::{Config, Mode};
 use group::Group;
 pub use group::READ_AT_ONCE;
 pub use observer::{Ended, Observer, Sets, Step};
+pub use start::started;
 
 /// Trains `configs` with one seed, from `resume` if given: bytes that [`Observer::checkpoint`] got, of each and all of the same
 /// step. How each ended, in order. Of exact mode there is one, of others there are such as
@@ -36,8 +38,9 @@ pub fn run(
     observers: &mut [&mut dyn Observer],
 ) -> Result<Vec<Ended>> {
     let mut group = Group::new(configs, seed, sets, device);
-    if let Some(checkpoints) = resume {
-        group.restore(checkpoints)?;
+    match resume {
+        Some(checkpoints) => group.restore(checkpoints)?,
+        None => group.start()?,
     }
     let train = || group.train(observers);
     match configs[0].mode {

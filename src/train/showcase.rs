@@ -35,9 +35,12 @@ fn surest_mistakes(labels: &Tensor, logits: &Tensor) -> Vec<Mistake> {
     mistakes
 }
 
-/// Every network's state begins with the kernels of its first convolution.
+/// The kernels of the first convolution, if they see the image's three colours: in a network of the user's own there need be none.
 fn first_filters(state: &State) -> Filters {
-    let (_, kernels) = state.first().expect("a network has weights");
+    let kernels = state.iter().map(|(_, tensor)| tensor).find(|tensor| tensor.dim() == 4);
+    let Some(kernels) = kernels.filter(|kernels| kernels.size()[1] == 3) else {
+        return Filters { shape: vec![], values: vec![] };
+    };
     let shape = kernels.size().iter().map(|&side| side as usize).collect();
     // The copy is contiguous: `fast` keeps kernels channels last.
     let values = kernels.detach().contiguous().view([-1]);
@@ -49,6 +52,15 @@ mod tests {
     use super::*;
     use crate::engine::Network;
     use tch::Device;
+
+    #[test]
+    fn a_network_may_have_no_kernels_of_colours() {
+        let shape = |sizes: &[i64]| {
+            let numbers = ("a".to_owned(), Tensor::zeros([3], (Kind::Float, Device::Cpu)));
+            first_filters(&vec![numbers, ("b".to_owned(), Tensor::zeros(sizes, (Kind::Float, Device::Cpu)))]).shape
+        };
+        assert_eq!((shape(&[8, 3, 5, 5]), shape(&[6, 1, 3, 3]), shape(&[10, 3])), (vec![8, 3, 5, 5], vec![], vec![]));
+    }
 
     #[test]
     fn overflowing_logits_are_no_mistakes() {

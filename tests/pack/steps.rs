@@ -1,8 +1,9 @@
 //! Step by step: each network and optimizer, and what members have of their own.
 
-use runner::engine::fit_together;
+use runner::engine::{find, fit_together, untrained};
 use runner::spec::config::{Config, Mode};
-use runner::train::{self, Ended, Observer, Sets, Step};
+use runner::train::course::stored_states;
+use runner::train::{self, Ended, Observer, Sets, Step, checkpoint};
 use tch::{Device, Tensor};
 
 use crate::watch::{LENET, SEED, TURN, Watch, alone, configs, exact, fast, sets, together};
@@ -35,7 +36,7 @@ fn agree(about: &str, configs: &[Config], sets: &Sets, tolerance: f32) -> f32 {
     worst_of_all
 }
 
-/// Each network, narrow, with the members of a pack of two without dropout.
+/// Each network, narrow, and three of a user's own, with the members of a pack of two without dropout.
 fn networks() -> Vec<(&'static str, Vec<Config>)> {
     let models = [
         ("lenet5", "lenet5", 0.01),
@@ -43,6 +44,28 @@ fn networks() -> Vec<(&'static str, Vec<Config>)> {
         ("keras_cnn", "{name: keras_cnn, channels: [8, 8, 16], dense: [32]}", 0.01),
         ("leaky_cnn", "{name: leaky_cnn, channels: [8, 16], convs_per_block: 2, dense: [32]}", 0.01),
         ("resnet", "{name: resnet, channels: [4, 8, 8, 8, 8], dense: [16]}", 0.0005),
+        (
+            "own, plain",
+            "{name: plain, layers: [{conv: {out: 8, kernel: 3, stride: 2, bias: false}}, batch_norm, act, \
+             {conv: {out: 8, kernel: 3, groups: 4, padding: same}}, {act: tanh}, {avg_pool: {kernel: 3, stride: 2}}, \
+             {conv: {out: 12, kernel: 3, padding: same}}, act, flatten, dropout, {dense: 32}, batch_norm, act, \
+             {dense: {out: classes, bias: false}}]}",
+            0.0005,
+        ),
+        (
+            "own, residual",
+            "{name: residual, layers: [{residual: {main: [batch_norm, {conv: {out: 8, kernel: 3, padding: same}}, act], \
+             shortcut: [{conv: {out: 8, kernel: 1}}]}}, {max_pool: 2}, {residual: {main: [{conv: {out: 8, kernel: 3, \
+             padding: same, groups: 8}}, batch_norm, act, {residual: {main: [{conv: {out: 8, kernel: 1}}]}}]}}, act, \
+             {adaptive_avg_pool: 3}, flatten, {dense: classes}]}",
+            0.002,
+        ),
+        (
+            "own, no convolution",
+            "{name: dense, layers: [{act: relu}, {max_pool: {kernel: 3, stride: 2, padding: 1}}, {avg_pool: 4}, flatten, \
+             {residual: {main: [{dense: 48}, act]}}, {dense: classes}]}",
+            0.01,
+        ),
     ];
     let members = |(name, model, lr)| {
         let base = format!(
@@ -62,6 +85,51 @@ fn each_network_takes_the_same_first_50_steps() {
         agree(name, &members[..1], &sets, 1e-3);
         agree(name, &members, &sets, 1e-3);
     }
+}
+
+#[test]
+fn what_is_frozen_stays_as_it_is_in_a_pack_too() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let sets = sets();
+    let small = "{name: small, layers: [{conv: {out: 8, kernel: 3, stride: 2}}, batch_norm, act, {conv: {out: 8, kernel: 3}}, \
+                 batch_norm, act, {max_pool: 3}, flatten, {dense: 32}, act, {dense: classes}]}";
+    for freeze in ["[conv1]", "[bn1]", "[conv1, bn1, conv2]", "[conv2, fc1]", "[conv1, bn1, conv2, bn2, fc1]"] {
+        let base = format!(
+            "model: {small}, epochs: 1, batch_size: 16, optimizer: {{name: adamw, lr: 0.0005, weight_decay: 0.1}}, \
+             regularization: {{l2: 0.001}}, freeze: {freeze}"
+        );
+        let members = configs(&base, &["optimizer: {name: adamw, lr: 0.0002, weight_decay: 0.01}"]);
+        agree(freeze, &members[..1], &sets, 1e-3);
+        agree(freeze, &members, &sets, 1e-3);
+        let (watches, _) = together(&members, &sets, None, None);
+        for (watch, config) in watches.iter().zip(&members) {
+            let drawn = untrained(config, SEED).state();
+            let trained = stored_states(&watch.checkpoint).unwrap().0;
+            for (name, tensor) in &drawn {
+                let is_frozen = config.freezes(name.rsplit_once('.').unwrap().0);
+                assert_eq!(find(&trained, name).unwrap() == tensor, is_frozen, "{freeze}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn members_start_from_weights_of_their_own() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let (sets, folder) = (sets(), tempfile::tempdir().unwrap());
+    let scratch = configs(LENET, &["init: keras"]);
+    let file = |name: &str, seed: u64| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, checkpoint::plain(&untrained(&scratch[0], seed).state()).unwrap()).unwrap();
+        path.display().to_string()
+    };
+    let (first, second) = (file("first.safetensors", 90), file("second.safetensors", 91));
+    let changes = [format!("start: {{weights: {first}}}"), format!("start: {{weights: {second}, except: [fc3]}}")];
+    let members = configs(LENET, &changes.each_ref().map(String::as_str));
+    assert!(fit_together(&members[0], &members[1]) && fit_together(&members[1], &members[2]));
+    agree("start", &members, &sets, 1e-3);
+    let (watches, _) = together(&members, &sets, None, Some(1));
+    assert!(watches[0].losses != watches[1].losses && watches[1].losses != watches[2].losses);
 }
 
 #[test]
@@ -186,6 +254,7 @@ fn only_what_members_may_have_of_their_own_differs_in_a_pack() {
         "augment: {flip: true}",
         "clip: {norm: 1}",
         "model: {name: lenet5, dense: [100, 84]}",
+        "freeze: [conv1]",
     ] {
         assert!(!fits(change), "{change}");
     }

@@ -120,6 +120,9 @@ fn draw_mistake(
 
 fn filters(study: &Study, view: &Closeup) -> Result<Option<Vec<u8>>> {
     let filters = &view.showcase.filters;
+    if filters.shape.is_empty() {
+        return Ok(None);
+    }
     let &[count, 3, rows, columns] = filters.shape.as_slice() else {
         bail!("first kernels of shape {:?}: not [filters, 3, height, width]", filters.shape)
     };

@@ -20,6 +20,8 @@ pub fn config() -> Config {
         activation: Activation::Tanh,
         pool: None,
         init: Init::Pytorch,
+        start: None,
+        freeze: vec![],
         epochs: 20,
         batch_size: 64,
         optimizer: Optimizer::Sgd(Sgd { lr: 0.01, momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 0.0 }),

@@ -10,6 +10,10 @@ use crate::spec::advice::{closest, describe};
 use crate::spec::keys::{
     BASE, BESIDE, BLOCK_MODE, MARGIN, MODEL, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
 };
+use crate::spec::layers::LAYERS;
+
+/// Where the layers of an own network stand.
+const LAYERS_PATH: &str = "model.layers";
 
 /// A key, or one of the things that a key may name.
 #[derive(Clone, Debug, Serialize)]
@@ -105,7 +109,17 @@ fn add(rows: &mut Vec<Row>, path: &str, owner: Option<&'static str>, theirs: &st
             let field = Key { default: Fallback::Is("{}"), ..*field };
             add(rows, &own, owner, key.pytorch, &field);
         }),
+        // Those of a layer are those of the key `activation`.
+        Takes::Named(_) if path == LAYERS_PATH => {}
         Takes::Named(variants) => variants.iter().for_each(|variant| add_named(rows, &own, variant)),
+        Takes::Layers(_) if own != LAYERS_PATH => {}
+        Takes::Layers(_) => LAYERS.iter().for_each(|layer| {
+            let default = match layer.default {
+                Fallback::Required => Fallback::Is("{}"),
+                default => default,
+            };
+            add(rows, &own, owner, "", &Key { default, ..*layer });
+        }),
         Takes::List(Takes::Object(keys), ..) => keys.iter().for_each(|field| add(rows, &own, owner, "", field)),
         takes => takes.fields().iter().for_each(|field| add(rows, &own, owner, key.pytorch, field)),
     }
@@ -124,6 +138,10 @@ fn add_named(rows: &mut Vec<Row>, path: &str, variant: &'static Variant) {
 /// `torch.optim.SGD(lr=)` for an option of what PyTorch calls `torch.optim.SGD`.
 fn pytorch(theirs: &str, key: &Key) -> String {
     let own = if key.pytorch.is_empty() { key.name } else { key.pytorch };
+    // A name in the state dict is no argument there.
+    if matches!(key.takes, Takes::Text) {
+        return String::new();
+    }
     if theirs.is_empty() { key.pytorch.to_owned() } else { format!("{theirs}({own}=)") }
 }
 
@@ -146,6 +164,9 @@ fn values(takes: Takes) -> String {
         Takes::Object(keys) => object(keys),
         Takes::Optional(keys) | Takes::Parts(keys) => format!("`none` or {}", object(keys)),
         Takes::OneOf(keys) => format!("`none` or one of {}", object(keys)),
+        Takes::Short(keys) => format!("{} or {}", values(keys[0].takes), object(keys)),
+        Takes::Text => "a text".to_owned(),
+        Takes::Layers(_) => "list of layers".to_owned(),
     }
 }
 

@@ -6,11 +6,12 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 use serde_json::{Map, Value as Json, json};
 
 use super::outer::{self, Outer};
-use crate::options::{Fallback, Key, Takes, Variant};
+use crate::options::{Fallback, Key, Takes, Variant, names};
 use crate::spec::fields::written;
 use crate::spec::keys::{
-    BASE, BESIDE, BLOCK_MODE, MARGIN, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
+    ACTIVATION, BASE, BESIDE, BLOCK_MODE, MARGIN, MODEL, SAMPLES, SAMPLING_SEED, SEEDS, SETTLE, TARGETS, TUNING_SEEDS,
 };
+use crate::spec::layers::{LAYERS, MAX_LAYERS};
 use crate::spec::settings::MAX_KEYS;
 
 /// What the reader takes as a text.
@@ -100,6 +101,8 @@ fn definitions() -> Json {
     let mut definitions = Map::new();
     definitions.insert("settings".to_owned(), settings(&keys, reference_or_null));
     definitions.insert("axes".to_owned(), settings(&keys, list_or_range));
+    definitions.insert("network".to_owned(), own_network());
+    definitions.insert("layer".to_owned(), layer());
     definitions.extend(keys);
     definitions.into()
 }
@@ -149,8 +152,10 @@ fn setting_keys(others: &[&str]) -> Map<String, Json> {
 /// The fields of a key, whatever it names.
 fn dotted(key: &Key) -> Map<String, Json> {
     let Takes::Named(variants) = key.takes else { return properties(key.takes.fields().iter(), Part) };
-    let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
-    let mut fields = Map::from_iter([("name".to_owned(), json!({"enum": names}))]);
+    let names = choice(&names(variants));
+    let has_own = variants.iter().any(|variant| variant.is_own);
+    let names = if has_own { any_of([names, own_name()]) } else { names };
+    let mut fields = Map::from_iter([("name".to_owned(), names)]);
     for option in variants.iter().flat_map(|variant| variant.keys) {
         let form = property(option, Part);
         let known = fields.entry(option.name).or_insert_with(|| json!({"anyOf": []}));
@@ -213,12 +218,61 @@ fn value(takes: Takes, extent: Extent) -> Json {
             one["maxProperties"] = 1.into();
             any_of([choice(&["none"]), one])
         }
+        Takes::Short(keys) => any_of([value(keys[0].takes, extent), value(Takes::Object(keys), extent)]),
+        Takes::Text => json!({"type": TEXT}),
+        Takes::Layers(shortest) => {
+            json!({"type": "array", "items": reference("layer"), "minItems": shortest, "maxItems": MAX_LAYERS})
+        }
     }
+}
+
+/// A network of the user's own.
+fn own_network() -> Json {
+    let Takes::Named(models) = MODEL.takes else { unreachable!("models have names") };
+    let variant = models.iter().find(|variant| variant.is_own).expect("it is the last one");
+    let mut properties = Map::from_iter([("name".to_owned(), own_name())]);
+    properties.extend(self::properties(variant.keys.iter(), Whole));
+    let mut needed = needed(variant.keys, Whole);
+    needed.push("name");
+    described(object(properties, &needed), variant.about)
+}
+
+fn own_name() -> Json {
+    json!({"type": TEXT, "pattern": FILE_NAME})
+}
+
+/// One in a file of its own.
+fn network_file() -> Json {
+    let names = json!({"type": "array", "items": {"type": TEXT}});
+    let layers = json!({"type": "object", "additionalProperties": reference("layer")});
+    let keys = [("file", json!({"type": TEXT})), ("name", own_name()), ("without", names), ("replace", layers)];
+    let file = object(keys.map(|(key, form)| (key.to_owned(), form)).into_iter().collect(), &["file"]);
+    described(file, "a file with the name and the layers of one, without some of them or with others in their place")
+}
+
+/// A layer by its name alone, where it needs no more, and with its options.
+fn layer() -> Json {
+    let is_whole = |key: &&Key| !matches!(key.default, Fallback::Required);
+    let names: Vec<&str> = LAYERS.iter().filter(is_whole).map(|key| key.name).collect();
+    let with_options = LAYERS.iter().map(|key| {
+        let mut options = match key.takes {
+            Takes::Named(_) => reference(ACTIVATION.name),
+            _ => property(key, Whole),
+        };
+        if is_whole(&key) {
+            options = any_of([options, json!({"type": "null"})]);
+        }
+        object(Map::from_iter([(key.name.to_owned(), options)]), &[key.name])
+    });
+    any_of(std::iter::once(choice(&names)).chain(with_options))
 }
 
 /// A thing by its name alone, where it needs no more, and with its options.
 fn forms(variant: &Variant, extent: Extent) -> Vec<Json> {
-    let Variant { name, keys, about, pytorch } = *variant;
+    let Variant { name, keys, about, pytorch, .. } = *variant;
+    if variant.is_own {
+        return vec![reference("network"), network_file()];
+    }
     let about = [about, pytorch].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
     let needed = needed(keys, extent);
     let mut properties = Map::from_iter([("name".to_owned(), json!({"const": name}))]);

@@ -175,6 +175,8 @@ const TOGETHER: &[&str] = &[
     "expected a list of 1 to 2 values",
     "leave none of",
     "images of your own",
+    "lenet5 has no layer",
+    "start.weights: ",
 ];
 
 #[test]

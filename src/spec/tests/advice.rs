@@ -38,7 +38,8 @@ fn a_single_value_in_place_of_a_list_or_an_object_is_shown_how_that_is_written()
 fn the_form_that_an_error_shows_is_one_that_is_accepted() {
     let mut tried = 0;
     for Key { name, takes, .. } in BASE.iter().chain(BESIDE) {
-        if matches!(takes, Takes::Named(_)) || takes.fields().is_empty() {
+        // The file that `start` shows would have to be there.
+        if matches!(takes, Takes::Named(_)) || takes.fields().is_empty() || *name == "start" {
             continue;
         }
         let error = set(&[&format!("{name}=x")]).unwrap_err().to_string();

@@ -5,8 +5,10 @@ use std::time::Duration;
 mod advice;
 mod blocks;
 mod files;
+mod layers;
 mod mistakes;
 mod random;
+mod starting;
 mod trials;
 mod values;
 

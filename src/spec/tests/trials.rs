@@ -88,7 +88,7 @@ fn a_stored_configuration_passes_the_same_checks() {
     let mut configs: Vec<Config> = networks::names().into_iter().map(|model| defaults(model).unwrap()).collect();
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments")).unwrap() {
         let path = entry.unwrap().path();
-        if path.ends_with("schema.json") {
+        if path.extension() != Some("yaml".as_ref()) {
             continue;
         }
         let experiment = Experiment::load(&path, &Overrides::default()).unwrap();

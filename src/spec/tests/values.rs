@@ -262,7 +262,7 @@ fn named(path: &str, key: &Key) -> Vec<String> {
         Takes::Choice(names) => names.iter().map(|name| format!("{path}={name}")).collect(),
         Takes::Named(variants) => {
             let option = |variant: &Variant| format!("{path}={{name: {}, {}}}", variant.name, required(variant.keys));
-            variants.iter().map(option).collect()
+            variants.iter().filter(|variant| !variant.is_own).map(option).collect()
         }
         Takes::Object(keys) => keys.iter().flat_map(|key| named(&format!("{path}.{}", key.name), key)).collect(),
         _ => vec![],

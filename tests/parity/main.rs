@@ -3,11 +3,12 @@
 //! Uses the real images if they are in data/, else the synthetic set. Skipped, with a line saying so, where no Python
 //! with torch is found.
 
-#[path = "import/made.rs"]
+#[path = "../import/made.rs"]
 #[allow(dead_code, reason = "the tests of imports use all of it")]
 mod made;
-#[path = "common/skip.rs"]
+#[path = "../common/skip.rs"]
 mod skip;
+mod transfer;
 
 use std::fs;
 use std::path::{Path, PathBuf};
