@@ -94,6 +94,7 @@ impl Walk {
             Value::Map(fields) => fields.first().map_or(("", None), |(key, options)| (&key.name, Some(options))),
             _ => (layer.text().unwrap_or_default(), None),
         };
+        let options = options.filter(|options| kind != "act" && matches!(options.value, Value::Map(_)));
         if let Some(own) = options.and_then(|options| options.field("name")).and_then(Node::text) {
             return own.to_owned();
         }

@@ -103,8 +103,7 @@ fn experiment(
 ) -> Option<Experiment> {
     let mut fields = mistakes.keep(Slot::new("", document).object())?;
     let study = study(&mut fields, overrides, mistakes);
-    let beside = [("data", fields.get("data")), ("select", fields.get("select"))];
-    let tune_slot = fields.get("tune");
+    let (beside, tune_slot) = (["data", "select"].map(|name| (name, fields.get(name))), fields.get("tune"));
     let base = mistakes.keep(fields.need("base"));
     let blocks = mistakes.keep(fields.each("blocks", 0..=usize::MAX, Ok)).unwrap_or_default();
     mistakes.keep(fields.finish());

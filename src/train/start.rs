@@ -21,8 +21,8 @@ pub fn started(drawn: State, start: &Start) -> Result<State> {
     });
     let state: State = chosen.collect();
     let file = start.weights.file.as_deref().unwrap_or(Path::new("")).display();
-    println!("{} of {} tensors start from {file}", state.len() - anew.len(), state.len());
-    anew.iter().for_each(|name| println!("drawn anew: {name}"));
+    eprintln!("{} of {} tensors start from {file}", state.len() - anew.len(), state.len());
+    anew.iter().for_each(|name| eprintln!("drawn anew: {name}"));
     Ok(state)
 }
 

@@ -13,13 +13,20 @@ use crate::common::skip::skip;
 use crate::common::{BAD_INPUT, DONE, Lab, names};
 
 /// One trial a network, with the activations and scalings that a class may have to write down.
-const NETWORKS: [(&str, &str, &str); 6] = [
+const NETWORKS: [(&str, &str, &str); 7] = [
     ("lenet5", "unit", ""),
     ("lenet5_dropout", "symmetric", "activation: gelu"),
     ("keras_cnn", "standardize", "activation: {name: leaky_relu, slope: 0.1}, pool: avg"),
     ("leaky_cnn", "unit", "activation: elu"),
     ("{name: resnet, channels: [8, 16, 16, 16, 16], dense: [32]}", "standardize", "activation: silu"),
     ("resnet", "unit", ""),
+    (
+        "{name: named, layers: [{conv: {out: 8, kernel: 3, stride: 2, name: stem.0}}, {batch_norm: {name: stem.1}}, act, {residual: \
+         {main: [{conv: {out: 8, kernel: 1, name: way.0.conv}}], shortcut: [{conv: {out: 8, kernel: 1, name: way.1}}]}}, {max_pool: \
+         5}, flatten, dropout, {dense: {out: classes, name: head}}]}",
+        "unit",
+        "regularization: {dropout: 0.2}",
+    ),
 ];
 
 const COMPARE: &str = r#"

@@ -70,18 +70,13 @@ fn the_schema_beside_the_experiments_is_the_programs() {
 #[test]
 fn every_experiment_of_the_repository_names_the_schema_and_agrees_with_it() {
     let validator = validator();
-    let mut count = 0;
-    for entry in std::fs::read_dir(repository().join("experiments")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|kind| kind != "yaml") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
+    let (_folder, paths) = crate::spec::tests::experiments();
+    for path in &paths {
+        let text = std::fs::read_to_string(path).unwrap();
         assert!(text.starts_with("# yaml-language-server: $schema=schema.json\n"), "{}", path.display());
         agrees(&validator, &path.display().to_string(), &text);
-        count += 1;
     }
-    assert!(count > 4);
+    assert!(paths.len() > 4);
 }
 
 /// Values that one key or another takes, at the ends of the ranges and beyond.

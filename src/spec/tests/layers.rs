@@ -244,7 +244,7 @@ fn the_command_line_may_name_a_networks_file() {
 fn a_network_of_a_file_may_have_other_layers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("e.yaml");
-    let small = "name: small\nlayers: [{conv: {out: 8, kernel: 3}}, batch_norm, act, {max_pool: 2}, {residual: {main: [\
+    let small = "name: small\nlayers: [{conv: {out: 8, kernel: 3}}, batch_norm, {act: {name: leaky_relu}}, {max_pool: 2}, {residual: {main: [\
                  {conv: {out: 8, kernel: 3, padding: same}}, {batch_norm: {name: way.norm}}, act]}}, {max_pool: 3}, flatten, \
                  {dense: classes}]\n";
     std::fs::write(folder.path().join("small.yaml"), small).unwrap();

@@ -1,5 +1,6 @@
 //! What a file means, and what every bad one is told.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod advice;
@@ -18,6 +19,22 @@ use crate::networks;
 
 /// Line 1 to 6 of every experiment below.
 const HEAD: &str = "schema: 1\nname: t\nseeds: [0, 1]\nbase:\n  model: lenet5\n  optimizer: {name: sgd, lr: 0.01}\n";
+
+/// Copies of this repository's experiments, with the weights beside them that one of them starts from.
+pub fn experiments() -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    std::os::unix::fs::symlink(from.join("networks"), folder.path().join("networks")).unwrap();
+    starting::weights(&folder.path().join("resnet18.safetensors"), &[("bn1.weight", &[64])]);
+    let copy = |path: PathBuf| {
+        let copy = folder.path().join(path.file_name().unwrap());
+        std::fs::copy(&path, &copy).unwrap();
+        copy
+    };
+    let all = std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path());
+    let copies = all.filter(|path| path.extension() == Some("yaml".as_ref())).map(copy).collect();
+    (folder, copies)
+}
 
 fn parse(text: &str) -> Result<Experiment> {
     Experiment::parse("x.yaml", text, &Overrides::default())

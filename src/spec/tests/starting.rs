@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 
 /// A safetensors file of float32 zeros.
-fn weights(path: &Path, tensors: &[(&str, &[usize])]) {
+pub fn weights(path: &Path, tensors: &[(&str, &[usize])]) {
     let bytes = |shape: &[usize]| vec![0u8; 4 * shape.iter().product::<usize>()];
     let data: Vec<_> = tensors.iter().map(|(name, shape)| (*name, shape.to_vec(), bytes(shape))).collect();
     let view = |(name, shape, bytes): &'_ (&str, Vec<usize>, Vec<u8>)| (name.to_string(), shape.clone(), bytes.clone());

@@ -86,12 +86,9 @@ fn ids_are_stable() {
 #[test]
 fn a_stored_configuration_passes_the_same_checks() {
     let mut configs: Vec<Config> = networks::names().into_iter().map(|model| defaults(model).unwrap()).collect();
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension() != Some("yaml".as_ref()) {
-            continue;
-        }
-        let experiment = Experiment::load(&path, &Overrides::default()).unwrap();
+    let (_folder, paths) = experiments();
+    for path in &paths {
+        let experiment = Experiment::load(path, &Overrides::default()).unwrap();
         configs.extend(experiment.trials().into_iter().map(|trial| trial.config));
     }
     for options in [
