@@ -35,6 +35,13 @@ pub fn spare_descriptors() -> io::Result<Vec<OwnedFd>> {
     (0..SPARE_DESCRIPTORS).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect()
 }
 
+/// The processor cores that this process may use: those of its job, where Slurm has given it some.
+pub fn cores() -> usize {
+    let of_job = std::env::var("SLURM_CPUS_ON_NODE").ok().and_then(|cores| cores.parse().ok());
+    let all = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    of_job.map_or(all, |cores: usize| cores.clamp(1, all))
+}
+
 /// This machine and its present start, as a part of a file's name: `node7-1b4e28ba`. Containers of one machine share them.
 pub fn name_and_boot() -> String {
     let name = gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -9,6 +9,7 @@
 mod common;
 
 mod nfs;
+mod slurm;
 
 /// Twelve trials.
 const TWELVE: &str = "
