@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
-use nix::unistd::{getpgrp, tcgetpgrp};
+use nix::unistd::{gethostname, getpgrp, tcgetpgrp};
 
 /// So many descriptors are left for the sweep's own files, whatever its workers take.
 const SPARE_DESCRIPTORS: usize = 8;
@@ -33,6 +33,22 @@ pub fn refused(error: io::Error) -> anyhow::Error {
 /// Proves that there are descriptors to spare, which are so as soon as these are dropped.
 pub fn spare_descriptors() -> io::Result<Vec<OwnedFd>> {
     (0..SPARE_DESCRIPTORS).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect()
+}
+
+/// The processor cores that this process may use: those of its job, where Slurm has given it some.
+pub fn cores() -> usize {
+    let of_job = std::env::var("SLURM_CPUS_ON_NODE").ok().and_then(|cores| cores.parse().ok());
+    let all = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    of_job.map_or(all, |cores: usize| cores.clamp(1, all))
+}
+
+/// This machine and its present start, as a part of a file's name: `node7-1b4e28ba`. Containers of one machine share them.
+pub fn name_and_boot() -> String {
+    let name = gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name: String =
+        name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').take(30).collect();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("{name}-{}", boot.chars().take(8).collect::<String>())
 }
 
 /// Seconds since 1970 in UTC, to the millisecond; none where the clock is before that.

@@ -6,14 +6,14 @@
 //! |---|---|
 //! | [`cli`] | a file for every command: its arguments and what it prints; `mod` lists them with their help |
 //! | [`parity`], [`inference`] | the comparison with PyTorch; trained networks on a split, on pictures, as PyTorch's own |
-//! | [`sweep`] | `queue` decides which trial runs next, and again; `supervisor` conducts the `workers`; `worker` is one's inside |
+//! | [`sweep`] | `queue` decides which trial runs next, and again; `supervisor` conducts the `workers`; `worker` is one's inside; `launch/`: on a cluster |
 //! | [`publish`] | a results folder → what a report needs → its files |
 //! | [`report`] | stored trials → statistics → tables and pages, as bytes; `plots/`: a file a plot, which says when it applies |
 //! | [`verdict`] | what differences may be called, and which trials are needed to say so |
 //! | [`train`] | `group`: the one loop over epochs and batches of K trials; `course`, `learning_rate`, `checkpoint`, `evaluate` |
 //! | [`engine`] | tensors: `walk` through a network's layers; `exact` and `packed` arithmetic behind one trait |
 //! | [`data`] | `cifar/`: `layout`, `python` (batches), `pickle` (their opcodes), `archive`; synthetic set, splits, batches, augmentation; `import/`: images of the user's own |
-//! | [`store`] | the results folder's `layout`, atomic writes in `files`, locks in `claim`, what may go in `prune`; the only writer of results |
+//! | [`store`] | the results folder's `layout`, atomic writes in `files`, locks in `claim`, what a file system promises in `mounts`, what may go in `prune`; the only writer of results |
 //! | [`spec`] | experiment files: `keys` is the table of all keys with ranges and defaults; `load`, `check`, `expand` to trials; `guide/`: their list and JSON Schema |
 //! | [`networks`] | one file each of the built-in ones: its options and its layers; `layer`, `table`: what a layer is, and follows from a list of them |
 //! | [`optimizers`] | one file each: its options, its exact and its packed step; AdamW's steps are Adam's, in `adam` |

@@ -1,7 +1,7 @@
 //! `runner doctor`: what of this machine the program can use.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -14,10 +14,14 @@ use crate::spec::config::{DatasetName, Imported};
 use crate::spec::imports::{Found, find};
 use crate::store::Store;
 use crate::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
+use crate::store::mounts::FileSystem;
 use crate::{data, native};
 
 #[derive(Args)]
 pub struct DoctorArguments {
+    /// Where results are to lie, such as a folder that several machines share
+    #[arg(default_value = "results")]
+    results: PathBuf,
     #[command(flatten)]
     folder: DataFolder,
     /// Print JSON
@@ -26,7 +30,7 @@ pub struct DoctorArguments {
 }
 
 pub fn run(arguments: &DoctorArguments) -> Result<()> {
-    let findings = examine(&arguments.folder.path());
+    let findings = examine(&arguments.results, &arguments.folder.path());
     say_json_or(arguments.json, &findings, &findings)
 }
 
@@ -46,17 +50,18 @@ struct Findings {
     cifar10: Result<String, String>,
     /// What `data import` made there.
     imports: Result<Vec<String>, String>,
-    /// Whether results can be written below the current folder, and the bytes free there.
+    results_folder: PathBuf,
+    /// Whether results can be written there, and the bytes that are free.
     results: Result<u64, String>,
-    /// What results there may suffer.
-    results_warning: Option<&'static str>,
+    /// What the folder is on.
+    file_system: Option<FileSystem>,
+    /// Whether a folder there can be fsynced; None where that cannot be tried.
+    syncs_folders: Option<bool>,
 }
 
-/// Looks at everything and changes nothing but an empty `results` folder.
-fn examine(data_folder: &Path) -> Findings {
-    let results = Path::new("results");
+/// Looks at everything and changes nothing but that an empty folder for results is made.
+fn examine(results: &Path, data_folder: &Path) -> Findings {
     let found = Store::writable(results).and_then(|bytes| Ok((bytes, try_sync_folder(results)?)));
-    let is_synced = found.as_ref().is_ok_and(|(_, is_synced)| *is_synced);
     let cifar10 = data::load(&DatasetName::Cifar10, data_folder).map(|set| set.source);
     Findings {
         runner: env!("CARGO_PKG_VERSION"),
@@ -68,7 +73,9 @@ fn examine(data_folder: &Path) -> Findings {
         cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
         imports: find(data_folder).map(|found| found.iter().map(in_words).collect()),
         cifar10: cifar10.map_err(|error| format!("{error:#}")),
-        results_warning: (found.is_ok() && !is_synced).then_some(NAMES_MAY_BE_LOST),
+        results_folder: results.to_owned(),
+        file_system: FileSystem::of(results),
+        syncs_folders: found.as_ref().ok().map(|(_, is_synced)| *is_synced),
         results: found.map(|(bytes, _)| bytes).map_err(|error| format!("{error:#}")),
     }
 }
@@ -111,9 +118,17 @@ impl fmt::Display for Findings {
             Err(problem) => writeln!(f, "import      {problem}")?,
         }
         match &self.results {
-            Ok(bytes) => write!(f, "results/    can be written, {:.1} GB free", *bytes as f64 / 1e9)?,
-            Err(reason) => write!(f, "results/    {reason}")?,
+            Ok(bytes) => {
+                let folder = self.results_folder.display();
+                write!(f, "results     {folder} can be written, {:.1} GB free", *bytes as f64 / 1e9)?
+            }
+            Err(reason) => write!(f, "results     {reason}")?,
         }
-        self.results_warning.map_or(Ok(()), |warning| write!(f, "; {warning}"))
+        self.file_system.iter().try_for_each(|system| write!(f, "\n            {}", system.in_words()))?;
+        match self.syncs_folders {
+            Some(true) => write!(f, "; folders can be fsynced"),
+            Some(false) => write!(f, "; {NAMES_MAY_BE_LOST}"),
+            None => Ok(()),
+        }
     }
 }

@@ -11,6 +11,7 @@ mod evaluate;
 mod export;
 mod init;
 mod keys;
+mod launch;
 mod models;
 mod parity;
 mod predict;

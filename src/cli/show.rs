@@ -6,8 +6,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::common::{say, say_unreadable, stored_study, terminal_width};
+use crate::record::total;
+use crate::report::StoredTrial;
 use crate::report::show::{Choice, Listing, Request, View};
 use crate::store::Store;
+use crate::sweep::launch::tasks_in_words;
 use crate::{host, words};
 
 /// So many columns without room are named.
@@ -61,11 +64,27 @@ pub fn run(arguments: ShowArguments) -> Result<i32> {
         say(serde_json::to_string_pretty(&view.json())?)?;
     } else {
         print_trials(&view)?;
+        let ahead = [tasks_in_words(&store), time_left(&study.trials, |id| store.is_running(id))];
+        let ahead: Vec<String> = ahead.into_iter().flatten().collect();
+        (!ahead.is_empty()).then(|| host::print(&ahead.join(" · ")));
     }
     if let Some(reason) = &view.why_empty {
         host::print(reason);
     }
     Ok(say_unreadable(&study))
+}
+
+/// What the trials that have not ended still take those that run now, by the epochs that were trained so far.
+fn time_left(trials: &[StoredTrial], is_running: impl Fn(&str) -> bool) -> Option<String> {
+    let epochs: Vec<f64> = trials.iter().flat_map(|trial| &trial.history).map(|epoch| epoch.seconds).collect();
+    let open = || trials.iter().filter(|trial| trial.outcome.is_none());
+    let running = open().filter(|trial| is_running(&trial.id)).count();
+    let left: usize = open().map(|trial| trial.config.epochs.saturating_sub(trial.history.len())).sum();
+    if running == 0 || epochs.is_empty() {
+        return None;
+    }
+    let seconds = total(epochs.iter().copied()) / epochs.len() as f64 * left as f64 / running as f64;
+    Some(format!("about {} left with {} at a time", words::rounded_duration(seconds), words::count(running, "trial")))
 }
 
 /// The table on standard output; what there is to say about it on standard error.

@@ -11,6 +11,7 @@ use tch::Device;
 
 use super::common::{DataFolder, say};
 use super::completions;
+use super::launch::{LaunchArguments, text};
 use crate::engine::device;
 use crate::publish::study::{ask_with, grows, stored_outcomes};
 use crate::record::Status;
@@ -25,10 +26,10 @@ use crate::{exit, host};
 
 /// What `sweep` and `train` have in common.
 #[derive(Args)]
-struct RunArguments {
+pub struct RunArguments {
     /// The experiment file
     #[arg(add = completions::experiments())]
-    experiment: PathBuf,
+    pub experiment: PathBuf,
     /// Results folder [default: results/<experiment name>, or results/<experiment name>-train for train]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -77,6 +78,34 @@ pub struct SweepArguments {
     /// Stop after this many failed trials
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_failures: Option<u32>,
+    #[command(flatten)]
+    launch: LaunchArguments,
+}
+
+impl RunArguments {
+    /// The options as words that mean the same in any folder, but for the experiment, its results, and what runs again.
+    fn typed(&self) -> Result<Vec<String>> {
+        let data = text(&std::path::absolute(self.folder.path())?)?;
+        let mut words = vec![format!("--data={data}"), format!("--device={}", self.device)];
+        words.push(format!("--mode={}", self.mode.as_str()));
+        words.extend(self.dataset.map(|name| format!("--dataset={}", name.as_str())));
+        words.extend(self.set.iter().map(|change| format!("--set={change}")));
+        words.extend(self.timeout.map(|timeout| format!("--timeout={}s", timeout.as_secs_f64())));
+        words.extend(self.trace.then(|| "--trace".to_owned()));
+        words.push("--no-progress".to_owned());
+        Ok(words)
+    }
+}
+
+impl SweepArguments {
+    /// The same, and what only sweeps have.
+    fn typed(&self) -> Result<Vec<String>> {
+        let mut words = self.run.typed()?;
+        words.extend(self.only.iter().map(|part| format!("--only={part}")));
+        words.extend(self.jobs.map(|jobs| format!("--jobs={jobs}")));
+        words.extend(self.max_failures.map(|most| format!("--max-failures={most}")));
+        Ok(words)
+    }
 }
 
 #[derive(Args)]
@@ -93,15 +122,20 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
     let experiment = Experiment::load(&run.experiment, &overrides(run, None))?;
     let trials = experiment.only(&arguments.only)?;
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
-    let jobs = arguments.jobs.map(usize::from);
+    let launch = &arguments.launch;
     let max_failures = arguments.max_failures.map(|most| most as usize);
-    let options = Options { max_failures, ..options(run, out.clone(), jobs)? };
+    let jobs = if launch.is_local() { arguments.jobs.map(usize::from) } else { Some(0) };
+    let options = Options { max_failures, waits: launch.waits(), ..options(run, out.clone(), jobs)? };
     experiment.notes.iter().for_each(|note| host::print(note));
     if arguments.plan {
         show_plan(&experiment, &trials, &out, run.rerun.unwrap_or_default())?;
         return Ok(exit::DONE);
     }
-    finish(sweep::run(&experiment, &trials, &options)?, &options)
+    let report = match launch.is_local() {
+        true => sweep::run(&experiment, &trials, &options)?,
+        false => launch.submit(run, arguments.typed()?, (&experiment, &trials, &options))?,
+    };
+    finish(report, &options)
 }
 
 pub fn run_train(arguments: &TrainArguments) -> Result<i32> {
@@ -120,16 +154,17 @@ fn overrides(run: &RunArguments, seed: Option<u64>) -> Overrides {
 
 fn options(run: &RunArguments, out: PathBuf, jobs: Option<usize>) -> Result<Options> {
     let devices = device::parse_list(&run.device)?;
-    if run.mode == Mode::FastTf32 && devices.contains(&Device::Cpu) {
+    let computes_here = jobs != Some(0);
+    if run.mode == Mode::FastTf32 && devices.contains(&Device::Cpu) && computes_here {
         bail!("--mode fast-tf32 is for GPUs; on a CPU: exact, fast, fast-bf16");
     }
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    let jobs = jobs.unwrap_or(if devices.contains(&Device::Cpu) { cores } else { devices.len() });
+    let jobs = jobs.unwrap_or_else(|| if devices.contains(&Device::Cpu) { host::cores() } else { devices.len() });
     Ok(Options {
         out,
         data: run.folder.path(),
         devices,
         jobs,
+        waits: true,
         trace: run.trace,
         max_failures: None,
         timeout: run.timeout,
@@ -158,6 +193,13 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
         (false, _) => exit::FAILED,
     };
     // The code stands even where nobody reads the line.
+    report.submitted.iter().for_each(|submitted| host::print(submitted));
+    if report.left > 0 {
+        host::print(&format!(
+            "{} left to the sweeps that run them, which make the tables",
+            count(report.left, "trial")
+        ));
+    }
     let line = format!("{done} done, {diverged} diverged, {failed} failed; results in {}", options.out.display());
     let _ = writeln!(std::io::stdout(), "{line}");
     if report.interrupted {

@@ -1,5 +1,6 @@
 //! Locks: a trial under way is one process's alone, and so is the making of tables.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -7,8 +8,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::files::{
-    cannot, lock_folder, make_folder, open_lock, pretty, read_if_there, remove_file, remove_folder, remove_own_scratch,
-    remove_scratch, write_atomically,
+    self, cannot, is_lock_of, lock_folder, look_anew, make_folder, open_lock, pretty, read_if_there, remove_file,
+    remove_folder, remove_own_scratch, write_atomically,
 };
 use super::layout::{
     BEST, CONFIG, HISTORY, LAST, LOCK, LOG, PLOTS, PREDICTIONS, PUBLISH_LOCK, RESULT, SHOWCASE, STEPS, Store, WORK,
@@ -21,6 +22,7 @@ use crate::record::{Epoch, Outcome};
 impl Store {
     /// Whether a process runs this trial now.
     pub fn is_running(&self, id: &str) -> bool {
+        look_anew(&self.root().join(WORK));
         // A shared lock that is let go at once: whoever claims the trial in that moment tries again a little later.
         let lock = File::open(self.work_dir(id).join(LOCK));
         lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
@@ -38,6 +40,9 @@ impl Store {
     /// Locks a trial for this process. None if another holds it or it has finished meanwhile.
     pub fn claim(&self, identity: &Identity) -> Result<Option<Claim>> {
         let folder = self.work_dir(&identity.id);
+        if self.is_stored(&identity.id) {
+            return Ok(None);
+        }
         let Some(lock) = lock_folder(&folder)? else { return Ok(None) };
         // The holder before us may have finished between our look and our lock.
         if self.is_stored(&identity.id) {
@@ -51,10 +56,9 @@ impl Store {
 
     /// Removes the folder in work/ of a stored trial, whose lock is held.
     fn clear(&self, id: &str, lock: File) -> Result<()> {
-        remove_folder(&self.work_dir(id))?;
-        // NFS keeps what is open, so what is left of it goes now.
-        drop(lock);
-        remove_scratch(&self.root().join(WORK));
+        remove_folder(&self.work_dir(id), Some(lock))?;
+        // On NFS the lock may have been made just when the folder was moved, and so in its new place.
+        let _ = remove_file(&self.trial_dir(id).join(LOCK));
         Ok(())
     }
 
@@ -77,12 +81,27 @@ pub struct Claim {
     store: Store,
     folder: PathBuf,
     identity: Identity,
-    _lock: File,
+    lock: File,
+}
+
+/// Another process has taken over the trial of a claim: with the connection to a file server a lock can be lost.
+#[derive(Debug)]
+pub struct Lost;
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the lock was lost (was the file server out of reach?), and another sweep has the trial now")
+    }
+}
+
+/// Whether an error says that a trial is no longer this process's.
+pub fn is_lost(error: &anyhow::Error) -> bool {
+    error.is::<Lost>()
 }
 
 impl Claim {
     fn new(store: Store, identity: Identity, lock: File) -> Result<Claim> {
-        let claim = Claim { folder: store.work_dir(&identity.id), store, identity, _lock: lock };
+        let claim = Claim { folder: store.work_dir(&identity.id), store, identity, lock };
         claim.write(CONFIG, &pretty(&claim.identity)?)?;
         Ok(claim)
     }
@@ -116,7 +135,7 @@ impl Claim {
 
     /// None if the trial's steps are not traced so far.
     pub fn read_steps(&self) -> Option<Vec<u8>> {
-        fs::read(self.folder.join(STEPS)).ok()
+        files::read(&self.folder.join(STEPS)).ok()
     }
 
     /// The trial's log, to append to.
@@ -135,17 +154,27 @@ impl Claim {
         }
         self.write(HISTORY, &history_csv(history)?)?;
         self.write(RESULT, &pretty(outcome)?)?;
+        self.ensure_held()?;
         let target = self.store.trial_dir(&self.identity.id);
         if !self.store.is_stored(&self.identity.id) {
             // Without its result it is no stored trial, whoever made it.
             self.store.forget(&self.identity.id)?;
         }
         move_folder(&self.folder, &target)?;
-        // Only now: without its lock the folder in work/ could have been claimed a second time.
+        // Only now: without its lock the folder in work/ could have been claimed a second time. NFS keeps what is open.
+        drop(self.lock);
         remove_file(&target.join(LOCK))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        write_atomically(&self.folder.join(name), bytes)
+        self.ensure_held()?;
+        // A lock that is lost while a file is written fails the file.
+        write_atomically(&self.folder.join(name), bytes).or_else(|error| self.ensure_held().and(Err(error)))
+    }
+
+    /// Takes the lock once more, which changes nothing unless it was lost.
+    fn ensure_held(&self) -> Result<()> {
+        let is_held = self.lock.try_lock().is_ok() && is_lock_of(&self.lock, &self.folder);
+        if is_held { Ok(()) } else { Err(anyhow::Error::msg(Lost)) }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Whoever writes a scratch file holds its lock, and whoever fills a scratch folder the lock in it. A scratch name that is not
 //! locked is what a killed program left: process numbers say nothing, for another container or machine has the same ones.
+//!
+//! On NFS a name that was looked up may be answered from memory for a minute, a file that is removed while it is open stays as
+//! `.nfs*` until it is closed, and one that another machine replaces can be gone while it is read.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -9,19 +12,30 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::statvfs::statvfs;
 use serde::Serialize;
 
 use super::layout::{LOCK, RESULT};
+use super::mounts::ensure_locks_meet;
+use crate::host;
 
 const SCRATCH_PREFIX: &str = ".scratch-";
+/// So many characters of a file's own name are in its scratch name.
+const NAME_IN_SCRATCH: usize = 40;
 /// How file systems say that they cannot fsync a folder. EROFS is not among them: ext4 says so after it has failed.
 const CANNOT_SYNC: [i32; 5] = [libc::EINVAL, libc::ENOTSUP, libc::EOPNOTSUPP, libc::ENOSYS, libc::EBADF];
 
 /// Each try fails only if another process has moved the folder away meanwhile.
 const MAX_LOCK_TRIES: usize = 1000;
+
+/// On NFS each fails only if another machine has replaced the file meanwhile.
+const MAX_READS: usize = 1000;
+/// How often a folder is emptied before what somebody has open in it is left to the next sweep, and how long after each other.
+const MAX_REMOVALS: usize = 10;
+const BETWEEN_REMOVALS: Duration = Duration::from_millis(20);
 
 /// Where folders cannot be fsynced.
 pub const NAMES_MAY_BE_LOST: &str =
@@ -57,12 +71,26 @@ pub fn create_scratch(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// A new name beside `path`, like no other on any machine.
+/// A new name beside `path`, like no other on any machine. It says whose it is: this machine's, as started this time.
 pub fn scratch_beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // The standard library's only random numbers.
     let number = RandomState::new().hash_one(&name);
-    path.with_file_name(format!("{SCRATCH_PREFIX}{number:016x}-{name}"))
+    let end: String = name.chars().take(NAME_IN_SCRATCH).collect();
+    path.with_file_name(format!("{SCRATCH_PREFIX}{}-{number:016x}-{end}", host::name_and_boot()))
+}
+
+/// Has a network file system ask its server what is in a folder before the next look at a name there.
+pub fn look_anew(folder: &Path) {
+    let _ = File::open(folder);
+}
+
+/// Reads a file that others may replace meanwhile: the old one or the new one, whole.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut reads = (0..MAX_READS).map(|_| fs::read(path));
+    let is_stale =
+        |read: &io::Result<_>| matches!(read, Err(error) if error.kind() == ErrorKind::StaleNetworkFileHandle);
+    reads.find(|read| !is_stale(read)).unwrap_or_else(|| fs::read(path))
 }
 
 /// Whether `open` is what is called `path` now.
@@ -82,6 +110,7 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 pub fn lock_folder(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
     for _ in 0..MAX_LOCK_TRIES {
+        look_around(folder);
         match fs::create_dir(folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             // A results folder that is gone is not made again: it would lack all that was in it.
@@ -92,7 +121,7 @@ pub fn lock_folder(folder: &Path) -> Result<Option<File>> {
             opened => opened.map_err(|error| cannot("open", &path, error))?,
         };
         match lock.try_lock() {
-            Ok(()) if is_at(&lock, &path) => return Ok(Some(lock)),
+            Ok(()) if is_lock_of(&lock, folder) => return Ok(Some(lock)),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(cannot("lock", &path, error)),
@@ -101,20 +130,46 @@ pub fn lock_folder(folder: &Path) -> Result<Option<File>> {
     bail!("cannot lock {}: it keeps disappearing", path.display())
 }
 
-/// Takes a folder away, if it is there: in one step where it can be renamed.
-pub fn remove_folder(folder: &Path) -> Result<()> {
+/// Whether a lock is the one in `folder`, rather than in one that was moved from there.
+pub fn is_lock_of(lock: &File, folder: &Path) -> bool {
+    look_around(folder);
+    is_at(lock, &folder.join(LOCK))
+}
+
+fn look_around(folder: &Path) {
+    folder.parent().into_iter().for_each(look_anew);
+}
+
+/// Takes a folder away, if it is there: in one step where it can be renamed. Its lock, where this process holds it, goes once the
+/// folder has lost its name, for nobody else may take it before, and nothing that is open can be removed on NFS.
+pub fn remove_folder(folder: &Path, lock: Option<File>) -> Result<()> {
     let scratch = scratch_beside(folder);
     let removed = match fs::rename(folder, &scratch) {
         Err(error) if error.kind() == ErrorKind::CrossesDevices => remove_in_place(folder),
         Err(error) => unless_gone(Err(error)),
-        Ok(()) => match remove_in_place(&scratch) {
-            // Another user's. It stays what it is, for the first removal is the one that is refused.
-            Err(error) if is_refusal(&error) => fs::rename(&scratch, folder).and(Err(error)),
-            // What somebody still has open stays on NFS until it is closed; the next sweep cleans it up.
-            _ => Ok(()),
-        },
+        Ok(()) => {
+            drop(lock);
+            match remove_what_is_open(&scratch) {
+                // Another user's. It stays what it is, for the first removal is the one that is refused.
+                Err(error) if is_refusal(&error) => fs::rename(&scratch, folder).and(Err(error)),
+                // What somebody still has open stays on NFS until it is closed; the next sweep cleans it up.
+                _ => Ok(()),
+            }
+        }
     };
     removed.map_err(|error| cannot("remove", folder, error))
+}
+
+/// Who asks whether a trial runs has its lock open for a moment.
+fn remove_what_is_open(folder: &Path) -> io::Result<()> {
+    let is_open = |error: &io::Error| matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::ResourceBusy);
+    for _ in 1..MAX_REMOVALS {
+        match remove_in_place(folder) {
+            Err(error) if is_open(&error) => std::thread::sleep(BETWEEN_REMOVALS),
+            removed => return removed,
+        }
+    }
+    remove_in_place(folder)
 }
 
 /// An overlay does not rename the folders of its lower layers. Without its result no trial is stored, so that goes first.
@@ -163,6 +218,7 @@ fn remove(entry: &fs::DirEntry) {
 
 /// Proves that a folder can be written, and locked, without which two sweeps would run the same trials.
 pub fn prove_writable(folder: &Path) -> Result<()> {
+    ensure_locks_meet(folder)?;
     let probe = create_scratch(&folder.join("probe")).map_err(|error| cannot("write into", folder, error))?;
     let (path, file) = probe;
     let locked = file.try_lock();
@@ -219,7 +275,7 @@ pub fn cannot(what: &str, path: &Path, error: io::Error) -> anyhow::Error {
 
 /// None where there is no such file.
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         read => read.map(Some).map_err(|error| cannot("read", path, error)),
     }

@@ -11,6 +11,7 @@ mod claim;
 pub mod files;
 mod layout;
 pub mod manifest;
+pub mod mounts;
 mod moves;
 mod npy;
 pub mod prune;
@@ -23,7 +24,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-pub use claim::Claim;
+pub use claim::{Claim, is_lost};
 pub use layout::{BEST, RESULT, Store};
 pub use trial::{Finished, Identity, Kept};
 
@@ -68,14 +69,14 @@ impl Store {
     /// Replaces a file of the folder, `name` being relative to it. Leaves a file alone that already holds `bytes`.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.root().join(name);
-        if fs::read(&path).is_ok_and(|old| old == bytes) {
+        if files::read(&path).is_ok_and(|old| old == bytes) {
             return Ok(());
         }
         write_atomically(&path, bytes)
     }
 
     pub fn read(&self, name: &str) -> Option<Vec<u8>> {
-        fs::read(self.root().join(name)).ok()
+        files::read(&self.root().join(name)).ok()
     }
 
     /// Removes a file of the folder, `name` being relative to it, if it is there.
@@ -102,7 +103,7 @@ impl Store {
         let path = self.root().join(name);
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(path.parent().unwrap_or(self.root()))?;
-            let old = fs::read(&path).unwrap_or_default();
+            let old = files::read(&path).unwrap_or_default();
             let same = if bytes.starts_with(&old) { old.len() } else { 0 };
             if same == bytes.len() {
                 return Ok(());

@@ -34,7 +34,7 @@ impl Store {
         if has_foreign_files(&folder) {
             return self.put_aside(id, "kept").map(Some);
         }
-        remove_folder(&folder).map(|()| None)
+        remove_folder(&folder, None).map(|()| None)
     }
 
     /// Puts a stored trial into `place`, a folder beside trials/ where it is in nobody's way, and says where that is.
@@ -62,7 +62,7 @@ pub fn move_folder(from: &Path, to: &Path) -> Result<()> {
         moved => moved.map(|()| None).map_err(|error| cannot("make", to, error))?,
     };
     sync_folder(to.parent().expect("a trial's folder has a parent"))?;
-    if copy.is_some() { remove_folder(from) } else { Ok(()) }
+    if copy.is_some() { remove_folder(from, None) } else { Ok(()) }
 }
 
 /// Returns the copy's lock.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::files::{is_passing, lock_folder, remove_file, remove_folder};
+use super::files::{is_passing, lock_folder, read, remove_file, remove_folder};
 use super::layout::{CONFIG, LAST, OF_A_TRIAL, RESULT, Store, TRIALS, WORK};
 use super::trial::Identity;
 use crate::record::{Outcome, Status};
@@ -70,10 +70,10 @@ impl Store {
         let path = self.root().join(&leftover.path);
         match leftover.kind {
             Kind::LastCheckpoint => remove_file(&path),
-            Kind::Trial => remove_folder(&path),
+            Kind::Trial => remove_folder(&path, None),
             Kind::UnfinishedTrial | Kind::Work => {
-                let Some(_lock) = lock_folder(&path)? else { bail!("{}: runs now", path.display()) };
-                remove_folder(&path)
+                let Some(lock) = lock_folder(&path)? else { bail!("{}: runs now", path.display()) };
+                remove_folder(&path, Some(lock))
             }
         }
     }
@@ -88,14 +88,14 @@ impl Store {
 
     /// Whether a stored trial is never gone on from: one that failed is.
     fn is_settled(&self, id: &str) -> bool {
-        let outcome = fs::read(self.trial_dir(id).join(RESULT)).ok();
+        let outcome = read(&self.trial_dir(id).join(RESULT)).ok();
         let outcome = outcome.and_then(|bytes| serde_json::from_slice::<Outcome>(&bytes).ok());
         outcome.is_some_and(|outcome| outcome.status != Status::Failed)
     }
 }
 
 fn is_of_trial(id: &str, folder: &Path) -> bool {
-    let config = fs::read(folder.join(CONFIG)).ok();
+    let config = read(&folder.join(CONFIG)).ok();
     let identity = config.and_then(|bytes| serde_json::from_slice::<Identity>(&bytes).ok());
     let Ok(entries) = fs::read_dir(folder) else { return false };
     let is_own = |entry: fs::DirEntry| {

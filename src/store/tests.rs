@@ -99,3 +99,20 @@ fn no_link_in_a_trial_is_followed() {
     assert!(store.claim(&identity()).unwrap().unwrap().log().is_err());
     assert!(!victim.exists());
 }
+
+/// A lock cannot be lost on a local file system, but its file can be another process's by now.
+#[test]
+fn a_claim_whose_lock_was_lost_writes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path()).unwrap();
+    let lost = store.claim(&identity()).unwrap().unwrap();
+    fs::remove_file(store.work_dir(&identity().id).join(LOCK)).unwrap();
+    let taken_over = store.claim(&identity()).unwrap().unwrap();
+    taken_over.write_checkpoint(b"theirs", &[]).unwrap();
+    assert!(is_lost(&lost.write_checkpoint(b"ours", &[]).unwrap_err()));
+    assert_eq!(taken_over.read_checkpoint().unwrap().unwrap(), b"theirs");
+    assert!(is_lost(&lost.finish(&outcome(), &[], None).unwrap_err()));
+    assert!(!store.is_stored(&identity().id));
+    taken_over.finish(&outcome(), &[], None).unwrap();
+    assert!(store.is_stored(&identity().id));
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::files::{cannot, is_at, is_refused, read_if_there};
+use super::files::{self, cannot, is_at, is_refused, look_anew, read_if_there};
 use super::layout::{CONFIG, HISTORY, PREDICTIONS, RESULT, SHOWCASE, Store, TRIALS};
 use super::npy;
 use crate::record::{Epoch, Outcome, Scores, Showcase};
@@ -56,6 +56,7 @@ impl Store {
     pub fn load(&self, id: &str) -> Result<Option<Finished>> {
         let folder = self.trial_dir(id);
         for _ in 0..MAX_LOAD_TRIES {
+            look_anew(&self.root().join(TRIALS));
             // Open until all is read, so that no other folder gets its number.
             let open = match File::open(&folder) {
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -79,7 +80,7 @@ impl Store {
 
     /// The finished epochs of a trial that has not ended, as far as they are stored.
     pub fn history_so_far(&self, id: &str) -> Vec<Epoch> {
-        let bytes = fs::read(self.work_dir(id).join(HISTORY));
+        let bytes = files::read(&self.work_dir(id).join(HISTORY));
         bytes.ok().and_then(|bytes| parse_history(&bytes).ok()).unwrap_or_default()
     }
 
@@ -92,6 +93,7 @@ impl Store {
 
     /// Whether the trial has ended. One that is not for this user to read has.
     pub fn is_stored(&self, id: &str) -> bool {
+        look_anew(&self.root().join(TRIALS));
         let result = fs::symlink_metadata(self.trial_dir(id).join(RESULT));
         result.map_or_else(|error| error.kind() == ErrorKind::PermissionDenied, |_| true)
     }
@@ -101,7 +103,7 @@ impl Store {
 fn read(folder: &Path, id: &str) -> Result<Finished> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read(&path).map_err(|error| cannot("read", &path, error))
+        files::read(&path).map_err(|error| cannot("read", &path, error))
     };
     let broken = |name: &str| format!("{}: not what this program writes", folder.join(name).display());
     let identity: Identity = serde_json::from_slice(&read(CONFIG)?).with_context(|| broken(CONFIG))?;

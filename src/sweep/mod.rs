@@ -3,6 +3,7 @@
 mod channel;
 mod estimate;
 mod failure;
+pub mod launch;
 mod looks;
 pub mod message;
 mod needs;
@@ -44,8 +45,28 @@ pub use workers::WORKER_COMMAND;
 /// Threads a worker: results depend on it, and one thread a trial wastes least.
 pub const THREADS_PER_WORKER: usize = 1;
 
+/// A sweep that may begin: everything is checked and in its place.
+struct Prepared<'a> {
+    needs: Needs<'a>,
+    store: Store,
+    setup: Setup,
+    publisher: Publisher,
+    /// Why some stored trials are not run again.
+    kept: Vec<String>,
+}
+
 /// Runs those of `trials` that are not stored yet. All of the experiment's stored trials are in the tables.
 pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Result<Report> {
+    let Prepared { needs, store, setup, publisher, kept } = prepare(experiment, trials, options)?;
+    let mut report = Supervisor::new(needs, options, store, setup, publisher)?.run()?;
+    report.undone.extend(kept);
+    report.undone.sort();
+    report.undone.dedup();
+    Ok(report)
+}
+
+/// Checks all that can be wrong before anything runs, and makes the results folder.
+fn prepare<'a>(experiment: &'a Experiment, trials: &[Trial], options: &Options) -> Result<Prepared<'a>> {
     // A file that grows beyond the limit (`ulimit -f`) is an error with its name, not the death of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     made::ensure_results(&options.out)?;
@@ -59,7 +80,8 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     }
     let kept = run_again(&store, trials, options.rerun)?;
     let needs = Needs::read(experiment, trials, &store)?;
-    if let Some(earlier) = earlier.filter(|_| needs.trials().all(|trial| store.is_stored(&trial.id))) {
+    let computes = || options.jobs > 0 && needs.trials().any(|trial| !store.is_stored(&trial.id));
+    if let Some(earlier) = earlier.filter(|_| !computes()) {
         manifest = manifest.computed_by(earlier);
     }
     write_manifest(&mut manifest, &store)?;
@@ -71,11 +93,7 @@ pub fn run(experiment: &Experiment, trials: &[Trial], options: &Options) -> Resu
     let (results, data) = (options.out.clone(), options.data.clone());
     let setup = Setup { results, data, devices, threads: THREADS_PER_WORKER, records_steps: true, images };
     let publisher = Publisher::new(store.clone(), experiment.clone(), note(&manifest, experiment, Some(test_images)));
-    let mut report = Supervisor::new(needs, options, store, setup, publisher)?.run()?;
-    report.undone.extend(kept);
-    report.undone.sort();
-    report.undone.dedup();
-    Ok(report)
+    Ok(Prepared { needs, store, setup, publisher, kept })
 }
 
 /// Another sweep may have kept its plans meanwhile. Who may not take that turn has nothing of his own there yet.

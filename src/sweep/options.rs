@@ -13,8 +13,10 @@ pub struct Options {
     pub data: PathBuf,
     /// Workers take them in turn.
     pub devices: Vec<tch::Device>,
-    /// Worker processes.
+    /// Worker processes; none where other machines run the trials.
     pub jobs: usize,
+    /// Whether trials that other sweeps run are waited for.
+    pub waits: bool,
     pub trace: bool,
     /// Stop starting trials after so many failed ones.
     pub max_failures: Option<usize>,
@@ -52,6 +54,10 @@ pub struct Report {
     pub diverged: usize,
     /// Each failed trial: its label, its error and the path of its log.
     pub failures: Vec<(String, String, PathBuf)>,
+    /// How many trials were left to the other sweeps that run them.
+    pub left: usize,
+    /// What was submitted to run elsewhere.
+    pub submitted: Option<String>,
     /// A signal came before all trials had ended.
     pub interrupted: bool,
     /// What was not done because a file could not be read or written, and why.

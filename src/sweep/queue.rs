@@ -26,6 +26,8 @@ pub struct Queue {
     seeds: Vec<u64>,
     /// Nothing is given out any more after so many trials were given up.
     max_failures: Option<usize>,
+    /// Whether trials that other sweeps run are asked for until they have ended.
+    waits: bool,
     given_up: usize,
     stopped: bool,
 }
@@ -53,13 +55,14 @@ pub struct Batch {
 }
 
 impl Queue {
-    pub fn new(seeds: &[u64], max_failures: Option<usize>) -> Queue {
+    pub fn new(seeds: &[u64], max_failures: Option<usize>, waits: bool) -> Queue {
         Queue {
             trials: vec![],
             waiting: VecDeque::new(),
             running: vec![],
             seeds: seeds.to_vec(),
             max_failures,
+            waits,
             given_up: 0,
             stopped: false,
         }
@@ -108,9 +111,11 @@ impl Queue {
         !self.running.is_empty()
     }
 
-    /// Whether nothing runs and nothing is to be given out any more.
-    pub fn is_over(&self) -> bool {
-        !self.is_running() && (self.stopped || self.waiting.is_empty())
+    /// Whether nothing runs and nothing is to be given out any more. Without waiting that is so too where others have been found
+    /// to run all that is left, a moment ago.
+    pub fn is_over(&self, now: Duration) -> bool {
+        let is_left = || !self.waits && !self.has_work(now);
+        !self.is_running() && (self.stopped || self.waiting.is_empty() || is_left())
     }
 
     /// How many trials each worker takes at most, or the others would have nothing to do at the end.

@@ -61,7 +61,7 @@ impl<'a> Supervisor<'a> {
         let mut supervisor = Supervisor {
             options,
             store,
-            queue: Queue::new(&needs.experiment.seeds, options.max_failures),
+            queue: Queue::new(&needs.experiment.seeds, options.max_failures, options.waits),
             workers: Workers::new(workers, setup, options.timeout, sender),
             inputs,
             publisher,
@@ -94,7 +94,8 @@ impl<'a> Supervisor<'a> {
         let id = &self.queue.trials()[trial].id;
         self.report.count(outcome, self.name(trial), self.store.log_path(id));
         self.needs.learn(id, outcome.clone()).iter().for_each(|line| self.display.say(line));
-        if grows(self.needs.experiment) {
+        // Who leaves the rest to others does not begin the next look alone either.
+        if grows(self.needs.experiment) && self.options.waits {
             self.take_on();
         }
     }
@@ -111,9 +112,14 @@ impl<'a> Supervisor<'a> {
         self.workers.wait_for_all().context(Stopped)?;
         self.display.finish();
         result.map_err(|error| if self.workers.started > 0 { error.context(Stopped) } else { error })?;
-        match self.publisher.finish() {
-            Ok(study) => self.report.undone.extend(study.unreadable().map(str::to_owned)),
-            Err(error) => self.report.undone.push(format!("the tables and plots: {error:#}")),
+        let left = self.queue.trials().len() - self.report.ended();
+        self.report.left = if self.queue.is_stopped() { 0 } else { left };
+        // Whoever runs the rest makes the tables too.
+        if self.options.waits || left == 0 {
+            match self.publisher.finish() {
+                Ok(study) => self.report.undone.extend(study.unreadable().map(str::to_owned)),
+                Err(error) => self.report.undone.push(format!("the tables and plots: {error:#}")),
+            }
         }
         // A signal that came when there was nothing left to stop has interrupted nothing.
         self.report.interrupted &= self.report.ended() < self.queue.trials().len();
@@ -135,7 +141,7 @@ impl<'a> Supervisor<'a> {
     fn work(&mut self) -> Result<()> {
         loop {
             self.give_work()?;
-            if self.queue.is_over() {
+            if self.queue.is_over(self.start.elapsed()) {
                 return Ok(());
             }
             match self.inputs.recv_timeout(TICK) {
@@ -270,7 +276,8 @@ impl<'a> Supervisor<'a> {
         }
         if !self.said_busy {
             self.said_busy = true;
-            self.display.say("another sweep on this folder runs some of the trials; waiting for those");
+            let then = if self.options.waits { "waiting for those" } else { "they are left to it" };
+            self.display.say(&format!("another sweep on this folder runs some of the trials; {then}"));
         }
         self.queue.busy(trial, self.start.elapsed());
     }

@@ -27,7 +27,7 @@ use crate::record::{Epoch, Outcome, Status, total};
 use crate::spec::config::{Config, DatasetName};
 use crate::store::files::is_refused;
 use crate::store::manifest::Manifest;
-use crate::store::{Identity, Kept, Store};
+use crate::store::{Identity, Kept, Store, is_lost};
 use crate::train::checkpoint;
 use crate::train::pack_size::best_size;
 use crate::train::{self, Ended, Observer, Sets};
@@ -234,7 +234,7 @@ fn release(trials: Vec<Reporter>) {
 }
 
 fn failed(error: &anyhow::Error) -> Event {
-    Event::Failed(format!("{error:#}"))
+    if is_lost(error) { Event::Busy } else { Event::Failed(format!("{error:#}")) }
 }
 
 /// Reads jobs in the background, so that the end of input (the sweep is gone) stops a trial under way.

@@ -30,7 +30,7 @@ use std::fs;
 use std::path::Path;
 
 /// By the numbers of their rows.
-const ROWS: [(usize, &str); 37] = [
+const ROWS: [(usize, &str); 38] = [
     (1, "SIGKILL at a random moment: the sweep, a worker or both, many times"),
     (2, "a kill at the k-th rename, fsync or write"),
     (3, "fsync or rename fails"),
@@ -63,6 +63,10 @@ const ROWS: [(usize, &str); 37] = [
     (30, "random bytes in every file"),
     (31, "a folder with files of the user's own"),
     (32, "file systems that cannot rename folders (overlays), sync them (CIFS, FUSE) or lock files"),
+    (
+        33,
+        "two machines on NFS (tests/cluster): locks that are lost, names that are remembered, files that are gone while read",
+    ),
     (34, "a program file that is replaced; limits of threads, processes and open files"),
     (35, "another user's files and locks in the folder"),
     (36, "a trial that is read while it is moved; scratch files of another container or machine"),

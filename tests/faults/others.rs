@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::clock::preload;
 use crate::common::skip::skip;
 use crate::common::{DONE, Ended, FAILED, Lab, TINY, TINY_TRIALS, files, names, wait_until, works};
 use crate::storage::obey_permissions;
@@ -211,4 +212,37 @@ fn row_36_sweeps_of_two_containers_share_a_folder() {
     first.end().expect(DONE);
     assert_eq!(lab.starts(), [1; TINY_TRIALS]);
     assert!(lab.scratch().is_empty(), "{:?}", lab.scratch());
+}
+
+/// NFS keeps a removed file while it is open, and with it its folder.
+#[test]
+fn row_33_a_folder_is_removed_though_its_lock_was_held() {
+    let lab = Lab::new(TINY);
+    lab.sweep("").expect(DONE);
+    let id = lab.stored()[0].clone();
+    let left = lab.result("work").join(&id);
+    assert!(works(&format!("cp -r {} {}", lab.result("trials").join(&id).display(), left.display())));
+    fs::remove_file(left.join("result.json")).unwrap();
+    let mut command = lab.command("prune results/tiny --yes");
+    command.env("KEEP_OPEN", "1");
+    if preload(&lab, &mut command, "faults/disk.c") {
+        lab.start_command(command).end().expect(DONE);
+        assert_eq!(names(&lab.result("work")), ["publish.lock"]);
+    }
+}
+
+/// What another machine replaces on NFS is gone for who was reading it.
+#[test]
+fn row_33_a_file_that_is_replaced_while_it_is_read_is_read_again() {
+    if !strace::is_there() {
+        return;
+    }
+    let lab = Lab::new(TINY);
+    lab.sweep("").expect(DONE);
+    let result = lab.result("trials").join(&lab.stored()[0]).join("result.json");
+    let traced = strace::with_fault(&lab, "read", "error=ESTALE:when=1", "show results/tiny");
+    let mut command = Command::new("strace");
+    command.arg("-P").arg(&result).args(traced.get_args());
+    let ended = lab.start_command(lab.settle(command)).end().expect(DONE);
+    assert!(strace::calls(&lab).contains("ESTALE") && ended.err.contains("6 done"), "{}", ended.err);
 }

@@ -18,7 +18,7 @@ fn alike() -> Vec<Trial> {
 }
 
 fn queue_of(trials: &[Trial], max_failures: Option<usize>) -> Queue {
-    let mut queue = Queue::new(&[0, 1, 2], max_failures);
+    let mut queue = Queue::new(&[0, 1, 2], max_failures, true);
     assert_eq!(queue.take_on(trials.iter(), |_| false), 0..trials.len());
     queue
 }
@@ -42,7 +42,7 @@ fn every_configuration_runs_once_before_any_a_second_time() {
 #[test]
 fn trials_are_taken_on_once_and_do_not_wait_when_they_have_ended() {
     let all = alike();
-    let mut queue = Queue::new(&[0], None);
+    let mut queue = Queue::new(&[0], None, true);
     assert_eq!(queue.take_on(all[..3].iter().chain(&all[..2]), |trial| trial.id == all[1].id), 0..3);
     assert_eq!(queue.waiting().collect::<Vec<_>>(), [0, 2]);
     assert_eq!(queue.take_on(all.iter(), |_| false), 3..6);
@@ -74,7 +74,7 @@ fn what_another_sweep_runs_is_asked_for_later_and_after_all_others() {
     assert_eq!(queue.waiting().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 0]);
     assert_eq!(give(&mut queue, 0, 9), [1, 2, 3, 4, 5]);
     assert!(!queue.has_work(BUSY_WAIT - Duration::from_millis(1)) && queue.give(1, 1, NOW).is_none());
-    assert!(!queue.is_over());
+    assert!(!queue.is_over(NOW));
     assert_eq!(queue.give(1, 1, BUSY_WAIT), Some(Batch { trials: vec![0], attempt: 1 }));
 }
 
@@ -115,10 +115,10 @@ fn a_stopped_sweep_gives_nothing_out_and_is_over_with_its_last_running_trial() {
     let mut queue = queue_of(&alike(), None);
     assert_eq!(give(&mut queue, 0, 2), [0, 1]);
     queue.stop();
-    assert!(!queue.has_work(NOW) && give(&mut queue, 1, 1).is_empty() && !queue.is_over());
+    assert!(!queue.has_work(NOW) && give(&mut queue, 1, 1).is_empty() && !queue.is_over(NOW));
     queue.put_back(&[0]);
     queue.end(1);
-    assert!(queue.is_over() && give(&mut queue, 0, 1).is_empty());
+    assert!(queue.is_over(NOW) && give(&mut queue, 0, 1).is_empty());
 }
 
 #[test]
@@ -152,7 +152,7 @@ struct History {
 impl History {
     fn new(trials: &[Trial], numbers: &mut Numbers) -> History {
         let max_failures = [None, Some(1 + numbers.below(3))][numbers.below(2)];
-        let mut queue = Queue::new(&[0, 1], max_failures);
+        let mut queue = Queue::new(&[0, 1], max_failures, true);
         // Others come later, as in a study that settles itself.
         queue.take_on(trials[..1 + numbers.below(trials.len())].iter(), |_| false);
         let (failures, ended) = (vec![0; trials.len()], vec![false; trials.len()]);
@@ -230,10 +230,26 @@ fn whatever_happens_every_trial_ends_once_and_none_is_lost() {
             }
             history.now += Duration::from_millis(300);
             history.check();
-            if step > 30 && history.queue.is_over() {
+            if step > 30 && history.queue.is_over(NOW) {
                 break;
             }
         }
         assert!(history.queue.is_stopped() || history.ended.iter().all(|ended| *ended), "history {seed}");
+    }
+}
+
+#[test]
+fn without_waiting_what_others_run_is_left_to_them() {
+    for waits in [true, false] {
+        let all = alike();
+        let mut queue = Queue::new(&[0], None, waits);
+        queue.take_on(all[..2].iter(), |_| false);
+        assert_eq!((give(&mut queue, 0, 1), give(&mut queue, 1, 1)), (vec![0], vec![1]));
+        queue.busy(0, NOW);
+        assert!(!queue.is_over(NOW), "one runs here");
+        queue.end(1);
+        assert_eq!(queue.is_over(NOW), !waits);
+        // Asked some time ago, so it is asked for again first.
+        assert!(!queue.is_over(2 * BUSY_WAIT));
     }
 }

@@ -1,0 +1,245 @@
+//! Sweeps on a real Slurm of two nodes, which `slurm-here` starts on this machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use libc::{SIGCONT, SIGKILL, SIGSTOP};
+
+use crate::TWELVE;
+use crate::common::skip::skip;
+use crate::common::{DONE, Ended, Lab, Running, assert_same, kill, names, wait_until, works};
+
+/// Two Slurms would want the same ports.
+static TURN: Mutex<()> = Mutex::new(());
+const PORT: &str = "26830";
+
+/// A folder that two nodes share, with an experiment.
+struct Cluster {
+    lab: Lab,
+    slurm: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// None where there can be none.
+    fn start(experiment: &str) -> Option<Cluster> {
+        if ["slurmctld -V", "slurmd -V", "munged -V"].map(works).contains(&false) || !works("test -w /etc") {
+            skip("no Slurm, or not root (apt-get install slurm-wlm munge)");
+            return None;
+        }
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let cluster = Cluster { lab: Lab::new(experiment), slurm: tempfile::tempdir().unwrap(), _turn: turn };
+        let output = cluster.here("start").arg(PORT).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        Some(cluster)
+    }
+
+    fn here(&self, action: &str) -> Command {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/slurm-here"));
+        command.arg(action).arg(self.slurm.path());
+        command
+    }
+
+    fn start_command(&self, mut command: Command) -> Running {
+        command.env("SLURM_CONF", self.slurm.path().join("slurm.conf"));
+        self.lab.start_command(command)
+    }
+
+    fn launch(&self, options: &str) -> Ended {
+        self.start_command(self.lab.command(&format!("sweep tiny.yaml --launch slurm --tasks 2 --jobs 1 {options}")))
+            .end()
+    }
+
+    /// A command of Slurm's, with its arguments.
+    fn ask(&self, words: &str) -> String {
+        let mut words = words.split_whitespace();
+        let mut command = self.lab.settle(Command::new(words.next().unwrap()));
+        command.args(words);
+        self.start_command(command).end().expect(DONE).out
+    }
+
+    /// The jobs of the last launch that have not ended: its array's number and `number node state` of each.
+    fn queue(&self) -> Vec<String> {
+        self.ask("squeue --noheader --array --format=%A|%N|%T").lines().map(str::to_owned).collect()
+    }
+
+    fn array(&self) -> String {
+        let text = fs::read(self.lab.result("slurm/submitted.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()["job"].as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn wait_for_the_end(&self) {
+        let mut looked = std::time::Instant::now();
+        wait_until("the queue is empty", || {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            let empty = self.queue().is_empty();
+            if !empty && looked.elapsed().as_secs() > 20 {
+                looked = std::time::Instant::now();
+                println!("{:?}\n{}", self.queue(), self.logs());
+            }
+            empty
+        });
+    }
+
+    /// What tasks and last jobs have said.
+    fn logs(&self) -> String {
+        let folder = self.lab.result("slurm");
+        let mut logs: Vec<String> = names(&folder).into_iter().filter(|name| name.ends_with(".log")).collect();
+        logs.sort();
+        logs.iter().map(|log| format!("== {log}\n{}", fs::read_to_string(folder.join(log)).unwrap())).collect()
+    }
+
+    /// The results are those of an undisturbed sweep on one machine, and each epoch was trained once.
+    #[track_caller]
+    fn assert_whole(&self, experiment: &str, epochs: usize) {
+        let undisturbed = Lab::new(experiment);
+        undisturbed.sweep("").expect(DONE);
+        let mut essence: BTreeMap<String, String> = self.lab.essence();
+        essence.retain(|name, _| !name.starts_with("slurm/"));
+        assert_eq!(self.lab.stored(), undisturbed.stored(), "{}", self.logs());
+        assert_same(&essence, &undisturbed.essence());
+        for id in self.lab.stored() {
+            let log = fs::read_to_string(self.lab.result(&format!("trials/{id}/log.txt"))).unwrap();
+            assert_eq!(log.matches("\nepoch ").count(), epochs, "{id}:\n{log}\n{}", self.logs());
+        }
+        assert_eq!(names(&self.lab.result("work")), ["publish.lock"]);
+    }
+
+    fn stored(&self) -> usize {
+        let trials: PathBuf = self.lab.result("trials");
+        if trials.exists() { names(&trials).iter().filter(|name| !name.starts_with('.')).count() } else { 0 }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = self.here("stop").status();
+    }
+}
+
+fn with_epochs(epochs: usize) -> String {
+    TWELVE.replace("epochs: 2", &format!("epochs: {epochs}"))
+}
+
+#[test]
+fn an_array_of_two_trains_each_trial_once_and_a_job_after_it_makes_the_tables() {
+    let Some(cluster) = Cluster::start(TWELVE) else { return };
+    cluster.launch("").expect(DONE).saying(&["2 tasks for 12 trials submitted as job "]);
+    cluster.wait_for_the_end();
+    cluster.assert_whole(TWELVE, 2);
+    assert_eq!(cluster.lab.starts(), [1; 12]);
+    let logs = cluster.logs();
+    assert!(logs.contains("_tables.log\n") && logs.contains("12 done, 0 diverged, 0 failed"), "{logs}");
+    let again = cluster.launch("").expect(DONE);
+    assert!(again.out.contains("12 done") && !again.err.contains("submitted"), "{again:?}");
+    assert!(cluster.queue().is_empty());
+}
+
+#[test]
+fn a_cancelled_array_stays_cancelled_until_what_is_missing_is_launched() {
+    let experiment = with_epochs(6);
+    let Some(cluster) = Cluster::start(&experiment) else { return };
+    cluster.launch("").expect(DONE);
+    wait_until("some trials are stored", || cluster.stored() >= 2);
+    let show = cluster.lab.command("show results/tiny");
+    let tasks = format!("job {}, tasks: 2 running", cluster.array());
+    cluster.start_command(show).end().expect(DONE).saying(&[&tasks, " left with "]);
+    // While tasks of it are there, nothing more is submitted.
+    let again = cluster.launch("").expect(DONE).saying(&["2 tasks of an earlier launch have not ended"]);
+    assert!(!again.err.contains("submitted as"), "{}", again.err);
+    cluster.ask(&format!("scancel {}", cluster.array()));
+    cluster.wait_for_the_end();
+    let (stored, logs) = (cluster.stored(), cluster.logs());
+    assert!(stored < 12, "cancelled too late");
+    assert!(logs.contains(&format!("{} of 12 trials are unfinished: ", 12 - stored)), "{logs}");
+    let words = format!("2 tasks for {} trials submitted as job", 12 - stored);
+    cluster.launch("").expect(DONE).saying(&[&words]);
+    cluster.wait_for_the_end();
+    cluster.assert_whole(&experiment, 6);
+}
+
+/// Two trials.
+const LONG: &str = "
+schema: 1
+name: tiny
+data: {dataset: synthetic, train: 256, val: 100}
+seeds: [0, 1]
+base:
+  model: lenet5
+  epochs: 60
+  batch_size: 64
+  optimizer: {name: sgd, lr: 0.01, momentum: 0.9}
+";
+
+/// Kills all that runs on a node, as if it had lost its power. Its daemon is started again later.
+fn fail_node(cluster: &Cluster, node: &str) {
+    let at_node = format!("|{node}|");
+    let jobs: Vec<String> = cluster.queue().into_iter().filter(|job| job.contains(&at_node)).collect();
+    let steps: Vec<String> =
+        jobs.iter().map(|job| format!("slurmstepd: [{}.", job.split('|').next().unwrap())).collect();
+    let daemon: i32 =
+        fs::read_to_string(cluster.slurm.path().join(format!("{node}.pid"))).unwrap().trim().parse().unwrap();
+    let conf = format!("SLURM_CONF={}", cluster.slurm.path().join("slurm.conf").display());
+    let own = |pid: &i32| {
+        let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&read("cmdline")).into_owned();
+        let environment = read("environ");
+        let has = |variable: &str| environment.split(|&byte| byte == 0).any(|own| own == variable.as_bytes());
+        has(&conf) && (has(&format!("SLURMD_NODENAME={node}")) || steps.iter().any(|step| command.starts_with(step)))
+    };
+    let pids = || names("/proc".as_ref()).into_iter().filter_map(|name| name.parse::<i32>().ok());
+    kill(daemon, SIGKILL);
+    pids().filter(own).for_each(|pid| kill(pid, SIGKILL));
+}
+
+#[test]
+fn a_task_out_of_time_is_requeued_alone_and_a_failed_node_costs_one_attempt() {
+    let Some(cluster) = Cluster::start(LONG) else { return };
+    let ended = cluster.launch("--slurm time=1,signal=B:USR1@50").expect(DONE);
+    ended.saying(&["2 tasks for 2 trials submitted as job"]);
+    wait_until("both run", || cluster.lab.workers().len() == 2);
+    cluster.lab.wait_for_checkpoint();
+    // Slurm looks at time limits every half a minute, and a fast machine would be done by then.
+    let workers = cluster.lab.workers();
+    workers.iter().for_each(|worker| kill(*worker, SIGSTOP));
+    fail_node(&cluster, "n1");
+    wait_until("one is out of time", || cluster.logs().contains("stopping after a checkpoint"));
+    assert_eq!(cluster.stored(), 0);
+    workers.iter().for_each(|worker| kill(*worker, SIGCONT));
+    let conf = cluster.slurm.path().join("slurm.conf");
+    let mut daemon = Command::new("slurmd");
+    daemon.arg("-f").arg(conf).args(["-N", "n1"]);
+    cluster.start_command(cluster.lab.settle(daemon)).end().expect(DONE);
+    cluster.wait_for_the_end();
+    let logs = cluster.logs();
+    assert!(logs.contains("goes on after epoch"), "{logs}");
+    cluster.assert_whole(LONG, 60);
+    assert!(logs.contains("2 done, 0 diverged, 0 failed") && !logs.contains("unfinished"), "{logs}");
+}
+
+/// Six trials at the first look and one more for whatever stays open after it.
+const SETTLING: &str = "
+schema: 1
+name: tiny
+data: {dataset: synthetic, train: 256, val: 100}
+settle: {max_seeds: 4}
+margin: 0.01
+base: {model: lenet5, epochs: 1, batch_size: 64, optimizer: {name: sgd, lr: 0.01}}
+blocks:
+  - {id: init, axes: {init: [xavier_uniform]}}
+";
+
+#[test]
+fn the_last_job_submits_the_next_look_until_the_study_is_settled() {
+    let Some(cluster) = Cluster::start(SETTLING) else { return };
+    cluster.launch("").expect(DONE).saying(&["2 tasks for 6 trials submitted as job"]);
+    cluster.wait_for_the_end();
+    cluster.assert_whole(SETTLING, 1);
+    let logs = cluster.logs();
+    assert!(logs.contains("2 tasks for 2 trials submitted as job"), "{logs}");
+    assert_eq!(cluster.stored(), 8, "{logs}");
+}
