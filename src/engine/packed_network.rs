@@ -12,6 +12,7 @@ use super::convolution::{Algorithm, Shape};
 use super::network::{Network, covers};
 use super::state::{self, State};
 use super::walk::{Layers, activate, walk};
+use crate::native::pooling::{Curve, Pooling, activate_and_pool};
 use crate::native::{self, no_grad};
 use crate::networks::{Layer, Weights};
 use crate::spec::config::{Activation, Config, Kernels};
@@ -24,6 +25,8 @@ pub struct PackedNetwork {
     activation: Activation,
     /// Each member's negative slope, float32 [K], where they differ.
     slopes: Option<Tensor>,
+    /// Where an activation and the pooling after it have a kernel: the activation, and the slopes of all members.
+    fused: Option<(Curve, Tensor)>,
     /// Each member's probability, float32 [K, 1, 1], where they differ.
     dropout: Option<Tensor>,
     modules: Vec<Module>,
@@ -66,14 +69,16 @@ impl PackedNetwork {
         let dropout = |config: &&Config| config.regularization.dropout;
         let probabilities: Vec<f64> = configs.iter().map(dropout).collect();
         let most = configs.iter().max_by(|one, two| dropout(one).total_cmp(&dropout(two))).expect("at least one");
+        let slopes: Vec<f64> = configs.iter().map(|config| slope(config.activation)).collect();
         let width: i64 = networks[0].parameters().iter().map(|parameter| parameter.numel() as i64).sum();
         let parameters = Tensor::zeros([members, (width + ROW - 1) / ROW * ROW], (Kind::Float, device));
         let packed = PackedNetwork {
             members,
             layers: most.layers(),
             activation: configs[0].activation,
-            slopes: slopes(configs).map(|slopes| floats(&slopes, &[members], device)),
-            dropout: differ(&probabilities).then(|| floats(&probabilities, &[members, 1, 1], device)),
+            slopes: differing(&slopes).map(|slopes| floats(slopes, &[members], device)),
+            fused: curve(configs[0].activation).map(|curve| (curve, floats(&slopes, &[members], device))),
+            dropout: differing(&probabilities).map(|those| floats(those, &[members, 1, 1], device)),
             modules: modules(&networks[0], &parameters),
             parameters,
             width,
@@ -219,17 +224,28 @@ fn modules(network: &Network, parameters: &Tensor) -> Vec<Module> {
     network.modules().iter().map(module).collect()
 }
 
-/// The members' slopes if they have different ones.
-fn slopes(configs: &[&Config]) -> Option<Vec<f64>> {
-    let slope = |config: &&Config| match config.activation {
-        Activation::LeakyRelu { slope } => Some(slope),
-        _ => None,
-    };
-    configs.iter().map(slope).collect::<Option<Vec<f64>>>().filter(|slopes| differ(slopes))
+/// What the activation multiplies negative numbers by, 0 where that is not all it does to them.
+fn slope(activation: Activation) -> f64 {
+    match activation {
+        Activation::LeakyRelu { slope } => slope,
+        _ => 0.0,
+    }
 }
 
-fn differ(values: &[f64]) -> bool {
-    values.iter().any(|value| *value != values[0])
+fn differing(values: &[f64]) -> Option<&[f64]> {
+    values.iter().any(|value| *value != values[0]).then_some(values)
+}
+
+fn curve(activation: Activation) -> Option<Curve> {
+    match activation {
+        Activation::Tanh => Some(Curve::Tanh),
+        Activation::Relu => Some(Curve::Relu),
+        Activation::LeakyRelu { .. } => Some(Curve::LeakyRelu),
+        Activation::Sigmoid => Some(Curve::Sigmoid),
+        Activation::Elu => Some(Curve::Elu),
+        Activation::Silu => Some(Curve::Silu),
+        Activation::Gelu => None,
+    }
 }
 
 fn floats(values: &[f64], shape: &[i64], device: Device) -> Tensor {
@@ -271,6 +287,14 @@ impl Layers for PackedNetwork {
             _ => slopes.view([-1, 1, 1]),
         };
         x.where_self(&x.gt(0.0), &(x * slopes))
+    }
+
+    fn activate_and_pool(&self, x: &Tensor, pooling: Pooling, side: i64) -> Option<Tensor> {
+        let (curve, slopes) = self.fused.as_ref()?;
+        // A pooling for the largest takes a curve that never falls.
+        let has_kernel = (*curve, pooling) != (Curve::Silu, Pooling::Largest);
+        let fits = x.device() == Device::Cpu && x.kind() == Kind::Float && tch::get_num_threads() == 1;
+        (has_kernel && fits).then(|| activate_and_pool(x, *curve, slopes, pooling, side))
     }
 
     fn flatten(&self, x: &Tensor) -> Tensor {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use tch::Tensor;
 
 use crate::native;
+use crate::native::pooling::Pooling;
 use crate::networks::Layer;
 use crate::spec::config::Activation;
 
@@ -15,6 +16,10 @@ pub trait Layers {
     fn dense(&self, module: usize, x: &Tensor) -> Tensor;
     fn normalize(&self, module: usize, x: &Tensor, train: bool) -> Tensor;
     fn activate(&self, x: &Tensor) -> Tensor;
+    /// [`Layers::activate`] and the pooling of windows of `side` x `side` after it, where both are quicker as one.
+    fn activate_and_pool(&self, _x: &Tensor, _pooling: Pooling, _side: i64) -> Option<Tensor> {
+        None
+    }
     fn flatten(&self, x: &Tensor) -> Tensor;
     /// Called in training only, with `p` above 0.
     fn drop_out(&self, x: &Tensor, p: f64) -> Tensor;
@@ -36,7 +41,21 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn through(&self, layers: &[Layer], input: Tensor) -> Tensor {
-        layers.iter().fold(input, |x, layer| self.step(layer, x))
+        match layers {
+            [] => input,
+            [Layer::Act, pool, rest @ ..] if let Some(pooled) = self.activate_and_pool(&input, pool) => {
+                self.through(rest, pooled)
+            }
+            [layer, rest @ ..] => self.through(rest, self.step(layer, input)),
+        }
+    }
+
+    fn activate_and_pool(&self, x: &Tensor, pool: &Layer) -> Option<Tensor> {
+        match *pool {
+            Layer::AvgPool(side) => self.network.activate_and_pool(x, Pooling::Average, side),
+            Layer::MaxPool(side) => self.network.activate_and_pool(x, Pooling::Largest, side),
+            _ => None,
+        }
     }
 
     fn next_module(&self) -> usize {
