@@ -24,17 +24,18 @@ fn main() {
     println!("cargo:rustc-env=RUNNER_GIT={}", git_state());
 }
 
-/// Compiles the C++ file unless that was done from the same text and libtorch: it takes half a minute, and this script
+/// Compiles the C++ files unless that was done from the same texts and libtorch: it takes half a minute, and this script
 /// runs again after every change.
 fn compile_native(libtorch: &Path) {
-    const SOURCE: &str = "src/native/torch.cpp";
+    const SOURCES: [&str; 2] = ["src/native/torch.cpp", "src/native/pooling.cpp"];
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rustc-link-search=native={}", out.display());
     println!("cargo:rustc-link-lib=static=runner_native");
     println!("cargo:rustc-link-lib={}", if cfg!(target_os = "macos") { "c++" } else { "stdc++" });
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let versions = text(&libtorch.join("build-version")) + &text(&libtorch.join("version.py"));
-    let stamp = format!("{}\n{versions}\n{}", libtorch.display(), text(Path::new(SOURCE)));
+    let sources = SOURCES.map(|source| text(Path::new(source))).concat();
+    let stamp = format!("{}\n{versions}\n{sources}", libtorch.display());
     let compiled_from = out.join("compiled_from");
     if text(&compiled_from) == stamp {
         return;
@@ -44,10 +45,13 @@ fn compile_native(libtorch: &Path) {
         .std("c++17")
         .warnings(false)
         .debug(false)
+        .opt_level(3)
+        // Else no loop with a comparison of floats becomes one of vectors.
+        .flag_if_supported("-fno-trapping-math")
         .cargo_metadata(false)
         .include(libtorch.join("include"))
         .include(libtorch.join("include/torch/csrc/api/include"))
-        .file(SOURCE)
+        .files(SOURCES)
         .compile("runner_native");
     fs::write(compiled_from, stamp).expect("OUT_DIR can be written");
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::common::say;
-use crate::spec::{Experiment, Overrides};
+use crate::spec::{Experiment, Overrides, guide};
 
 const STARTER: &str = include_str!("starter.yaml");
 
@@ -20,13 +20,20 @@ pub struct InitArguments {
     name: String,
 }
 
-/// Never over a file that is there.
+/// Never over a file that is there. The schema that its first line names is written beside it.
 pub fn run(arguments: &InitArguments) -> Result<()> {
     let stem = arguments.name.strip_suffix(".yaml").unwrap_or(&arguments.name);
     let path = PathBuf::from(format!("{stem}.yaml"));
     let text = starter(stem, &path)?;
     write_new(&path, &text)?;
-    say(format!("{} is written; this runs it as it is:\n  runner sweep {}", path.display(), path.display()))
+    let schema = path.with_file_name("schema.json");
+    let beside = match write_new(&schema, &(serde_json::to_string_pretty(&guide::schema())? + "\n")) {
+        Ok(()) => format!(", and {}, by which editors complete and check it", schema.display()),
+        // One of this or another day, or an editor goes without.
+        Err(_) => String::new(),
+    };
+    let path = path.display();
+    say(format!("{path} is written{beside}; this runs it as it is:\n  runner sweep {path}"))
 }
 
 /// The text for the experiment at `path`, which is valid.

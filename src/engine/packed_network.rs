@@ -12,6 +12,7 @@ use super::convolution::{Algorithm, Shape};
 use super::network::Network;
 use super::state::{self, State};
 use super::walk::{self, Layers, activate, walk};
+use crate::native::pooling::{Curve, Pooling, activate_and_pool};
 use crate::native::{self, no_grad};
 use crate::networks::{Activation, BatchNorm, Conv, Layer, Weights};
 use crate::spec::config::{Config, Kernels};
@@ -23,6 +24,8 @@ pub struct PackedNetwork {
     activation: Activation,
     /// Each member's negative slope, float32 [K], where they differ.
     slopes: Option<Tensor>,
+    /// Where an activation and the pooling after it have a kernel: the activation, and the slopes of all members, or the one of all.
+    fused: Option<(Curve, Tensor)>,
     /// The configured probability, and float32 [K] that of each member where they differ.
     dropout: f64,
     dropouts: Option<Tensor>,
@@ -67,6 +70,9 @@ impl PackedNetwork {
     pub fn new(configs: &[&Config], networks: &[Network], device: Device) -> PackedNetwork {
         let members = networks.len() as i64;
         let probabilities: Vec<f64> = configs.iter().map(|config| config.regularization.dropout).collect();
+        let slopes: Vec<f64> = configs.iter().map(|config| slope(config.activation)).collect();
+        let own_slopes = differing(&slopes).map(|slopes| floats(slopes, &[members], device));
+        let one_slope = || floats(&slopes[..1], &[1], device);
         let width: i64 = networks[0].parameters().iter().map(|parameter| parameter.numel() as i64).sum();
         let rows = |width: i64| Tensor::zeros([members, (width + ROW - 1) / ROW * ROW], (Kind::Float, device));
         let (parameters, frozen) = (rows(width), rows(networks[0].frozen_numbers()));
@@ -74,9 +80,11 @@ impl PackedNetwork {
             members,
             layers: configs[0].layers(),
             activation: configs[0].activation,
-            slopes: slopes(configs).map(|slopes| floats(&slopes, &[members], device)),
+            fused: curve(configs[0].activation)
+                .map(|curve| (curve, own_slopes.as_ref().map_or_else(one_slope, Tensor::shallow_clone))),
+            slopes: own_slopes,
             dropout: probabilities[0],
-            dropouts: differ(&probabilities).then(|| floats(&probabilities, &[members], device)),
+            dropouts: differing(&probabilities).map(|those| floats(those, &[members], device)),
             modules: modules(&networks[0], [&parameters, &frozen]),
             parameters,
             frozen,
@@ -250,17 +258,28 @@ fn modules(network: &Network, matrices: [&Tensor; 2]) -> Vec<Module> {
     network.modules().iter().map(module).collect()
 }
 
-/// The members' slopes if they have different ones.
-fn slopes(configs: &[&Config]) -> Option<Vec<f64>> {
-    let slope = |config: &&Config| match config.activation {
-        Activation::LeakyRelu { slope } => Some(slope),
-        _ => None,
-    };
-    configs.iter().map(slope).collect::<Option<Vec<f64>>>().filter(|slopes| differ(slopes))
+/// What the activation multiplies negative numbers by, 0 where that is not all it does to them.
+fn slope(activation: Activation) -> f64 {
+    match activation {
+        Activation::LeakyRelu { slope } => slope,
+        _ => 0.0,
+    }
 }
 
-fn differ(values: &[f64]) -> bool {
-    values.iter().any(|value| *value != values[0])
+fn differing(values: &[f64]) -> Option<&[f64]> {
+    values.iter().any(|value| *value != values[0]).then_some(values)
+}
+
+fn curve(activation: Activation) -> Option<Curve> {
+    match activation {
+        Activation::Tanh => Some(Curve::Tanh),
+        Activation::Relu => Some(Curve::Relu),
+        Activation::LeakyRelu { .. } => Some(Curve::LeakyRelu),
+        Activation::Sigmoid => Some(Curve::Sigmoid),
+        Activation::Elu => Some(Curve::Elu),
+        Activation::Silu => Some(Curve::Silu),
+        Activation::Gelu => None,
+    }
 }
 
 fn floats(values: &[f64], shape: &[i64], device: Device) -> Tensor {
@@ -309,6 +328,14 @@ impl Layers for PackedNetwork {
         let Some(slopes) = &self.slopes else { return activate(x, self.activation) };
         let slopes = self.beside(x, &slopes.to_kind(x.kind()));
         x.where_self(&x.gt(0.0), &(x * slopes))
+    }
+
+    fn activate_and_pool(&self, x: &Tensor, pooling: Pooling, side: i64) -> Option<Tensor> {
+        let (curve, slopes) = self.fused.as_ref()?;
+        // A pooling for the largest takes a curve that never falls.
+        let has_kernel = (*curve, pooling) != (Curve::Silu, Pooling::Largest);
+        let fits = x.device() == Device::Cpu && x.kind() == Kind::Float && tch::get_num_threads() == 1;
+        (has_kernel && fits).then(|| activate_and_pool(x, *curve, slopes, pooling, side))
     }
 
     fn flatten(&self, x: &Tensor) -> Tensor {

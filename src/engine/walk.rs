@@ -5,7 +5,8 @@ use std::cell::Cell;
 use tch::Tensor;
 
 use crate::native;
-use crate::networks::{Activation, BatchNorm, Conv, Layer, Window};
+use crate::native::pooling::Pooling;
+use crate::networks::{Activation, BatchNorm, Conv, Layer, Window, tiles};
 
 /// What the layers with tensors of their own, and those that treat the members of a pack apart, compute. `module` counts the layers
 /// that hold tensors, in the order of construction.
@@ -15,6 +16,10 @@ pub trait Layers {
     fn normalize(&self, module: usize, x: &Tensor, norm: &BatchNorm, train: bool) -> Tensor;
     /// With the configured activation.
     fn activate(&self, x: &Tensor) -> Tensor;
+    /// [`Layers::activate`] and the pooling of windows of `side` x `side` after it, where both are quicker as one.
+    fn activate_and_pool(&self, _x: &Tensor, _pooling: Pooling, _side: i64) -> Option<Tensor> {
+        None
+    }
     fn flatten(&self, x: &Tensor) -> Tensor;
     /// With the configured probability. Called in training only.
     fn drop_out(&self, x: &Tensor) -> Tensor;
@@ -36,7 +41,23 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn through(&self, layers: &[Layer], input: Tensor) -> Tensor {
-        layers.iter().fold(input, |x, layer| self.step(layer, x))
+        match layers {
+            [] => input,
+            [Layer::Act(None), pool, rest @ ..] if let Some(pooled) = self.activate_and_pool(&input, pool) => {
+                self.through(rest, pooled)
+            }
+            [layer, rest @ ..] => self.through(rest, self.step(layer, input)),
+        }
+    }
+
+    fn activate_and_pool(&self, x: &Tensor, pool: &Layer) -> Option<Tensor> {
+        let (window, pooling) = match pool {
+            Layer::AvgPool(window) => (window, Pooling::Average),
+            Layer::MaxPool(window) => (window, Pooling::Largest),
+            _ => return None,
+        };
+        let side = window.kernel;
+        if *window == tiles(side) { self.network.activate_and_pool(x, pooling, side) } else { None }
     }
 
     fn next_module(&self) -> usize {

@@ -1,6 +1,8 @@
-//! The libtorch calls that tch does not bind, behind safe functions. The C++ side is `torch.cpp`.
+//! The libtorch calls that tch does not bind, and what libtorch does not have, behind safe functions. The C++ side of this file is
+//! `torch.cpp`.
 
 pub mod gpus;
+pub mod pooling;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::LazyLock;

@@ -11,7 +11,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use layer::{Activation, BatchNorm, Conv, Dense, Layer, Window, shape_text};
+pub use layer::{Activation, BatchNorm, Conv, Dense, Layer, Window, shape_text, tiles};
 pub use network::{Architecture, BuiltIn, Model, Own, Pool};
 pub use table::{INPUT_SHAPE, Names, Table, TableRow, Weights, table};
 

@@ -14,7 +14,7 @@ use super::config::Config;
 use super::error::{Mark, Mistakes, Result, all};
 use super::experiment::{Block, BlockMode, Variant, canonical};
 use super::fields::{Fields, Slot};
-use super::keys::{BLOCK_MODE, MAX_TRIALS, setting_names};
+use super::keys::{BLOCK_MODE, MAX_TRIALS, SAMPLES, setting_names};
 use super::label::{effective, label, resolved, shown, value_at};
 use super::overrides::Overrides;
 use super::random::Sampling;
@@ -92,7 +92,8 @@ fn read_block<'a>(slot: &Slot<'a>, root: &Node, mistakes: &mut Mistakes) -> Opti
     let mut fields = mistakes.keep(slot.object())?;
     let id = mistakes.keep(fields.need("id").and_then(|id| id.file_name())).unwrap_or_else(|| slot.path.clone());
     let title = mistakes.keep(fields.text("title")).flatten();
-    let mode = mistakes.keep(fields.read(&BLOCK_MODE)).unwrap_or(BlockMode::Ablate);
+    let meant = if slot.node.field(SAMPLES.name).is_some() { BlockMode::Random } else { BlockMode::Ablate };
+    let mode = mistakes.keep(fields.read(&BLOCK_MODE)).unwrap_or(meant);
     let base = fields.get("base").map_or_else(Vec::new, |slot| settings(&slot, &valid, mistakes));
     let base = mistakes.keep(changed(root, &base)).unwrap_or_else(|| root.clone());
     let factors = factors(slot, &mut fields, mode, &valid, mistakes);
@@ -114,7 +115,10 @@ fn factors<'a>(
     mistakes: &mut Mistakes,
 ) -> Vec<Factor<'a>> {
     let before = mistakes.count();
-    let sampling = mistakes.keep(Sampling::read(fields, mode == BlockMode::Random)).flatten();
+    let sampling = (mode == BlockMode::Random).then(|| Sampling::read(fields, mistakes));
+    if sampling.is_none() {
+        mistakes.keep(Sampling::refuse(fields));
+    }
     let mut factors = Vec::new();
     if let Some(axes) = fields.get("axes") {
         for (key, node) in alternatives(&axes, valid, mistakes) {

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use sha2::{Digest, Sha256};
 
 use super::advice::{choices, number_text};
-use super::error::Result;
+use super::error::{Mistakes, Result};
 use super::fields::{Fields, Slot};
 use super::keys::{self, MAX_SEED, SAMPLES, SAMPLING_SEED};
 use super::settings::Factor;
@@ -27,14 +27,17 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Of a block that draws `is_random`ly; another has neither key.
-    pub fn read(fields: &mut Fields, is_random: bool) -> Result<Option<Sampling>> {
-        if is_random {
-            return Ok(Some(Sampling { samples: fields.read(&SAMPLES)?, seed: fields.read(&SAMPLING_SEED)? }));
-        }
+    /// Of a block that draws at random. Where that is mistaken, one sample stands for all, so that the ranges are looked at too.
+    pub fn read(fields: &mut Fields, mistakes: &mut Mistakes) -> Sampling {
+        let samples = mistakes.keep(fields.read(&SAMPLES)).unwrap_or(1);
+        Sampling { samples, seed: mistakes.keep(fields.read(&SAMPLING_SEED)).unwrap_or(0) }
+    }
+
+    /// Another block has neither key.
+    pub fn refuse(fields: &mut Fields) -> Result<()> {
         match fields.get(SAMPLES.name).or_else(|| fields.get(SAMPLING_SEED.name)) {
             Some(slot) => Err(slot.error("only goes with `mode: random`")),
-            None => Ok(None),
+            None => Ok(()),
         }
     }
 

@@ -149,10 +149,20 @@ impl<'a, 'm> Reader<'a, 'm> {
                     words => words,
                 };
                 let error = || self.mark(*problem.marker()).error(format!("not valid YAML: {words}"));
-                Err(self.missing_space(line).unwrap_or_else(error))
+                let cause = if words.contains("tab") { self.tab(line) } else { self.missing_space(line) };
+                Err(cause.unwrap_or_else(error))
             }
             None => Err(Mark::whole(self.source.clone()).error("not valid YAML: it ends too early")),
         }
+    }
+
+    /// The first one in this line or after it, which is where the parser's words may point to the value before.
+    fn tab(&self, line: usize) -> Option<InputError> {
+        let lines = self.text.lines().zip(1..).skip(line.checked_sub(1)?);
+        let (column, line) =
+            lines.filter_map(|(text, line)| Some((text.chars().position(|c| c == '\t')?, line))).next()?;
+        let at = Mark { source: self.source.clone(), line, col: column + 1 };
+        Some(at.error("not valid YAML: there is a tab; YAML takes spaces in front of a key"))
     }
 
     /// What the parser notices only in the next line: `epochs:3`.

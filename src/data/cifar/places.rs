@@ -105,7 +105,7 @@ pub fn ways_out() -> String {
 }
 
 /// What to tell someone whose download failed.
-pub const OTHER_WAYS: &str = "\
-  - put cifar-10-binary.tar.gz or cifar-10-python.tar.gz, or a folder unpacked from one, into that directory,
+pub const OTHER_WAYS: &str =
+    "  - put cifar-10-binary.tar.gz or cifar-10-python.tar.gz, or a folder unpacked from one, into that directory,
     or name the directory with --data or the environment variable RUNNER_DATA; or
   - `--dataset synthetic` trains on images that this program draws, without any file";

@@ -52,6 +52,11 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Where n is not that of what is drawn.
+    pub fn without_count(self) -> Entry<'a> {
+        Entry { count: vec![], ..self }
+    }
+
     fn width(&self) -> f64 {
         let label = self.label.iter().map(|line| Ink::new(INK, TICK).width(line));
         label.chain(self.count.iter().map(|line| Ink::new(QUIET, SMALL).width(line))).fold(0.0, f64::max)

@@ -9,6 +9,7 @@ use crate::report::study::StudyTuning;
 use crate::report::summary::Row;
 use crate::spec::config::Select;
 use crate::verdict::asked::Taken;
+use crate::words::count;
 use anyhow::{Context, Result};
 
 const MIN_HEIGHT: f64 = 800.0;
@@ -39,7 +40,7 @@ fn is_tried(row: &Row) -> bool {
 }
 
 fn render(own: &Section) -> Result<Vec<u8>> {
-    let entries = legend::entries(own.block, is_tried);
+    let entries: Vec<Entry> = legend::entries(own.block, is_tried).into_iter().map(Entry::without_count).collect();
     let tunings = || entries.iter().filter_map(|entry| tuning(entry.row));
     let longest = tunings().max_by_key(|tuning| tuning.tried.len()).context("a block without tried values")?;
     let labels = longest.tried.iter().enumerate().map(|(x, tried)| (x as f64, tried.label.clone()));
@@ -51,9 +52,9 @@ fn render(own: &Section) -> Result<Vec<u8>> {
     let (height, frame) = frame_beside(&entries, MIN_HEIGHT, 190.0, x, up(&entries, is_loss, scale));
     let seeds = tunings().filter_map(|tuning| tuning.tried.first().map(|tried| tried.trial_ids.len())).max();
     let caption = format!(
-        "marks: means over {} seeds of their own; ringed: the value taken, at which the setting is compared · beyond the frame: \
+        "marks: means over {} of their own; ringed: the value taken, at which the setting is compared · beyond the frame: \
          three times the lowest loss or more, failed or diverged",
-        seeds.unwrap_or_default()
+        count(seeds.unwrap_or_default(), "seed")
     );
     own.page(height, "values tried before the comparison", &caption, |canvas| {
         frame.x_axis(canvas, "values", &labels)?;

@@ -55,7 +55,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 /// The rows that a user means by `name`: a key with all below it, else every key that ends so and all that belongs to a thing of
-/// that name. If there are none, the name that may have been meant.
+/// that name, else all in whose name, description or PyTorch's name it occurs. If there are none, the name that may have been meant.
 pub fn find(name: &str) -> Result<Vec<Row>, Option<String>> {
     let name = name.strip_prefix("base.").unwrap_or(name);
     let all = rows();
@@ -67,8 +67,17 @@ pub fn find(name: &str) -> Result<Vec<Row>, Option<String>> {
     match (found(&is_below), found(&ends_so)) {
         (below, _) if !below.is_empty() => Ok(below),
         (_, others) if !others.is_empty() => Ok(others),
-        _ => Err(meant(name, &all)),
+        _ => match (meant(name, &all), found(&|row| mentions(row, name))) {
+            (None, those) if !those.is_empty() => Ok(those),
+            (meant, _) => Err(meant),
+        },
     }
+}
+
+fn mentions(row: &Row, name: &str) -> bool {
+    let (name, words) = (name.to_lowercase(), name.to_lowercase().replace('_', " "));
+    let texts = [&row.key, &row.pytorch, row.about].map(str::to_lowercase);
+    name.len() > 2 && texts.iter().any(|text| text.contains(&name) || text.contains(&words))
 }
 
 /// `lr` of `optimizer.lr`, `sgd` of `optimizer: sgd`.

@@ -217,6 +217,16 @@ fn program_and_schema_take_the_same_values_of_every_key_in_the_base() {
 }
 
 #[test]
+fn pytorchs_words_find_keys_too() {
+    let keys = |name| -> Vec<String> { find(name).unwrap().into_iter().map(|row| row.key).collect() };
+    assert!(keys("learning_rate").contains(&"optimizer.lr".to_owned()));
+    assert!(keys("StepLR").iter().any(|key| key.starts_with("schedule")));
+    assert!(keys("batch").contains(&"batch_size".to_owned()));
+    assert_eq!(find("epoch").unwrap_err().as_deref(), Some("epochs"));
+    assert!(find("nonsense").is_err());
+}
+
+#[test]
 fn what_a_block_may_say_is_taken() {
     let validator = validator();
     let good = [

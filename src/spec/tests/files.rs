@@ -17,6 +17,8 @@ fn yaml_beyond_the_plain_core_is_refused() {
         ("a: 1\nb: 2\na: 3", "x.yaml:3:1: duplicate key `a`; it is already in line 1"),
         ("{a: {b: 1, b: 2}}", "x.yaml:1:12: duplicate key `b`"),
         ("a: 1\n---\nb: 2", "x.yaml:2:1: a second document"),
+        ("a: 1\n\tb: 2", "x.yaml:2:1: not valid YAML: there is a tab; YAML takes spaces in front of a key"),
+        ("a:\n  b: 1\n\tc: 2\nd: 3", "x.yaml:3:1: not valid YAML: there is a tab"),
         ("a: [1, 2", "x.yaml:2:1: not valid YAML"),
         ("a: \"b", "x.yaml:1:4: not valid YAML"),
         ("a: b: c", "x.yaml:1:5: not valid YAML"),

@@ -127,6 +127,18 @@ fn bad_ranges_are_refused_where_they_are_written() {
         &said("    mode: grid\n    seed: 3\n"),
         "x.yaml:10:11: blocks[0].seed: only goes with `mode: random`",
     );
+    // Nothing is said of the range that is right, and everything of the one that is not.
+    let axes = "    axes: {optimizer.lr: {log: [0.1, 0.2]}, optimizer.momentum: {uniform: [0.9, 0.1]}}\n";
+    for mistaken in [
+        "mode: random\n    samples: 0",
+        "mode: random",
+        "mode: radnom\n    samples: 3",
+        "mode: random\n    samples: six",
+    ] {
+        let said = said(&format!("    {mistaken}\n{axes}"));
+        assert!(said.contains("optimizer.momentum") && !said.contains("optimizer.lr"), "{mistaken}: {said}");
+        assert_eq!(places(&said).len(), 2, "{mistaken}: {said}");
+    }
     let plain = said("    axes: {optimizer.lr: {log: [1, 2]}}\n");
     assert_starts(
         &plain,

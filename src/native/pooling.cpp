@@ -1,0 +1,307 @@
+// An activation and the pooling after it in one pass over memory each way, for float32 on one thread of a CPU. libtorch goes over the
+// large tensor twice forward and twice back, and notes an int64 for each maximum.
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <vector>
+
+typedef at::Tensor *tensor;
+
+// Compiled for several generations of processors; the program takes the newest that it runs on.
+#if defined(__x86_64__) && defined(__linux__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+#define INLINE inline __attribute__((always_inline))
+
+namespace {
+struct Shape {
+  // Of the input; it lies in memory as [images, height, width, channels].
+  int64_t images, height, width, channels;
+  // Windows are side x side and do not overlap; rows and columns that fill none are left out.
+  int64_t side;
+
+  int64_t rows() const { return height / side; }
+  int64_t columns() const { return width / side; }
+  int64_t row() const { return width * channels; }
+  int64_t output_row() const { return columns() * channels; }
+};
+
+// exp(x) - 1 within 2 units in the last place, from -87 to 88: e^r of the rest r after the nearest power of two, by its Taylor series.
+INLINE float exp_minus_1(float x) {
+  const float round = 12582912.0f;  // 1.5 x 2^23: what is added to it loses its fraction.
+  float shifted = x * 1.44269504f + round;
+  float power = shifted - round;
+  float rest = x - power * 0.693359375f + power * 2.12194440e-4f;  // ln 2, in two pieces
+  float series = 1.0f / 5040;
+  series = series * rest + 1.0f / 720;
+  series = series * rest + 1.0f / 120;
+  series = series * rest + 1.0f / 24;
+  series = series * rest + 1.0f / 6;
+  series = series * rest + 1.0f / 2;
+  series = series * rest * rest + rest;
+  int32_t exponent;
+  std::memcpy(&exponent, &shifted, 4);
+  exponent = (exponent - 0x4b400000 + 127) << 23;
+  float scale;
+  std::memcpy(&scale, &exponent, 4);
+  return scale * series + (scale - 1.0f);
+}
+
+INLINE float clamped(float x, float limit) {
+  x = x < -limit ? -limit : x;
+  return x > limit ? limit : x;
+}
+
+// e^-x, as far as it is neither infinite nor 0.
+INLINE float falling(float x) { return exp_minus_1(clamped(-x, 87.0f)) + 1.0f; }
+
+// value(x) and derivative(x); only LeakyReLU has a slope.
+struct Tanh {
+  static INLINE float value(float x, float) {
+    float e = exp_minus_1(2.0f * clamped(x, 9.0f));
+    return e / (e + 2.0f);
+  }
+  static INLINE float derivative(float x, float) {
+    float t = value(x, 0);
+    return 1.0f - t * t;
+  }
+};
+
+struct Relu {
+  static INLINE float value(float x, float) { return x <= 0.0f ? 0.0f : x; }
+  static INLINE float derivative(float x, float) { return x > 0.0f ? 1.0f : 0.0f; }
+};
+
+struct LeakyRelu {
+  static INLINE float value(float x, float slope) { return x > 0.0f ? x : x * slope; }
+  static INLINE float derivative(float x, float slope) { return x > 0.0f ? 1.0f : slope; }
+};
+
+struct Sigmoid {
+  static INLINE float value(float x, float) { return 1.0f / (1.0f + falling(x)); }
+  static INLINE float derivative(float x, float) {
+    float e = falling(x), s = 1.0f / (1.0f + e);
+    return s * s * e;
+  }
+};
+
+struct Elu {
+  static INLINE float value(float x, float) { return x > 0.0f ? x : exp_minus_1(clamped(x, 87.0f)); }
+  static INLINE float derivative(float x, float) { return x > 0.0f ? 1.0f : exp_minus_1(clamped(x, 87.0f)) + 1.0f; }
+};
+
+struct Silu {
+  static INLINE float value(float x, float) { return (x < -87.0f ? -87.0f : x) * (1.0f / (1.0f + falling(x))); }
+  static INLINE float derivative(float x, float) {
+    float e = falling(x), s = 1.0f / (1.0f + e);
+    return s + (x < -87.0f ? -87.0f : x) * s * s * e;
+  }
+};
+
+// `slope` has a row's length here and below; the next argument is room for two rows.
+template <typename Activation>
+INLINE void average(const float *input, float *output, const float *slope, float *sums, const Shape &shape) {
+  const float share = 1.0f / (shape.side * shape.side);
+  for (int64_t image = 0; image < shape.images; image++, input += shape.height * shape.row()) {
+    for (int64_t i = 0; i < shape.rows(); i++, output += shape.output_row()) {
+      const float *row = input + i * shape.side * shape.row();
+      for (int64_t at = 0; at < shape.row(); at++) sums[at] = Activation::value(row[at], slope[at]);
+      for (int64_t below = 1; below < shape.side; below++) {
+        row += shape.row();
+        for (int64_t at = 0; at < shape.row(); at++) sums[at] += Activation::value(row[at], slope[at]);
+      }
+      for (int64_t j = 0; j < shape.columns(); j++) {
+        for (int64_t c = 0; c < shape.channels; c++) {
+          float sum = 0;
+          for (int64_t k = 0; k < shape.side; k++) sum += sums[(j * shape.side + k) * shape.channels + c];
+          output[j * shape.channels + c] = sum * share;
+        }
+      }
+    }
+  }
+}
+
+template <typename Activation>
+INLINE void average_back(const float *input, const float *upper, float *lower, const float *slope, float *spread,
+                         const Shape &shape) {
+  const float share = 1.0f / (shape.side * shape.side);
+  for (int64_t image = 0; image < shape.images; image++) {
+    for (int64_t i = 0; i < shape.rows(); i++, upper += shape.output_row()) {
+      for (int64_t j = 0; j < shape.columns(); j++) {
+        for (int64_t k = 0; k < shape.side; k++) {
+          for (int64_t c = 0; c < shape.channels; c++) {
+            spread[(j * shape.side + k) * shape.channels + c] = upper[j * shape.channels + c] * share;
+          }
+        }
+      }
+      int64_t start = (image * shape.height + i * shape.side) * shape.row();
+      for (int64_t below = 0; below < shape.side; below++, start += shape.row()) {
+        for (int64_t at = 0; at < shape.row(); at++) {
+          lower[start + at] = spread[at] * Activation::derivative(input[start + at], slope[at]);
+        }
+      }
+    }
+  }
+}
+
+// The largest number of each window of a row of them, in rows of `output_row` numbers. A NaN is larger than all.
+INLINE void most_of_windows(const float *row, float *most, const Shape &shape) {
+  for (int64_t j = 0; j < shape.columns(); j++, most += shape.channels) {
+    const float *window = row + j * shape.side * shape.channels;
+    for (int64_t c = 0; c < shape.channels; c++) most[c] = -std::numeric_limits<float>::infinity();
+    for (int64_t k = 0; k < shape.side; k++) {
+      for (int64_t l = 0; l < shape.side; l++) {
+        const float *one = window + k * shape.row() + l * shape.channels;
+        for (int64_t c = 0; c < shape.channels; c++) most[c] = one[c] > most[c] || one[c] != one[c] ? one[c] : most[c];
+      }
+    }
+  }
+}
+
+// Of an activation that never falls, so that the largest input gives the largest output.
+template <typename Activation>
+INLINE void largest(const float *input, float *output, const float *slope, float *most, const Shape &shape) {
+  for (int64_t image = 0; image < shape.images; image++, input += shape.height * shape.row()) {
+    for (int64_t i = 0; i < shape.rows(); i++, output += shape.output_row()) {
+      most_of_windows(input + i * shape.side * shape.row(), most, shape);
+      for (int64_t at = 0; at < shape.output_row(); at++) output[at] = Activation::value(most[at], slope[at]);
+    }
+  }
+}
+
+// The first of equals has the gradient, as in PyTorch.
+template <typename Activation>
+INLINE void largest_back(const float *input, const float *upper, float *lower, const float *slope, float *most,
+                         const Shape &shape) {
+  float *left = most + shape.output_row();
+  for (int64_t image = 0; image < shape.images; image++) {
+    for (int64_t i = 0; i < shape.rows(); i++, upper += shape.output_row()) {
+      int64_t start = (image * shape.height + i * shape.side) * shape.row();
+      most_of_windows(input + start, most, shape);
+      for (int64_t at = 0; at < shape.output_row(); at++) {
+        left[at] = upper[at] * Activation::derivative(most[at], slope[at]);
+      }
+      for (int64_t j = 0; j < shape.columns(); j++) {
+        const float *window_most = most + j * shape.channels;
+        float *window_left = left + j * shape.channels;
+        for (int64_t k = 0; k < shape.side; k++) {
+          for (int64_t l = 0; l < shape.side; l++) {
+            int64_t at = start + k * shape.row() + (j * shape.side + l) * shape.channels;
+            for (int64_t c = 0; c < shape.channels; c++) {
+              float gradient = window_left[c];
+              bool first = input[at + c] == window_most[c];
+              lower[at + c] = first ? gradient : 0.0f;
+              window_left[c] = first ? 0.0f : gradient;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+typedef void Forward(const float *input, float *output, const float *slope, float *room, const Shape &shape);
+typedef void Backward(const float *input, const float *upper, float *lower, const float *slope, float *room,
+                      const Shape &shape);
+
+struct Kernels {
+  Forward *forward;
+  Backward *backward;
+};
+
+// The compiler unrolls the usual windows of 2 x 2.
+#define COMPILED(Activation, pooling)                                                                           \
+  FOR_EACH_PROCESSOR void Activation##_##pooling(const float *input, float *output, const float *slope,         \
+                                                 float *room, const Shape &shape) {                             \
+    if (shape.side != 2) return pooling<Activation>(input, output, slope, room, shape);                         \
+    pooling<Activation>(input, output, slope, room, {shape.images, shape.height, shape.width, shape.channels, 2}); \
+  }                                                                                                             \
+  FOR_EACH_PROCESSOR void Activation##_##pooling##_back(const float *input, const float *upper, float *lower,   \
+                                                        const float *slope, float *room, const Shape &shape) {  \
+    if (shape.side != 2) return pooling##_back<Activation>(input, upper, lower, slope, room, shape);            \
+    pooling##_back<Activation>(input, upper, lower, slope, room,                                                \
+                               {shape.images, shape.height, shape.width, shape.channels, 2});                   \
+  }
+
+COMPILED(Tanh, average)
+COMPILED(Relu, average)
+COMPILED(LeakyRelu, average)
+COMPILED(Sigmoid, average)
+COMPILED(Elu, average)
+COMPILED(Silu, average)
+COMPILED(Tanh, largest)
+COMPILED(Relu, largest)
+COMPILED(LeakyRelu, largest)
+COMPILED(Sigmoid, largest)
+COMPILED(Elu, largest)
+
+#define KERNELS(Activation, pooling) {Activation##_##pooling, Activation##_##pooling##_back}
+
+// By `Curve` and `Pooling` in pooling.rs.
+const Kernels kernels[][2] = {
+    {KERNELS(Tanh, average), KERNELS(Tanh, largest)},
+    {KERNELS(Relu, average), KERNELS(Relu, largest)},
+    {KERNELS(LeakyRelu, average), KERNELS(LeakyRelu, largest)},
+    {KERNELS(Sigmoid, average), KERNELS(Sigmoid, largest)},
+    {KERNELS(Elu, average), KERNELS(Elu, largest)},
+    {KERNELS(Silu, average), {nullptr, nullptr}},
+};
+
+Shape shape_of(const at::Tensor &input, int64_t side) {
+  return {input.size(0), input.size(2), input.size(3), input.size(1), side};
+}
+
+struct Pooled : torch::autograd::Function<Pooled> {
+  static at::Tensor forward(torch::autograd::AutogradContext *context, const at::Tensor &input, const at::Tensor &slopes,
+                            const Kernels *kernels, int64_t side) {
+    context->save_for_backward({input, slopes});
+    context->saved_data["kernels"] = reinterpret_cast<int64_t>(kernels);
+    context->saved_data["side"] = side;
+    Shape shape = shape_of(input, side);
+    at::Tensor output = at::empty({shape.images, shape.channels, shape.rows(), shape.columns()},
+                                  input.options().memory_format(at::MemoryFormat::ChannelsLast));
+    std::vector<float> room(2 * shape.row());
+    kernels->forward(input.const_data_ptr<float>(), output.mutable_data_ptr<float>(), slopes.const_data_ptr<float>(),
+                     room.data(), shape);
+    return output;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext *context,
+                                                 torch::autograd::variable_list upper) {
+    torch::autograd::variable_list saved = context->get_saved_variables();
+    const at::Tensor &input = saved[0], &slopes = saved[1];
+    auto *kernels = reinterpret_cast<const Kernels *>(context->saved_data["kernels"].toInt());
+    Shape shape = shape_of(input, context->saved_data["side"].toInt());
+    bool whole = shape.height % shape.side == 0 && shape.width % shape.side == 0;
+    at::Tensor lower = whole ? at::empty_like(input) : at::zeros_like(input);
+    at::Tensor gradient = upper[0].contiguous(at::MemoryFormat::ChannelsLast);
+    std::vector<float> room(2 * shape.row());
+    kernels->backward(input.const_data_ptr<float>(), gradient.const_data_ptr<float>(), lower.mutable_data_ptr<float>(),
+                      slopes.const_data_ptr<float>(), room.data(), shape);
+    return {lower, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+}  // namespace
+
+extern "C" {
+
+// `input` is float32 [N, C, H, W] and channels_last in memory; `slopes`, float32 [K], go to C / K channels each.
+char *runner_activate_and_pool(tensor input, int curve, tensor slopes, int largest, int64_t side, tensor *output) {
+  try {
+    at::Tensor row = slopes->repeat_interleave(input->size(1) / slopes->numel()).repeat(input->size(3));
+    *output = new at::Tensor(Pooled::apply(input->contiguous(at::MemoryFormat::ChannelsLast), row,
+                                           &kernels[curve][largest], side));
+    return nullptr;
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  }
+}
+
+}  // extern "C"
