@@ -140,13 +140,14 @@ fn warn(manifest: &Manifest, out: &Path) {
     };
     all(&manifest.unreadable, "not read");
     all(&manifest.passed_over, "passed over");
-    for (name, (train, test)) in manifest.imported.classes.iter().zip(&manifest.images_per_class) {
-        if train + test < FEW || *test == 0 {
-            host::print(&format!(
-                "warning: class {name} has {} to train on and {test} to test",
-                count(*train, "image")
-            ));
-        }
+    let classes = manifest.imported.classes.iter().zip(&manifest.images_per_class);
+    let few: Vec<_> = classes.filter(|(_, (train, test))| train + test < FEW || *test == 0).collect();
+    for (name, (train, test)) in few.iter().take(NAMED) {
+        let to_train_on = count(*train, "image");
+        host::print(&format!("warning: class {name} has {to_train_on} to train on and {test} to test"));
+    }
+    if few.len() > NAMED {
+        host::print(&format!("warning: {} more classes have as few", few.len() - NAMED));
     }
 }
 

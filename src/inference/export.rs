@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use serde_json::json;
 
 use super::load::Loaded;
 use crate::data::batches::Scaling;
@@ -37,7 +38,7 @@ fn module(loaded: &Loaded, scaling: &Scaling, name: &str, class: &str) -> String
     let mut modules = table.rows.iter().filter(|row| !row.name.is_empty());
     code.through(&config.layers(), "x", &mut modules);
     let classes =
-        class_names(&config.data.dataset).iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        class_names(&config.data.dataset).iter().map(|name| json!(name).to_string()).collect::<Vec<_>>().join(", ");
     let scale = match scaling.statistics() {
         None => "images.float() / 255".to_owned(),
         Some((mean, deviation)) => format!("(images.float() / 255 - {}) / {}", column(&mean), column(&deviation)),
@@ -47,11 +48,12 @@ fn module(loaded: &Loaded, scaling: &Scaling, name: &str, class: &str) -> String
         .replace("{put}", if code.modules.contains("put(self, ") { PUT } else { "" })
         .replace("{class}", class)
         .replace("{name}", name)
-        .replace("{classes}", &classes)
         .replace("{scale}", &scale)
         .replace("{activation}", &activation(config.activation))
         .replace("{modules}", code.modules.trim_end())
         .replace("{forward}", code.forward.trim_end())
+        // Last, for a class may be called like one of these.
+        .replace("{classes}", &classes)
 }
 
 /// Every float32 as the shortest text that reads back as itself.

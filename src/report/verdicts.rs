@@ -5,10 +5,11 @@ use super::statistics::{interval, mean_std};
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
 use super::table::markdown;
+use crate::spec::config::DatasetName;
 use crate::verdict::asked::Taken;
 use crate::verdict::looks::{Reason, Stage};
 use crate::verdict::rule::Verdict;
-use crate::words::{count, p_value, points_of_margin, signed};
+use crate::words::{count, grouped, minus, p_value, points_of_margin, signed};
 use std::collections::HashSet;
 
 /// Open settings that the summary names.
@@ -186,10 +187,22 @@ pub fn how_to_read(study: &Study) -> String {
          same as equal. A setting of which a trial diverged, or of which some trials are at chance and others not, is unstable and \
          has no interval.\n\n\
          There is one split and one test set: the intervals cover what training leaves to chance, not other images. One \
-         accuracy on 10,000 test images has a standard error of about 0.5 points for that alone.\n\n\
+         accuracy on {} points for that alone.\n\n\
          The accuracy gap is training minus test accuracy, the loss gap test minus training loss, both of the selected epoch's \
          weights. Seconds are wall-clock time: where the machine did other work or a worker was suspended, they say little, and \
          epochs compare better.",
-        points_of_margin(study.margin)
+        points_of_margin(study.margin),
+        error_of_an_accuracy(&study.dataset)
     )
+}
+
+/// What the choice of the test images does to an accuracy; of a user's own it may be much.
+fn error_of_an_accuracy(dataset: &DatasetName) -> String {
+    match dataset {
+        DatasetName::Imported(own) => {
+            let (images, points) = (grouped(own.test as i64), minus(50.0 / (own.test as f64).sqrt(), 1));
+            format!("these {images} test images has a standard error of up to {points}")
+        }
+        _ => "10,000 test images has a standard error of about 0.5".to_owned(),
+    }
 }

@@ -88,7 +88,11 @@ fn a_thousand_pictures_with_a_broken_one_and_a_class_of_two_are_imported_trained
     let trials = fs::read_to_string(lab.result("trials.csv")).unwrap();
     assert!(trials.contains(",shapes,") && !trials.contains("airplane"), "{trials}");
     let report = fs::read_to_string(lab.result("report.md")).unwrap();
-    assert!(report.contains("shapes") && !report.to_lowercase().contains("cifar"), "{report}");
+    let error = format!("on these {test} test images has a standard error of up to ");
+    assert!(
+        report.contains("shapes") && report.contains(&error) && !report.to_lowercase().contains("cifar"),
+        "{report}"
+    );
 
     let id = lab.stored()[0].clone();
     let predicted = lab.run(&format!("predict results/tiny/trials/{id} pictures/plus")).expect(DONE).out;
@@ -248,4 +252,33 @@ fn trials_of_different_images_never_meet() {
     let damaged = ["train.bin: changed since it was imported, or damaged"];
     lab.run("data verify --data kept").expect(BAD_INPUT).saying(&damaged);
     lab.sweep(&format!("--data kept {options} --rerun all")).expect(BAD_INPUT).saying(&damaged);
+}
+
+/// Names end in tables, plots and Python.
+#[test]
+fn classes_of_any_name_go_through() {
+    const ODD: [&str; 2] = ["{scale}, \"cafe\u{301}\" = 1 + 1", "| ../\u{200b}日本"];
+    let lab = Lab::new(EXPERIMENT);
+    few(&lab.path("pictures"), 0);
+    // A folder's name has no slash.
+    let odd = ODD.map(|name| name.replace('/', "_"));
+    for (old, new) in ["cats", "dogs"].iter().zip(&odd) {
+        fs::rename(lab.path("pictures").join(old), lab.path("pictures").join(new)).unwrap();
+    }
+    lab.run("data import pictures shapes").expect(DONE);
+    lab.sweep("--data shapes --set batch_size=4 --set epochs=1 --set seeds=[0]").expect(DONE);
+    let table = fs::read_to_string(lab.result("classes.csv")).unwrap();
+    let mut rows = csv::Reader::from_reader(table.as_bytes());
+    let found: Vec<String> = rows.records().map(|row| row.unwrap()[1].to_owned()).collect();
+    assert_eq!(found[..2], odd);
+    let id = lab.stored()[0].clone();
+    lab.run(&format!("export results/tiny/trials/{id} out")).expect(DONE);
+    let module = fs::read_to_string(lab.path("out/lenet5.py")).unwrap();
+    let list = format!("[{}, {}]", Value::from(odd[0].as_str()), Value::from(odd[1].as_str()));
+    assert!(module.contains(&list), "{module}");
+    fs::rename(lab.path("pictures").join(&odd[0]), lab.path("asked")).unwrap();
+    let predicted = lab.run(&format!("predict results/tiny/trials/{id} asked")).expect(DONE).out;
+    let mut rows = csv::Reader::from_reader(predicted.as_bytes());
+    let row = rows.records().next().unwrap().unwrap();
+    assert!(odd.contains(&row[1].to_owned()) && row[5].is_empty(), "of two classes there is no third: {predicted}");
 }

@@ -59,7 +59,8 @@ fn idx_images_are_what_their_pictures_would_be() {
     idx(&lab.path("mnist"), [300, 60], true);
     idx(&lab.path("FashionMNIST/raw"), [300, 60], false);
     lab.run("data import mnist own").expect(DONE);
-    lab.run("data import FashionMNIST/raw clothes").expect(DONE);
+    let clothes = lab.run("data import FashionMNIST/raw clothes").expect(DONE).out;
+    assert!(clothes.contains("IDX files, classes named as Fashion-MNIST's"), "{clothes}");
     let bytes = fs::read(lab.path("own/train.bin")).unwrap();
     assert!(bytes == fs::read(lab.path("clothes/train.bin")).unwrap());
     for number in [0, 7, 299] {
@@ -82,7 +83,12 @@ fn idx_images_are_what_their_pictures_would_be() {
     let whole = fs::read(&path).unwrap();
     for (bytes, words) in [
         (whole[..30].to_vec(), "22 bytes of data where its header says [60]"),
-        (whole[..3].to_vec(), "the file is cut off"),
+        ([&whole[..], &[0]].concat(), "more bytes of data where its header says [60]"),
+        (
+            [&[0, 0, 8, 1, 255, 255, 255, 255], &whole[8..]].concat(),
+            "60 bytes of data where its header says [4294967295]",
+        ),
+        (whole[..3].to_vec(), "the file is cut off or damaged"),
         ([&[0, 0, 9, 1], &whole[4..]].concat(), "it begins with [0, 0, 9, 1]"),
         ([&[0, 0, 8, 1, 0, 0, 0, 59], &whole[8..67]].concat(), "59 labels for 60 images"),
     ] {

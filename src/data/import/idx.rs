@@ -19,8 +19,6 @@ use crate::store::files::read_limited;
 
 /// Of training and test: images, labels.
 const NAMES: [[&str; 2]; 2] = [["train-images", "train-labels"], ["t10k-images", "t10k-labels"]];
-/// The official ones have 47 MB.
-const MAX_BYTES: u64 = 4 << 30;
 const MAX_NAMES: u64 = 1 << 20;
 /// Unsigned bytes.
 const BYTES: u8 = 8;
@@ -43,22 +41,22 @@ pub fn locate(source: &Path) -> Option<[[PathBuf; 2]; 2]> {
 }
 
 pub fn collect(files: &[[PathBuf; 2]; 2], source: &Path, names: Option<&Path>) -> Result<Collected> {
-    let classes = class_names(source, names)?;
+    let (classes, named) = class_names(source, names)?;
     let [train, test] = files;
     let part = |[images, labels]: &[PathBuf; 2]| part(images, labels, classes.len());
     let parts = [part(train)?, part(test)?];
     Ok(Collected {
         parts,
         classes,
-        kind: "IDX files".to_owned(),
+        kind: format!("IDX files, classes named {named}"),
         split: "train and t10k files".to_owned(),
         unreadable: vec![],
         passed_over: vec![],
     })
 }
 
-/// Those in the user's file; else Fashion-MNIST's in a folder called after it, whose files are called as MNIST's; else digits.
-fn class_names(source: &Path, names: Option<&Path>) -> Result<Vec<String>> {
+/// And where they are from. Those in the user's file; else Fashion-MNIST's in a folder called after it, whose files are called as MNIST's; else digits.
+fn class_names(source: &Path, names: Option<&Path>) -> Result<(Vec<String>, String)> {
     if let Some(path) = names {
         let text = String::from_utf8(read_limited(path, MAX_NAMES)?).with_context(|| path.display().to_string())?;
         let names: Vec<String> =
@@ -69,11 +67,12 @@ fn class_names(source: &Path, names: Option<&Path>) -> Result<Vec<String>> {
             "{}: {count} names of classes, not 2 to {MOST_CLASSES}",
             path.display()
         );
-        return Ok(names);
+        return Ok((names, format!("by {}", path.display())));
     }
     let whole = std::path::absolute(source).unwrap_or(source.to_owned());
     let is_fashion = whole.to_string_lossy().to_lowercase().contains("fashion");
-    Ok(if is_fashion { FASHION } else { DIGITS }.map(str::to_owned).to_vec())
+    let (names, named) = if is_fashion { (FASHION, "as Fashion-MNIST's") } else { (DIGITS, "0 to 9") };
+    Ok((names.map(str::to_owned).to_vec(), named.to_owned()))
 }
 
 fn part(images: &Path, labels: &Path, classes: usize) -> Result<Images> {
@@ -99,28 +98,26 @@ fn part(images: &Path, labels: &Path, classes: usize) -> Result<Images> {
 
 /// The sizes of the axes, and as many bytes as they say.
 fn read(path: &Path, axes: usize) -> Result<(Vec<usize>, Vec<u8>)> {
-    let bytes = unpacked(path)?;
-    let (header, data) = bytes.split_at_checked(4 + 4 * axes).context("the file is cut off")?;
+    let file = File::open(path)?;
+    ensure!(file.metadata()?.is_file(), "not a plain file");
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+    let mut file: Box<dyn Read> = if is_packed { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
+    let mut header = vec![0; 4 + 4 * axes];
+    file.read_exact(&mut header).context("the file is cut off or damaged")?;
     ensure!(
         header[..4] == [0, 0, BYTES, axes as u8],
         "it begins with {:?}; IDX files of bytes with {axes} axes begin with [0, 0, {BYTES}, {axes}]",
         &header[..4]
     );
-    let sizes =
-        header[4..].chunks_exact(4).map(|size| u32::from_be_bytes([size[0], size[1], size[2], size[3]]) as usize);
-    let sizes: Vec<usize> = sizes.collect();
+    let size = |bytes: &[u8]| bytes.iter().fold(0, |size, &byte| size << u8::BITS | usize::from(byte));
+    let sizes: Vec<usize> = header[4..].chunks_exact(4).map(size).collect();
+    ensure!(sizes.iter().all(|&size| size > 0), "its header says {sizes:?}, and an axis of length 0 has nothing");
     let wanted = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
-    ensure!(sizes.iter().all(|&size| size > 0), "an axis of length 0");
-    ensure!(wanted == Some(data.len()), "{} bytes of data where its header says {sizes:?}", data.len());
-    Ok((sizes, data.to_vec()))
-}
-
-fn unpacked(path: &Path) -> Result<Vec<u8>> {
-    if path.extension().is_none_or(|extension| extension != "gz") {
-        return read_limited(path, MAX_BYTES);
-    }
-    let mut bytes = vec![];
-    GzDecoder::new(File::open(path)?).take(MAX_BYTES + 1).read_to_end(&mut bytes).context("damaged")?;
-    ensure!(bytes.len() as u64 <= MAX_BYTES, "unpacked, larger than {MAX_BYTES} bytes");
-    Ok(bytes)
+    let wanted = wanted.with_context(|| format!("its header says {sizes:?}, more than there can be"))?;
+    let mut data = vec![];
+    // One byte more tells that there are more. The header's word alone takes no memory.
+    file.take((wanted as u64).saturating_add(1)).read_to_end(&mut data).context("damaged")?;
+    let found = if data.len() > wanted { "more bytes".to_owned() } else { format!("{} bytes", data.len()) };
+    ensure!(data.len() == wanted, "{found} of data where its header says {sizes:?}");
+    Ok((sizes, data))
 }

@@ -166,7 +166,7 @@ mod tests {
         for classes in [2, 7, 10, 11, 20, 21, 100, 256] {
             let grid = Grid::of(classes);
             let (width, height) = grid.size();
-            assert!(width >= WIDTH && width < 4_000.0 && height < 4_200.0, "{classes}: {width}×{height}");
+            assert!((WIDTH..4_000.0).contains(&width) && height < 4_200.0, "{classes}: {width}×{height}");
             let letters = TICK * grid.scale.min(1.0);
             assert!(letters <= grid.cell.1, "{classes}: names overlap");
             assert!(grid.top == TOP || letters <= grid.cell.0, "{classes}: upright names overlap");
