@@ -88,7 +88,7 @@ impl RunArguments {
         let data = text(&std::path::absolute(self.folder.path())?)?;
         let mut words = vec![format!("--data={data}"), format!("--device={}", self.device)];
         words.push(format!("--mode={}", self.mode.as_str()));
-        words.extend(self.dataset.map(|name| format!("--dataset={}", name.as_str())));
+        words.extend(self.dataset.iter().map(|name| format!("--dataset={name}")));
         words.extend(self.set.iter().map(|change| format!("--set={change}")));
         words.extend(self.timeout.map(|timeout| format!("--timeout={}s", timeout.as_secs_f64())));
         words.extend(self.trace.then(|| "--trace".to_owned()));

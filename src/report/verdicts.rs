@@ -196,13 +196,13 @@ pub fn how_to_read(study: &Study) -> String {
     )
 }
 
-/// What the choice of the test images does to an accuracy; of a user's own it may be much.
+/// What the choice of the test images does to an accuracy: of a few it is much.
 fn error_of_an_accuracy(dataset: &DatasetName) -> String {
-    match dataset {
-        DatasetName::Imported(own) => {
-            let (images, points) = (grouped(own.test as i64), minus(50.0 / (own.test as f64).sqrt(), 1));
+    match dataset.test_part() {
+        10_000 => "10,000 test images has a standard error of about 0.5".to_owned(),
+        images => {
+            let (images, points) = (grouped(images as i64), minus(50.0 / (images as f64).sqrt(), 1));
             format!("these {images} test images has a standard error of up to {points}")
         }
-        _ => "10,000 test images has a standard error of about 0.5".to_owned(),
     }
 }

@@ -21,9 +21,11 @@ pub fn config(root: &Node, overrides: &Overrides) -> Result<Config> {
 /// The same, where it need only be one that can be computed: earlier versions stored others than a file may now ask for.
 pub fn computable(root: &Node, overrides: &Overrides) -> Result<Config> {
     let slot = Slot::new("", root);
-    let dataset = dataset(&slot, &overrides.imports);
-    let mut json = values(&slot, dataset.as_ref().unwrap_or(&DatasetName::Cifar10).classes())?;
-    let dataset = dataset?;
+    let mut mistakes = Mistakes::default();
+    let dataset = mistakes.keep(dataset(&slot, &overrides.imports));
+    let classes = dataset.as_ref().unwrap_or(&DatasetName::Cifar10).classes();
+    let json = mistakes.keep(values(&slot, classes));
+    let (mut json, dataset) = mistakes.end(json.zip(dataset))?;
     json["data"]["dataset"] = serde_json::to_value(&dataset).expect("names and counts are JSON");
     json["mode"] = overrides.mode.as_str().into();
     let goal = goal(&json["select"], &slot);

@@ -179,6 +179,15 @@ impl DatasetName {
         }
     }
 
+    /// Images in the test part.
+    pub fn test_part(&self) -> usize {
+        match self {
+            DatasetName::Cifar10 => 10_000,
+            DatasetName::Synthetic => 1_000,
+            DatasetName::Imported(own) => own.test,
+        }
+    }
+
     /// How many there are; labels are below it.
     pub fn classes(&self) -> usize {
         match self {
