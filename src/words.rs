@@ -90,3 +90,12 @@ pub fn without_middle(text: &str, most: usize) -> String {
     let end = &characters[characters.len() - kept..];
     characters[..kept].iter().chain(['…'].iter()).chain(end).collect()
 }
+
+/// At most this much of a user's text is repeated to them.
+const MAX_EXCERPT_CHARS: usize = 60;
+
+pub fn shorten(text: &str) -> String {
+    let line: String = text.chars().take(MAX_EXCERPT_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.len() < text.len() { format!("{line}…") } else { line }
+}
+

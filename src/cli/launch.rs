@@ -1,11 +1,11 @@
 //! `runner sweep --launch`: who runs the trials, and what is typed there.
 
-use std::path::{Path, PathBuf, absolute};
+use std::path::{PathBuf, absolute};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::sweep::RunArguments;
+use super::run_arguments::{RunArguments, text};
 use crate::spec::{Experiment, Trial};
 use crate::sweep::launch::{Launcher, Order, Script, Slurm, launch};
 use crate::sweep::{Options, Report};
@@ -83,12 +83,4 @@ impl LaunchArguments {
         };
         launch(experiment, trials, options, &order)
     }
-}
-
-/// A path as a word of a command line.
-pub fn text(path: &Path) -> Result<String> {
-    let text = path
-        .to_str()
-        .with_context(|| format!("{}: the path is no text, so nothing can be launched there", path.display()))?;
-    Ok(text.to_owned())
 }

@@ -17,6 +17,7 @@ mod parity;
 mod predict;
 mod prune;
 mod report;
+mod run_arguments;
 mod schema;
 mod show;
 mod sweep;

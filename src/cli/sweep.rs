@@ -9,9 +9,10 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tch::Device;
 
-use super::common::{DataFolder, say};
+use super::common::say;
 use super::completions;
-use super::launch::{LaunchArguments, text};
+use super::launch::LaunchArguments;
+use super::run_arguments::RunArguments;
 use crate::engine::device;
 use crate::publish::study::{ask_with, grows, stored_outcomes};
 use crate::record::Status;
@@ -23,44 +24,6 @@ use crate::store::files::is_refused;
 use crate::sweep::{self, Options, Report, Rerun};
 use crate::words::count;
 use crate::{exit, host};
-
-/// What `sweep` and `train` have in common.
-#[derive(Args)]
-pub struct RunArguments {
-    /// The experiment file
-    #[arg(add = completions::experiments())]
-    pub experiment: PathBuf,
-    /// Results folder [default: results/<experiment name>, or results/<experiment name>-train for train]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    #[command(flatten)]
-    folder: DataFolder,
-    /// Use this data set instead of the experiment's
-    #[arg(long, value_name = "cifar10|synthetic|NAME")]
-    dataset: Option<String>,
-    /// auto, cpu, cuda or cuda:N; trials are spread over several such as cuda:0,cuda:1
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Change one key of the base configuration, such as epochs=2 or optimizer.lr=0.1
-    #[arg(long, value_name = "KEY=VALUE", add = completions::settings())]
-    set: Vec<String>,
-    /// exact: PyTorch's arithmetic to the bit; fast: several trials at once, with other last bits and dropout draws;
-    /// fast-tf32, fast-bf16: the same with products of less precision (TF32 on GPUs, bfloat16 also on CPUs)
-    #[arg(long, default_value = "exact", value_name = "exact|fast|fast-tf32|fast-bf16")]
-    mode: Mode,
-    /// Also store every step's learning rate and loss in steps.csv
-    #[arg(long)]
-    trace: bool,
-    /// Run stored trials again: those that failed, from their last checkpoint, and those that diverged; or all
-    #[arg(long, value_enum, value_name = "failed|all")]
-    rerun: Option<Rerun>,
-    /// Kill and retry a trial that takes longer, such as 90s, 30m or 2h
-    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
-    timeout: Option<Duration>,
-    /// Plain lines instead of progress bars
-    #[arg(long)]
-    no_progress: bool,
-}
 
 #[derive(Args)]
 pub struct SweepArguments {
@@ -80,21 +43,6 @@ pub struct SweepArguments {
     max_failures: Option<u32>,
     #[command(flatten)]
     launch: LaunchArguments,
-}
-
-impl RunArguments {
-    /// The options as words that mean the same in any folder, but for the experiment, its results, and what runs again.
-    fn typed(&self) -> Result<Vec<String>> {
-        let data = text(&std::path::absolute(self.folder.path())?)?;
-        let mut words = vec![format!("--data={data}"), format!("--device={}", self.device)];
-        words.push(format!("--mode={}", self.mode.as_str()));
-        words.extend(self.dataset.iter().map(|name| format!("--dataset={name}")));
-        words.extend(self.set.iter().map(|change| format!("--set={change}")));
-        words.extend(self.timeout.map(|timeout| format!("--timeout={}s", timeout.as_secs_f64())));
-        words.extend(self.trace.then(|| "--trace".to_owned()));
-        words.push("--no-progress".to_owned());
-        Ok(words)
-    }
 }
 
 impl SweepArguments {
@@ -119,13 +67,13 @@ pub struct TrainArguments {
 
 pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
     let run = &arguments.run;
-    let experiment = Experiment::load(&run.experiment, &overrides(run, None))?;
+    let experiment = Experiment::load(&run.experiment, &run.overrides(None))?;
     let trials = experiment.only(&arguments.only)?;
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
     let launch = &arguments.launch;
     let max_failures = arguments.max_failures.map(|most| most as usize);
     let jobs = if launch.is_local() { arguments.jobs.map(usize::from) } else { Some(0) };
-    let options = Options { max_failures, waits: launch.waits(), ..options(run, out.clone(), jobs)? };
+    let options = Options { max_failures, waits: launch.waits(), ..run.options(out.clone(), jobs)? };
     experiment.notes.iter().for_each(|note| host::print(note));
     if arguments.plan {
         show_plan(&experiment, &trials, &out, run.rerun.unwrap_or_default())?;
@@ -140,37 +88,11 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
 
 pub fn run_train(arguments: &TrainArguments) -> Result<i32> {
     let run = &arguments.run;
-    let experiment = Experiment::load(&run.experiment, &overrides(run, arguments.seed))?.base_alone();
+    let experiment = Experiment::load(&run.experiment, &run.overrides(arguments.seed))?.base_alone();
     experiment.notes.iter().for_each(|note| host::print(note));
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(format!("{}-train", experiment.name)));
-    let options = options(run, out, Some(1))?;
+    let options = run.options(out, Some(1))?;
     finish(sweep::run(&experiment, &experiment.trials(), &options)?, &options)
-}
-
-fn overrides(run: &RunArguments, seed: Option<u64>) -> Overrides {
-    let imports = Imports::in_folder(run.folder.path());
-    Overrides { set: run.set.clone(), dataset: run.dataset.clone(), mode: run.mode, seed, imports }
-}
-
-fn options(run: &RunArguments, out: PathBuf, jobs: Option<usize>) -> Result<Options> {
-    let devices = device::parse_list(&run.device)?;
-    let computes_here = jobs != Some(0);
-    if run.mode == Mode::FastTf32 && devices.contains(&Device::Cpu) && computes_here {
-        bail!("--mode fast-tf32 is for GPUs; on a CPU: exact, fast, fast-bf16");
-    }
-    let jobs = jobs.unwrap_or_else(|| if devices.contains(&Device::Cpu) { host::cores() } else { devices.len() });
-    Ok(Options {
-        out,
-        data: run.folder.path(),
-        devices,
-        jobs,
-        waits: true,
-        trace: run.trace,
-        max_failures: None,
-        timeout: run.timeout,
-        rerun: run.rerun.unwrap_or_default(),
-        progress: !run.no_progress,
-    })
 }
 
 /// Says how the sweep ended and where its results are.
@@ -206,19 +128,6 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
         host::print("interrupted; the same command goes on from here");
     }
     Ok(code)
-}
-
-/// `90s`, `30m`, `2h`; a number alone is seconds.
-fn parse_duration(text: &str) -> Result<Duration> {
-    let (number, unit) = match text.char_indices().next_back() {
-        Some((at, 's')) => (&text[..at], 1.0),
-        Some((at, 'm')) => (&text[..at], 60.0),
-        Some((at, 'h')) => (&text[..at], 3600.0),
-        _ => (text, 1.0),
-    };
-    let seconds = number.parse::<f64>().ok().map(|number| number * unit);
-    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
-    Duration::try_from_secs_f64(seconds.context("not a duration; write 90s, 30m or 2h")?).context("too long")
 }
 
 /// What `--plan` prints: the trials, and which of them would run.

@@ -16,8 +16,8 @@ use crate::store::files::read_limited;
 use crate::store::{BEST, Identity, RESULT};
 use crate::train::{checkpoint, course};
 
-/// Larger files are no checkpoints of the five networks.
-const MAX_BYTES: u64 = 1 << 30;
+/// Larger files are no weights of networks for small images.
+const MAX_BYTES: u64 = 4 << 30;
 const F32_BYTES: i64 = 4;
 /// Of DataParallel, torch.compile and Lightning. scripts/convert.py has the same.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];

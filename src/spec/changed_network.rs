@@ -7,7 +7,8 @@ use super::advice::choices;
 use super::error::{InputError, Mark, Result, all};
 use super::fields::Slot;
 use super::keys::MODEL;
-use super::yaml::{Key, Node, Value, shorten};
+use super::yaml::{Key, Node, Value};
+use crate::words::shorten;
 
 /// What `place` makes of the network in its file.
 pub fn changed(place: &Node, mut network: Node) -> Result<Node> {

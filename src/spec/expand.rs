@@ -20,7 +20,8 @@ use super::overrides::Overrides;
 use super::random::Sampling;
 use super::settings::*;
 use super::tune::Tuning;
-use super::yaml::{Key, Node, Value, shorten};
+use super::yaml::{Key, Node, Value};
+use crate::words::shorten;
 
 /// Each is held against every combination.
 const MAX_EXCLUDES: usize = 200;

@@ -12,13 +12,14 @@ use serde_json::{Map, Value as Json};
 
 use super::advice::{choices, describe, distance, example, form, instead_of, with_space};
 use super::error::{InputError, Mark, Mistakes, Result, all};
-use super::yaml::{self, Key, Node, Value, shorten};
+use super::file_name::{MAX_NAME_CHARS, is_file_name};
+use super::yaml::{self, Key, Node, Value};
+use crate::words::shorten;
 use crate::options::{self, Fallback, Takes, Variant};
 use crate::words::{count, list};
 
 /// Twice what any number of 64 bits needs.
 const MAX_DIGITS: usize = 64;
-const MAX_NAME_CHARS: usize = 64;
 
 /// A value and its dotted path, which begins each of its errors.
 pub struct Slot<'a> {
@@ -371,12 +372,6 @@ impl<'a> Fields<'a> {
     fn join(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_string() } else { format!("{}.{key}", self.path) }
     }
-}
-
-/// Whether a name is safe as a file's.
-pub fn is_file_name(name: &str) -> bool {
-    let is_plain = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-');
-    name.len() <= MAX_NAME_CHARS && !name.starts_with('-') && !name.is_empty() && name.chars().all(is_plain)
 }
 
 /// What `key` is where it is not written; null where that follows from other keys.

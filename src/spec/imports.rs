@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::config::Imported;
-use super::fields::is_file_name;
+use super::file_name::is_file_name;
 use super::keys::{DATASETS, MOST_IMAGES};
 
 /// Describes an import, in its folder.

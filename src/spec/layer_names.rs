@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::yaml::shorten;
+use crate::words::shorten;
 
 const MAX_NAME: usize = 64;
 

@@ -2,8 +2,10 @@
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
 //! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
-//! `fields.rs` reads by; `layers.rs` has those of own networks), then by what keys must have in common (`check.rs`). `random.rs` draws combinations; every mistake is kept
-//! (`error.rs`), and `advice.rs` knows what to write instead. `guide/` says the table to people and editors.
+//! `fields.rs` reads by; `layers.rs` has those of own networks), then by what keys must have in common (`check.rs`, and
+//! `starting.rs` for weights and frozen layers). `included.rs` reads the files that an experiment names, `random.rs` draws
+//! combinations; every mistake is kept (`error.rs`), and `advice.rs` knows what to write instead. `guide/` says the table to people
+//! and editors.
 
 pub mod config;
 pub mod guide;
@@ -15,6 +17,7 @@ mod error;
 mod expand;
 mod experiment;
 mod fields;
+mod file_name;
 pub mod imports;
 mod included;
 mod keys;
@@ -25,6 +28,7 @@ mod load;
 mod overrides;
 mod random;
 mod settings;
+mod slips;
 mod starting;
 mod tune;
 mod weights_file;

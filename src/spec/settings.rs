@@ -8,7 +8,8 @@ use super::advice::{choices, instead_of};
 use super::error::{InputError, Mark, Mistakes, Result};
 use super::fields::Slot;
 use super::keys::{self, ON_TOP, split};
-use super::yaml::{Key, Node, Value, shorten};
+use super::yaml::{Key, Node, Value};
+use crate::words::shorten;
 use crate::options::Takes;
 
 /// More than there are options in all.

@@ -10,7 +10,7 @@ use super::experiment::Experiment;
 use super::fields::Slot;
 use super::included::Weights;
 use super::weights_file::WeightsFile;
-use super::yaml::shorten;
+use crate::words::shorten;
 use crate::networks::TableRow;
 use crate::words::count;
 

@@ -10,7 +10,8 @@ use super::keys::{TUNING_SEEDS, setting_names};
 use super::label::{effective, label, resolved, shown};
 use super::overrides::Overrides;
 use super::settings::{Factor, Setting, alternatives, changed, combination, combinations, factor, unless_null};
-use super::yaml::{Key, Node, shorten};
+use super::yaml::{Key, Node};
+use crate::words::shorten;
 
 /// Each configuration tries all of them.
 const MAX_CANDIDATES: usize = 100;

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
-use super::advice::with_space;
 use super::error::{InputError, Mark, Mistakes, Result, all};
-use crate::words::list;
+use super::slips;
+use crate::words::{list, shorten};
 
 const MAX_FILE_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 16;
@@ -149,34 +149,12 @@ impl<'a, 'm> Reader<'a, 'm> {
                     words => words,
                 };
                 let error = || self.mark(*problem.marker()).error(format!("not valid YAML: {words}"));
-                let cause = if words.contains("tab") { self.tab(line) } else { self.missing_space(line) };
+                let slip = if words.contains("tab") { slips::tab } else { slips::missing_space };
+                let cause = slip(self.text, line, &self.source);
                 Err(cause.unwrap_or_else(error))
             }
             None => Err(Mark::whole(self.source.clone()).error("not valid YAML: it ends too early")),
         }
-    }
-
-    /// The first one in this line or after it, which is where the parser's words may point to the value before.
-    fn tab(&self, line: usize) -> Option<InputError> {
-        let lines = self.text.lines().zip(1..).skip(line.checked_sub(1)?);
-        let (column, line) =
-            lines.filter_map(|(text, line)| Some((text.chars().position(|c| c == '\t')?, line))).next()?;
-        let at = Mark { source: self.source.clone(), line, col: column + 1 };
-        Some(at.error("not valid YAML: there is a tab; YAML takes spaces in front of a key"))
-    }
-
-    /// What the parser notices only in the next line: `epochs:3`.
-    fn missing_space(&self, line: usize) -> Option<InputError> {
-        let lines: Vec<(usize, &str)> = self.text.lines().enumerate().take(line).collect();
-        let is_written = |text: &str| !text.trim().is_empty() && !text.trim_start().starts_with('#');
-        let last = lines.into_iter().rev().filter(|(_, text)| is_written(text)).take(2);
-        let found = last.filter_map(|(line, text)| {
-            let key = text.trim_start_matches([' ', '-']);
-            let at = Mark { source: self.source.clone(), line: line + 1, col: text.len() - key.len() + 1 };
-            let problem = format!("a space is missing after the colon: `{}`", shorten(&with_space(key.trim_end())?));
-            Some(at.error(problem))
-        });
-        found.last()
     }
 
     fn mark(&self, marker: Marker) -> Mark {
@@ -396,12 +374,4 @@ impl fmt::Display for Node {
             }
         }
     }
-}
-
-/// At most this much of a user's text is repeated to them.
-const MAX_EXCERPT_CHARS: usize = 60;
-
-pub fn shorten(text: &str) -> String {
-    let line: String = text.chars().take(MAX_EXCERPT_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.len() < text.len() { format!("{line}…") } else { line }
 }

