@@ -26,10 +26,10 @@ use crate::{exit, host};
 
 /// What `sweep` and `train` have in common.
 #[derive(Args)]
-pub struct RunArguments {
+struct RunArguments {
     /// The experiment file
     #[arg(add = completions::experiments())]
-    pub experiment: PathBuf,
+    experiment: PathBuf,
     /// Results folder [default: results/<experiment name>, or results/<experiment name>-train for train]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -124,15 +124,16 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
     let launch = &arguments.launch;
     let max_failures = arguments.max_failures.map(|most| most as usize);
-    let jobs = if launch.is_local() { arguments.jobs.map(usize::from) } else { Some(0) };
+    let is_local = launch.is_local()?;
+    let jobs = if is_local { arguments.jobs.map(usize::from) } else { Some(0) };
     let options = Options { max_failures, waits: launch.waits(), ..options(run, out.clone(), jobs)? };
     if arguments.plan {
         show_plan(&experiment, &trials, &out, run.rerun.unwrap_or_default())?;
         return Ok(exit::DONE);
     }
-    let report = match launch.is_local() {
+    let report = match is_local {
         true => sweep::run(&experiment, &trials, &options)?,
-        false => launch.submit(run, arguments.typed()?, (&experiment, &trials, &options))?,
+        false => launch.submit(&run.experiment, arguments.typed()?, (&experiment, &trials, &options))?,
     };
     finish(report, &options)
 }
