@@ -170,7 +170,7 @@ data: {dataset: synthetic, train: 256, val: 100}
 seeds: [0, 1]
 base:
   model: lenet5
-  epochs: 60
+  epochs: 25
   batch_size: 64
   optimizer: {name: sgd, lr: 0.01, momentum: 0.9}
 ";
@@ -216,7 +216,7 @@ fn a_task_out_of_time_is_requeued_alone_and_a_failed_node_costs_one_attempt() {
     cluster.wait_for_the_end();
     let logs = cluster.logs();
     assert!(logs.contains("goes on after epoch"), "{logs}");
-    cluster.assert_whole(LONG, 60);
+    cluster.assert_whole(LONG, 25);
     assert!(logs.contains("2 done, 0 diverged, 0 failed") && !logs.contains("unfinished"), "{logs}");
 }
 
