@@ -98,4 +98,3 @@ pub fn shorten(text: &str) -> String {
     let line: String = text.chars().take(MAX_EXCERPT_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if line.len() < text.len() { format!("{line}…") } else { line }
 }
-

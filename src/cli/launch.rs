@@ -1,17 +1,18 @@
 //! `runner sweep --launch`: who runs the trials, and what is typed there.
 
-use std::path::{PathBuf, absolute};
+use std::path::{Path, PathBuf, absolute};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::run_arguments::{RunArguments, text};
+use super::run_arguments::text;
 use crate::spec::{Experiment, Trial};
 use crate::sweep::launch::{Launcher, Order, Script, Slurm, launch};
 use crate::sweep::{Options, Report};
 
 const LOCAL: &str = "local";
 const SLURM: &str = "slurm";
+const DEFAULT_TASKS: u16 = 10;
 
 #[derive(Args)]
 pub struct LaunchArguments {
@@ -20,9 +21,9 @@ pub struct LaunchArguments {
     /// all of them), RUNNER_NAME and RUNNER_RESULTS in its environment and prints the job's name
     #[arg(long, default_value = LOCAL, value_name = "local|slurm|PROGRAM")]
     launch: String,
-    /// At most so many tasks, and no more than there are trials to run
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
-    tasks: u16,
+    /// At most so many tasks, and no more than there are trials to run [default: 10]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    tasks: Option<u16>,
     /// Options of sbatch, such as 'partition=gpu,time=4:00:00,gres=gpu:1,cpus-per-task=4'; see slurm/task.sh in the results folder
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME=VALUE,...")]
     slurm: String,
@@ -39,8 +40,23 @@ impl LaunchArguments {
         !self.no_wait
     }
 
-    pub fn is_local(&self) -> bool {
-        self.launch == LOCAL
+    /// Whether this machine runs the trials; options that are for others are an error then.
+    pub fn is_local(&self) -> Result<bool> {
+        let is_local = self.launch == LOCAL;
+        ensure!(
+            !is_local || self.tasks.is_none() && self.slurm.is_empty(),
+            "--tasks and --slurm are for --launch slurm"
+        );
+        Ok(is_local)
+    }
+
+    /// The options with which the last job launches again.
+    fn typed(&self) -> Result<Vec<String>> {
+        let launch = if self.launch == SLURM { self.launch.clone() } else { text(&absolute(&self.launch)?)? };
+        let mut words = vec![format!("--launch={launch}"), "--last".to_owned()];
+        words.extend(self.tasks.map(|tasks| format!("--tasks={tasks}")));
+        words.extend((!self.slurm.is_empty()).then(|| format!("--slurm={}", self.slurm)));
+        Ok(words)
     }
 
     fn launcher(&self) -> Result<Box<dyn Launcher>> {
@@ -53,31 +69,27 @@ impl LaunchArguments {
         Ok(Box::new(Script { path }))
     }
 
-    /// Has the trials run elsewhere, by the same command with the options `own`.
+    /// Has the trials of the experiment in `file` run elsewhere, by the same command with the options `own`.
     pub fn submit(
         &self,
-        run: &RunArguments,
+        file: &Path,
         own: Vec<String>,
         (experiment, trials, options): (&Experiment, &[Trial], &Options),
     ) -> Result<Report> {
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let launch_path = if self.launch == SLURM { self.launch.clone() } else { text(&absolute(&self.launch)?)? };
-        let program = text(&program)?;
+        let launcher = self.launcher()?;
+        let program = text(&std::env::current_exe().context("cannot find this program's own file")?)?;
+        let again = self.typed()?;
         let command = |file: &Path, results: &Path, more: &[String]| {
-            let places = [format!("{}", file.display()), format!("--out={}", results.display())];
-            [&[program.clone(), "sweep".to_owned()], &places[..], &own, more].concat()
+            let places = [program.clone(), "sweep".into(), file.display().to_string()];
+            [&places, &[format!("--out={}", results.display())][..], &own, more].concat()
         };
         let commands = |file: &Path, results: &Path| {
-            let last = ["--last".into(), format!("--launch={launch_path}"), format!("--tasks={}", self.tasks)];
-            let slurm = (!self.slurm.is_empty()).then(|| format!("--slurm={}", self.slurm));
-            let last: Vec<String> = last.into_iter().chain(slurm).collect();
-            [command(file, results, &["--no-wait".to_owned()]), command(file, results, &last)]
+            [command(file, results, &["--no-wait".into()]), command(file, results, &again)]
         };
-        let launcher = self.launcher()?;
         let order = Order {
             launcher: launcher.as_ref(),
-            most_tasks: self.tasks.into(),
-            file: &run.experiment,
+            most_tasks: self.tasks.unwrap_or(DEFAULT_TASKS).into(),
+            file,
             commands: &commands,
             is_last: self.last,
         };

@@ -87,7 +87,7 @@ impl RunArguments {
             trace: self.trace,
             max_failures: None,
             timeout: self.timeout,
-            rerun: self.reself.unwrap_or_default(),
+            rerun: self.rerun.unwrap_or_default(),
             progress: !self.no_progress,
         })
     }

@@ -2,23 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
-use tch::Device;
 
 use super::common::say;
 use super::completions;
 use super::launch::LaunchArguments;
 use super::run_arguments::RunArguments;
-use crate::engine::device;
 use crate::publish::study::{ask_with, grows, stored_outcomes};
 use crate::record::Status;
 use crate::report::status_word;
-use crate::spec::config::Mode;
-use crate::spec::{Configuration, Experiment, Imports, Overrides, Trial};
+use crate::spec::{Configuration, Experiment, Trial};
 use crate::store::Store;
 use crate::store::files::is_refused;
 use crate::sweep::{self, Options, Report, Rerun};
@@ -72,16 +68,17 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
     let launch = &arguments.launch;
     let max_failures = arguments.max_failures.map(|most| most as usize);
-    let jobs = if launch.is_local() { arguments.jobs.map(usize::from) } else { Some(0) };
+    let is_local = launch.is_local()?;
+    let jobs = if is_local { arguments.jobs.map(usize::from) } else { Some(0) };
     let options = Options { max_failures, waits: launch.waits(), ..run.options(out.clone(), jobs)? };
     experiment.notes.iter().for_each(|note| host::print(note));
     if arguments.plan {
         show_plan(&experiment, &trials, &out, run.rerun.unwrap_or_default())?;
         return Ok(exit::DONE);
     }
-    let report = match launch.is_local() {
+    let report = match is_local {
         true => sweep::run(&experiment, &trials, &options)?,
-        false => launch.submit(run, arguments.typed()?, (&experiment, &trials, &options))?,
+        false => launch.submit(&run.experiment, arguments.typed()?, (&experiment, &trials, &options))?,
     };
     finish(report, &options)
 }

@@ -14,8 +14,8 @@ use super::advice::{choices, describe, distance, example, form, instead_of, with
 use super::error::{InputError, Mark, Mistakes, Result, all};
 use super::file_name::{MAX_NAME_CHARS, is_file_name};
 use super::yaml::{self, Key, Node, Value};
-use crate::words::shorten;
 use crate::options::{self, Fallback, Takes, Variant};
+use crate::words::shorten;
 use crate::words::{count, list};
 
 /// Twice what any number of 64 bits needs.

@@ -9,8 +9,8 @@ use super::error::{InputError, Mark, Mistakes, Result};
 use super::fields::Slot;
 use super::keys::{self, ON_TOP, split};
 use super::yaml::{Key, Node, Value};
-use crate::words::shorten;
 use crate::options::Takes;
+use crate::words::shorten;
 
 /// More than there are options in all.
 pub const MAX_KEYS: usize = 64;

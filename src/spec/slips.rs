@@ -9,8 +9,7 @@ use crate::words::shorten;
 /// The first tab in this line or after it: the parser may point to the value before.
 pub fn tab(text: &str, line: usize, source: &Arc<str>) -> Option<InputError> {
     let lines = text.lines().zip(1..).skip(line.checked_sub(1)?);
-    let (column, line) =
-        lines.filter_map(|(text, line)| Some((text.chars().position(|c| c == '\t')?, line))).next()?;
+    let (column, line) = lines.filter_map(|(text, line)| Some((text.chars().position(|c| c == '\t')?, line))).next()?;
     let at = Mark { source: source.clone(), line, col: column + 1 };
     Some(at.error("not valid YAML: there is a tab; YAML takes spaces in front of a key"))
 }

@@ -10,9 +10,9 @@ use super::experiment::Experiment;
 use super::fields::Slot;
 use super::included::Weights;
 use super::weights_file::WeightsFile;
-use crate::words::shorten;
 use crate::networks::TableRow;
 use crate::words::count;
+use crate::words::shorten;
 
 const DIGITS: usize = 64;
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::queue::MAX_ATTEMPTS;
 use super::workers::Setup;
 use crate::record::Outcome;
-use crate::store::{Identity, Store};
+use crate::store::{Identity, Store, is_lost};
 use crate::{host, native};
 
 /// None where another sweep has taken the trial meanwhile. `last_words` end its log, which it has even if none of its
@@ -33,6 +33,8 @@ pub fn store(
         git: env!("RUNNER_GIT").to_owned(),
         ..Outcome::failed(error)
     };
-    claim.finish(&outcome, &history, None)?;
-    Ok(Some(outcome))
+    match claim.finish(&outcome, &history, None) {
+        Err(error) if is_lost(&error) => Ok(None),
+        finished => finished.map(|()| Some(outcome)),
+    }
 }

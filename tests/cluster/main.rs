@@ -9,20 +9,25 @@
 mod common;
 
 mod nfs;
+mod script;
 mod slurm;
 
 /// Twelve trials.
-const TWELVE: &str = "
+fn twelve(epochs: usize) -> String {
+    format!(
+        "
 schema: 1
 name: tiny
-data: {dataset: synthetic, train: 256, val: 100}
+data: {{dataset: synthetic, train: 256, val: 100}}
 seeds: [0, 1, 2, 3]
 base:
   model: lenet5
-  epochs: 2
+  epochs: {epochs}
   batch_size: 64
-  optimizer: {name: sgd, lr: 0.01, momentum: 0.9}
+  optimizer: {{name: sgd, lr: 0.01, momentum: 0.9}}
 blocks:
-  - {id: init, axes: {init: [xavier_uniform]}}
-  - {id: activation, axes: {activation: [relu]}}
-";
+  - {{id: init, axes: {{init: [xavier_uniform]}}}}
+  - {{id: activation, axes: {{activation: [relu]}}}}
+"
+    )
+}

@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use libc::{SIGCONT, SIGKILL, SIGSTOP};
 
-use crate::TWELVE;
 use crate::common::skip::skip;
 use crate::common::{DONE, Ended, Lab, Running, assert_same, kill, names, wait_until, works};
+use crate::twelve;
 
 /// Two Slurms would want the same ports.
 static TURN: Mutex<()> = Mutex::new(());
@@ -121,16 +121,12 @@ impl Drop for Cluster {
     }
 }
 
-fn with_epochs(epochs: usize) -> String {
-    TWELVE.replace("epochs: 2", &format!("epochs: {epochs}"))
-}
-
 #[test]
 fn an_array_of_two_trains_each_trial_once_and_a_job_after_it_makes_the_tables() {
-    let Some(cluster) = Cluster::start(TWELVE) else { return };
+    let Some(cluster) = Cluster::start(&twelve(2)) else { return };
     cluster.launch("").expect(DONE).saying(&["2 tasks for 12 trials submitted as job "]);
     cluster.wait_for_the_end();
-    cluster.assert_whole(TWELVE, 2);
+    cluster.assert_whole(&twelve(2), 2);
     assert_eq!(cluster.lab.starts(), [1; 12]);
     let logs = cluster.logs();
     assert!(logs.contains("_tables.log\n") && logs.contains("12 done, 0 diverged, 0 failed"), "{logs}");
@@ -141,17 +137,21 @@ fn an_array_of_two_trains_each_trial_once_and_a_job_after_it_makes_the_tables() 
 
 #[test]
 fn a_cancelled_array_stays_cancelled_until_what_is_missing_is_launched() {
-    let experiment = with_epochs(6);
+    let experiment = twelve(6);
     let Some(cluster) = Cluster::start(&experiment) else { return };
     cluster.launch("").expect(DONE);
-    wait_until("some trials are stored", || cluster.stored() >= 2);
+    wait_until("both have trials", || cluster.lab.workers().len() == 2 && cluster.stored() > 0);
+    // Nothing ends meanwhile.
+    let workers = cluster.lab.workers();
+    workers.iter().for_each(|worker| kill(*worker, SIGSTOP));
     let show = cluster.lab.command("show results/tiny");
     let tasks = format!("job {}, tasks: 2 running", cluster.array());
     cluster.start_command(show).end().expect(DONE).saying(&[&tasks, " left with "]);
     // While tasks of it are there, nothing more is submitted.
-    let again = cluster.launch("").expect(DONE).saying(&["2 tasks of an earlier launch have not ended"]);
+    let again = cluster.launch("").expect(DONE).saying(&["an earlier launch still has 2 tasks"]);
     assert!(!again.err.contains("submitted as"), "{}", again.err);
     cluster.ask(&format!("scancel {}", cluster.array()));
+    workers.iter().for_each(|worker| kill(*worker, SIGCONT));
     cluster.wait_for_the_end();
     let (stored, logs) = (cluster.stored(), cluster.logs());
     assert!(stored < 12, "cancelled too late");
@@ -170,7 +170,7 @@ data: {dataset: synthetic, train: 256, val: 100}
 seeds: [0, 1]
 base:
   model: lenet5
-  epochs: 60
+  epochs: 25
   batch_size: 64
   optimizer: {name: sgd, lr: 0.01, momentum: 0.9}
 ";
@@ -183,13 +183,12 @@ fn fail_node(cluster: &Cluster, node: &str) {
         jobs.iter().map(|job| format!("slurmstepd: [{}.", job.split('|').next().unwrap())).collect();
     let daemon: i32 =
         fs::read_to_string(cluster.slurm.path().join(format!("{node}.pid"))).unwrap().trim().parse().unwrap();
-    let conf = format!("SLURM_CONF={}", cluster.slurm.path().join("slurm.conf").display());
+    let node = format!("SLURMD_NODENAME={node}");
     let own = |pid: &i32| {
         let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let command = String::from_utf8_lossy(&read("cmdline")).into_owned();
-        let environment = read("environ");
-        let has = |variable: &str| environment.split(|&byte| byte == 0).any(|own| own == variable.as_bytes());
-        has(&conf) && (has(&format!("SLURMD_NODENAME={node}")) || steps.iter().any(|step| command.starts_with(step)))
+        let is_there = read("environ").split(|&byte| byte == 0).any(|variable| variable == node.as_bytes());
+        is_there || steps.iter().any(|step| command.starts_with(step))
     };
     let pids = || names("/proc".as_ref()).into_iter().filter_map(|name| name.parse::<i32>().ok());
     kill(daemon, SIGKILL);
@@ -217,7 +216,7 @@ fn a_task_out_of_time_is_requeued_alone_and_a_failed_node_costs_one_attempt() {
     cluster.wait_for_the_end();
     let logs = cluster.logs();
     assert!(logs.contains("goes on after epoch"), "{logs}");
-    cluster.assert_whole(LONG, 60);
+    cluster.assert_whole(LONG, 25);
     assert!(logs.contains("2 done, 0 diverged, 0 failed") && !logs.contains("unfinished"), "{logs}");
 }
 

@@ -1,12 +1,13 @@
 //! A sweep that other machines run: everything is checked here, then a launcher submits tasks, each of which is a sweep that takes
 //! trials of the shared folder by their locks, and after them a last job that makes the tables.
 
+mod launcher;
 mod script;
 mod slurm;
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -18,36 +19,16 @@ use crate::spec::{Experiment, Trial};
 use crate::store::Store;
 use crate::store::files::{make_folder, pretty};
 use crate::words::{count, some};
+pub use launcher::Launcher;
+use launcher::{FOLDER, Submission};
 pub use script::Script;
 pub use slurm::Slurm;
 
-/// In the results folder: the script and the logs of tasks.
-const FOLDER: &str = "slurm";
 /// The experiment as it was launched, whatever becomes of its file.
 const EXPERIMENT: &str = "slurm/experiment.yaml";
 const SUBMITTED: &str = "slurm/submitted.json";
 /// Unfinished trials that are named.
 const NAMED: usize = 12;
-
-/// Whoever runs commands on other machines.
-pub trait Launcher {
-    /// Has so many tasks run, and one job after all of them, however they end. Returns by what name they are known.
-    fn submit(&self, submission: &Submission) -> Result<String>;
-
-    /// What becomes of the tasks that have not ended, each in the launcher's own word; None if it cannot tell.
-    fn states(&self, job: &str) -> Option<Vec<String>>;
-}
-
-/// What is to run on other machines. Paths are absolute.
-pub struct Submission {
-    pub name: String,
-    pub results: PathBuf,
-    pub tasks: usize,
-    /// What each task runs.
-    pub task: Vec<String>,
-    /// What runs after all of them.
-    pub last: Vec<String>,
-}
 
 /// How to launch.
 pub struct Order<'a> {
@@ -65,6 +46,7 @@ pub struct Order<'a> {
 /// What was submitted last.
 #[derive(Serialize, Deserialize)]
 struct Submitted {
+    /// Several with commas, where an earlier one had tasks left.
     job: String,
     /// The trials that had not ended then, by id.
     trials: Vec<String>,
@@ -110,14 +92,12 @@ fn say_of(trial: &Trial, store: &Store) -> String {
 
 /// None where nothing is to be submitted.
 fn submit(experiment: &Experiment, open: &[&Trial], store: &Store, order: &Order) -> Result<Option<String>> {
-    let waiting = match submitted(store) {
-        Ok(earlier) => tasks_left(order.launcher, &earlier.job),
-        Err(_) => 0,
-    };
-    let tasks = order.most_tasks.min(open.len()).saturating_sub(waiting);
+    let earlier = submitted(store).map_or(String::new(), |earlier| earlier.job);
+    let waiting = states(order.launcher, &earlier).map_or(0, |states| states.len());
     if waiting > 0 {
-        print(&format!("{} of an earlier launch have not ended", count(waiting, "task")));
+        print(&format!("an earlier launch still has {} in the queue", count(waiting, "task")));
     }
+    let tasks = order.most_tasks.min(open.len()).saturating_sub(waiting);
     if tasks == 0 {
         return Ok(None);
     }
@@ -125,16 +105,19 @@ fn submit(experiment: &Experiment, open: &[&Trial], store: &Store, order: &Order
     make_folder(&results.join(FOLDER))?;
     let text = fs::read(order.file).with_context(|| format!("cannot read {}", order.file.display()))?;
     store.write(EXPERIMENT, &text)?;
+    let trials: Vec<String> = open.iter().map(|trial| trial.id.clone()).collect();
+    let keep = |job: &str| store.write(SUBMITTED, &pretty(&Submitted { job: job.to_owned(), trials: trials.clone() })?);
+    // The last job may come before this one knows its name.
+    keep(&earlier)?;
     let [task, last] = (order.commands)(&results.join(EXPERIMENT), &results);
     let submission = Submission { name: experiment.name.clone(), results, tasks, task, last };
     let job = order.launcher.submit(&submission)?;
-    let trials = open.iter().map(|trial| trial.id.clone()).collect();
-    store.write(SUBMITTED, &pretty(&Submitted { job: job.clone(), trials })?)?;
+    keep(&if waiting > 0 { format!("{earlier},{job}") } else { job.clone() })?;
     Ok(Some(format!("{} for {} submitted as job {job}", count(tasks, "task"), count(open.len(), "trial"))))
 }
 
-fn tasks_left(launcher: &dyn Launcher, job: &str) -> usize {
-    launcher.states(job).map_or(0, |states| states.len())
+fn states(launcher: &dyn Launcher, job: &str) -> Option<Vec<String>> {
+    if job.is_empty() { None } else { launcher.states(job) }
 }
 
 fn submitted(store: &Store) -> Result<Submitted> {
@@ -146,7 +129,7 @@ fn submitted(store: &Store) -> Result<Submitted> {
 /// queue cannot be asked.
 pub fn tasks_in_words(store: &Store) -> Option<String> {
     let Submitted { job, .. } = submitted(store).ok()?;
-    let states = Slurm::new("").ok()?.states(&job)?;
+    let states = states(&Slurm::new("").ok()?, &job)?;
     let with = |state: &String| states.iter().filter(|other| *other == state).count();
     let mut kinds: Vec<&String> = states.iter().collect();
     kinds.sort();

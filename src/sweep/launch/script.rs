@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Launcher, Submission};
+use super::launcher::{Launcher, Submission};
 
 pub struct Script {
     pub path: PathBuf,

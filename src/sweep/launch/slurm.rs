@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{FOLDER, Launcher, Submission};
+use super::launcher::{FOLDER, Launcher, Submission};
 use crate::store::files::{make_folder, write_atomically};
 
 const TASK: &str = include_str!("task.sh");

@@ -1,0 +1,40 @@
+//! A launcher of the user's own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::common::{BAD_INPUT, DONE, Lab, assert_same};
+use crate::twelve;
+
+/// Runs all tasks at once, and then the last job; prints as what they are known.
+const SUBMIT: &str = r#"#!/bin/sh
+cd /
+( for task in $(seq "$RUNNER_TASKS"); do eval "$RUNNER_TASK" & done; wait; eval "$RUNNER_LAST" ) > "$RUNNER_RESULTS/$RUNNER_NAME.log" 2>&1
+echo here-1
+"#;
+
+#[test]
+fn a_program_of_the_users_own_runs_the_tasks_and_the_last_job() {
+    let lab = Lab::new(&twelve(1));
+    fs::write(lab.path("sub mit"), SUBMIT).unwrap();
+    fs::set_permissions(lab.path("sub mit"), fs::Permissions::from_mode(0o755)).unwrap();
+    let launch = |options: &[&str]| {
+        let mut command = lab.command("sweep tiny.yaml --jobs 1 --launch");
+        command.args(options);
+        lab.start_command(command).end()
+    };
+    launch(&["./sub mit", "--tasks", "2"]).expect(DONE).saying(&["2 tasks for 12 trials submitted as job here-1"]);
+    let log = fs::read_to_string(lab.result("tiny.log")).unwrap();
+    assert!(log.contains("12 done, 0 diverged, 0 failed"), "{log}");
+    assert_eq!(lab.starts(), [1; 12]);
+    let undisturbed = Lab::new(&twelve(1));
+    undisturbed.sweep("").expect(DONE);
+    let mut essence = lab.essence();
+    essence.retain(|name, _| !name.starts_with("slurm/") && name != "tiny.log");
+    assert_same(&essence, &undisturbed.essence());
+    // What is wrong is said before anything is submitted.
+    launch(&["nowhere"]).expect(BAD_INPUT).saying(&["--launch nowhere: neither local nor slurm"]);
+    launch(&["slurm", "--slurm", "array=0-3"]).expect(BAD_INPUT).saying(&["--slurm: array is not for you to set"]);
+    launch(&["local", "--tasks", "2"]).expect(BAD_INPUT).saying(&["--tasks and --slurm are for --launch slurm"]);
+    launch(&["slurm", "--set", "epochs=0"]).expect(BAD_INPUT);
+}
