@@ -271,13 +271,13 @@ fn a_network_of_a_file_may_have_other_layers() {
     for (model, wanted) in [
         (
             "{file: small.yaml, without: [bn2]}",
-            "e.yaml:9:48: model: there is no layer `bn2`; valid: conv1, bn1, act1, pool1",
+            "e.yaml:9:49: model: there is no layer `bn2`; valid: conv1, bn1, act1, pool1",
         ),
         ("{file: small.yaml, replace: {pool9: act}}", "e.yaml:9:49: model: there is no layer `pool9`"),
         ("{file: small.yaml, with: [act]}", "e.yaml:9:39: model.with: there is no such key"),
         (
             "{file: small.yaml, replace: {pool1: {max_pool: 40}}}",
-            "e.yaml:9:66: model.layers[3].max_pool.kernel: expected",
+            "e.yaml:9:67: model.layers[3].max_pool.kernel: expected",
         ),
     ] {
         let error = load(model).unwrap_err().to_string().replace(&format!("{}/", folder.path().display()), "");
