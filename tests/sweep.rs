@@ -292,7 +292,9 @@ fn numpy_reads_the_predicted_class_of_every_test_image() {
 fn weights(lab: &Lab) -> Vec<(String, Vec<u8>)> {
     let bytes = fs::read(lab.result("trials").join(&lab.stored()[0]).join("best.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    file.iter().map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec())).collect()
+    let mut all: Vec<_> = file.iter().map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec())).collect();
+    all.sort();
+    all
 }
 
 #[test]
