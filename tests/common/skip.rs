@@ -8,8 +8,8 @@ pub fn skip(reason: &str) {
     leave_out(reason);
 }
 
-/// The same for want of images, which may be missing anywhere.
-#[allow(dead_code, reason = "not every test that includes this file needs images")]
+/// The same for want of what may be missing anywhere: images, a kernel or daemons that start.
+#[allow(dead_code, reason = "not every test that includes this file needs such")]
 pub fn leave_out(reason: &str) {
     // Past the test harness, which keeps what println! says to itself.
     std::io::stdout().write_all(format!("\nskipped: {reason}\n").as_bytes()).unwrap();
