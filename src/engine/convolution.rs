@@ -58,7 +58,8 @@ impl Algorithm {
     /// The one that computes a training step of this layer in the least time, measured once a process, which has one mode. Leaves
     /// the default generator alone.
     pub fn quickest(images: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: Shape) -> Algorithm {
-        thread_local!(static KNOWN: RefCell<HashMap<([Vec<i64>; 2], Shape), Algorithm>> = RefCell::default());
+        type Sizes = ([Vec<i64>; 2], Shape);
+        thread_local!(static KNOWN: RefCell<HashMap<Sizes, Algorithm>> = RefCell::default());
         let sizes = ([images.size(), weight.size()], shape);
         if let Some(known) = KNOWN.with_borrow(|known| known.get(&sizes).copied()) {
             return known;

@@ -75,9 +75,10 @@ impl Network {
     /// Moves the tensors to `device`.
     pub fn move_to(&mut self, device: Device) {
         for module in &mut self.modules {
-            let leaf = |tensor: &Tensor| tensor.detach().to_device(device).set_requires_grad(!module.is_frozen);
-            module.weight = leaf(&module.weight);
-            module.bias = module.bias.as_ref().map(leaf);
+            let tensors = [Some(&mut module.weight), module.bias.as_mut()].into_iter().flatten();
+            tensors.for_each(|tensor| {
+                *tensor = tensor.detach().to_device(device).set_requires_grad(!module.is_frozen);
+            });
             if let Some(running) = &mut module.running {
                 running.move_to(device);
             }

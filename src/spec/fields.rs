@@ -15,8 +15,7 @@ use super::error::{InputError, Mark, Mistakes, Result, all};
 use super::file_name::{MAX_NAME_CHARS, is_file_name};
 use super::yaml::{self, Key, Node, Value};
 use crate::options::{self, Fallback, Takes, Variant};
-use crate::words::shorten;
-use crate::words::{count, list};
+use crate::words::{count, list, shorten};
 
 /// Twice what any number of 64 bits needs.
 const MAX_DIGITS: usize = 64;

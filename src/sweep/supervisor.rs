@@ -172,7 +172,7 @@ impl<'a> Supervisor<'a> {
             let most = share.min(largest(devices[worker % devices.len()]));
             let Some(Batch { trials, attempt }) = self.queue.give(worker, most, self.start.elapsed()) else { continue };
             let trials: Vec<_> = trials.into_iter().map(|trial| Identity::from(&self.queue.trials()[trial])).collect();
-            let weights = trials.iter().map(|trial| Some(trial.config.start.as_ref()?.weights.file.clone()?)).collect();
+            let weights = trials.iter().map(|trial| trial.config.start.as_ref()?.weights.file.clone()).collect();
             self.workers.start(worker, &Job { trials, weights, attempt, trace: self.options.trace });
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -96,9 +97,9 @@ impl Cluster {
         logs.iter().map(|log| format!("== {log}\n{}", fs::read_to_string(folder.join(log)).unwrap())).collect()
     }
 
-    /// The results are those of an undisturbed sweep on one machine, and each epoch was trained once.
+    /// The results are those of an undisturbed sweep on one machine, and each trial's log has so many epochs.
     #[track_caller]
-    fn assert_whole(&self, experiment: &str, epochs: usize) {
+    fn assert_whole(&self, experiment: &str, epochs: RangeInclusive<usize>) {
         let undisturbed = Lab::new(experiment);
         undisturbed.sweep("").expect(DONE);
         let mut essence: BTreeMap<String, String> = self.lab.essence();
@@ -107,7 +108,7 @@ impl Cluster {
         assert_same(&essence, &undisturbed.essence());
         for id in self.lab.stored() {
             let log = fs::read_to_string(self.lab.result(&format!("trials/{id}/log.txt"))).unwrap();
-            assert_eq!(log.matches("\nepoch ").count(), epochs, "{id}:\n{log}\n{}", self.logs());
+            assert!(epochs.contains(&log.matches("\nepoch ").count()), "{id}:\n{log}\n{}", self.logs());
         }
         assert_eq!(names(&self.lab.result("work")), ["publish.lock"]);
     }
@@ -129,7 +130,7 @@ fn an_array_of_two_trains_each_trial_once_and_a_job_after_it_makes_the_tables() 
     let Some(cluster) = Cluster::start(&twelve(2)) else { return };
     cluster.launch("").expect(DONE).saying(&["2 tasks for 12 trials submitted as job "]);
     cluster.wait_for_the_end();
-    cluster.assert_whole(&twelve(2), 2);
+    cluster.assert_whole(&twelve(2), 2..=2);
     assert_eq!(cluster.lab.starts(), [1; 12]);
     let logs = cluster.logs();
     assert!(logs.contains("_tables.log\n") && logs.contains("12 done, 0 diverged, 0 failed"), "{logs}");
@@ -162,7 +163,7 @@ fn a_cancelled_array_stays_cancelled_until_what_is_missing_is_launched() {
     let words = format!("2 tasks for {} trials submitted as job", 12 - stored);
     cluster.launch("").expect(DONE).saying(&[&words]);
     cluster.wait_for_the_end();
-    cluster.assert_whole(&experiment, 6);
+    cluster.assert_whole(&experiment, 6..=6);
 }
 
 /// Two trials.
@@ -219,7 +220,8 @@ fn a_task_out_of_time_is_requeued_alone_and_a_failed_node_costs_one_attempt() {
     cluster.wait_for_the_end();
     let logs = cluster.logs();
     assert!(logs.contains("goes on after epoch"), "{logs}");
-    cluster.assert_whole(LONG, 25);
+    // Of the epoch in which a node failed the line may be lost, or there twice.
+    cluster.assert_whole(LONG, 24..=26);
     assert!(logs.contains("2 done, 0 diverged, 0 failed") && !logs.contains("unfinished"), "{logs}");
 }
 
@@ -240,7 +242,7 @@ fn the_last_job_submits_the_next_look_until_the_study_is_settled() {
     let Some(cluster) = Cluster::start(SETTLING) else { return };
     cluster.launch("").expect(DONE).saying(&["2 tasks for 6 trials submitted as job"]);
     cluster.wait_for_the_end();
-    cluster.assert_whole(SETTLING, 1);
+    cluster.assert_whole(SETTLING, 1..=1);
     let logs = cluster.logs();
     assert!(logs.contains("2 tasks for 2 trials submitted as job"), "{logs}");
     assert_eq!(cluster.stored(), 8, "{logs}");
