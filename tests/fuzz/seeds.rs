@@ -83,7 +83,8 @@ pub fn experiments() -> Vec<Vec<u8>> {
         include: [{clip: {value: 1}}]\n  - {id: b, axes: {activation: [tanh, relu], data.train: [100]}}\n  \
         - {id: c, mode: random, samples: 9, axes: {optimizer: [&o {name: sgd, lr: 0.1}, {<<: *o, momentum: 0.5}], optimizer.lr: {log: [1e-4, 0.1]}, batch_size: {int: [4, 64]}}}\n";
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = paths.filter(|path| path.is_file()).collect();
     // A round means the same on every machine.
     files.sort();
     files.iter().map(|path| std::fs::read(path).unwrap()).chain([BLOCKS.as_bytes().to_vec()]).collect()
