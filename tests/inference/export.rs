@@ -96,7 +96,9 @@ fn the_exported_class_gives_the_same_logits_bit_for_bit() {
         alone.arg(format!("out/{name}.py"));
         let parameters = format!("{} parameters", loaded.config.table().parameters());
         let printed = lab.start_command(lab.settle(alone)).end().expect(DONE).out;
-        assert!(printed.contains("Conv2d") && (scale != "unit" || name == "resnet" || printed.contains(&parameters)));
+        // PyTorch does not count BatchNorm's running statistics, the table does.
+        let has_same_count = scale == "unit" && !printed.contains("BatchNorm2d");
+        assert!(printed.contains("Conv2d") && (!has_same_count || printed.contains(&parameters)), "{printed}");
     }
 }
 
