@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use super::common::say_json_or;
+use super::common::{DataFolder, say_json_or};
 use super::completions;
 use crate::networks::TableRow;
+use crate::spec::Imports;
 use crate::spec::config::Config;
 use crate::words::grouped;
 use crate::{networks, spec};
@@ -17,6 +18,8 @@ pub struct ModelsArguments {
     /// lenet5, lenet5_dropout, keras_cnn, leaky_cnn or resnet, or a file for the networks in it
     #[arg(value_name = "NAME|FILE.yaml", add = completions::networks())]
     name: Option<String>,
+    #[command(flatten)]
+    folder: DataFolder,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -24,7 +27,7 @@ pub struct ModelsArguments {
 
 pub fn run(arguments: &ModelsArguments) -> Result<()> {
     match &arguments.name {
-        Some(name) if Path::new(name).extension().is_some() => show_file(Path::new(name), arguments.json),
+        Some(name) if Path::new(name).extension().is_some() => show_file(Path::new(name), arguments),
         Some(name) => {
             let table = table_of(name)?;
             say_json_or(arguments.json, &table, layers(&table))
@@ -46,12 +49,12 @@ fn show_networks(json: bool) -> Result<()> {
 }
 
 /// Every network in a file.
-fn show_file(path: &Path, json: bool) -> Result<()> {
-    let configs = spec::networks_in(path)?;
+fn show_file(path: &Path, arguments: &ModelsArguments) -> Result<()> {
+    let configs = spec::networks_in(path, Imports::in_folder(arguments.folder.path()))?;
     let texts = configs.iter().map(|config| format!("{}\n{}", config.model.as_str(), layers(&config.table())));
     let row = |config: &Config| serde_json::json!({"name": config.model.as_str(), "rows": config.table().rows});
     let rows: Vec<_> = configs.iter().map(row).collect();
-    say_json_or(json, &rows, texts.collect::<Vec<_>>().join("\n\n"))
+    say_json_or(arguments.json, &rows, texts.collect::<Vec<_>>().join("\n\n"))
 }
 
 fn layers(table: &networks::Table) -> String {

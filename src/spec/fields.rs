@@ -333,8 +333,9 @@ impl<'a> Fields<'a> {
 
     /// Reports the keys that nobody asked for.
     pub fn finish(self) -> Result<()> {
-        let valid: Vec<&str> =
+        let mut valid: Vec<&str> =
             self.asked.iter().copied().filter(|&key| key != "name" || self.owner.is_empty()).collect();
+        valid.dedup();
         let problem = match self.owner.as_str() {
             "" => "there is no such key".to_string(),
             owner => format!("{owner} has no such option"),

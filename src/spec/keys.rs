@@ -66,7 +66,7 @@ pub const BASE: &[Key] = &[
         Takes::List(&Takes::Text, 0, MAX_NAMES),
         "layers that stay as they start, or groups such as `layer1`",
     )
-    .own("none"),
+    .own("[]"),
     key("epochs", EPOCHS, "passes over the training images").or("20"),
     key("batch_size", Takes::Integer(1, MOST_IMAGES), "images a step").or("64"),
     key("optimizer", Takes::Named(optimizers::VARIANTS), "how weights move").clear(),

@@ -197,7 +197,7 @@ fn collect(path: String, json: &Json, rows: &mut Vec<(String, Cell)>) {
         let kind = match json {
             Json::Number(_) => Kind::Number,
             Json::Bool(_) => Kind::Flag,
-            Json::Array(_) => Kind::List,
+            Json::Array(_) if path != LAYERS => Kind::List,
             _ => Kind::Text,
         };
         return rows.push((path, Cell { text, kind }));
@@ -246,6 +246,10 @@ fn as_written(path: &str, json: &Json) -> Node {
         Json::String(text) => scalar(text),
         Json::Bool(_) | Json::Number(_) => scalar(json.to_string()),
         Json::Array(items) => Value::List(items.iter().map(|item| as_written("", item)).collect()),
+        // A layer without options of its own: `act`.
+        Json::Object(fields) if path.is_empty() && fields.len() == 1 && fields.values().all(Json::is_null) => {
+            scalar(fields.keys().next().expect("one key"))
+        }
         Json::Object(fields) => {
             let entry = |(name, json): (&String, &Json)| {
                 (Key { at: at.clone(), name: name.clone() }, as_written(&format!("{path}.{name}"), json))

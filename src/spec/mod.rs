@@ -75,16 +75,17 @@ pub fn check_stored(config: &config::Config) -> Result<()> {
 
 /// A configuration with each different network in a file: those of an experiment, the base's first, or the one that is shared by
 /// several.
-pub fn networks_in(path: &std::path::Path) -> Result<Vec<config::Config>> {
+pub fn networks_in(path: &std::path::Path, imports: Imports) -> Result<Vec<config::Config>> {
+    let overrides = Overrides { imports, ..Overrides::default() };
     let (name, mut mistakes) = (path.display().to_string(), error::Mistakes::default());
     let document = yaml::parse(&name, &yaml::read_file(path)?, &mut mistakes);
     if let Some(network) = document.filter(included::is_network) {
         let base = yaml::parse_option("network", "{optimizer: sgd}")?;
         let key = yaml::Key { at: network.at.clone(), name: keys::MODEL.name.to_owned() };
-        return Ok(vec![check::config(&settings::changed(&base, &[(&key, &network)])?, &Overrides::default())?]);
+        return Ok(vec![check::config(&settings::changed(&base, &[(&key, &network)])?, &overrides)?]);
     }
     let mut configs: Vec<config::Config> = vec![];
-    for Configuration { config, .. } in Experiment::load(path, &Overrides::default())?.configurations() {
+    for Configuration { config, .. } in Experiment::load(path, &overrides)?.configurations() {
         if !configs.iter().any(|known| known.model == config.model) {
             configs.push(config.clone());
         }

@@ -135,3 +135,11 @@ fn what_is_exported_is_evaluated_like_the_trial() {
     assert_eq!(score(&trial), score("out/lenet5.safetensors --experiment tiny.yaml"));
     lab.run("evaluate out/lenet5.safetensors").expect(BAD_INPUT).saying(&["does not say which network it holds"]);
 }
+
+#[test]
+fn what_is_exported_has_a_name_that_python_can_import() {
+    let lab = lab("{name: 3-small-no-bn, layers: [flatten, {dense: classes}]}", "unit", "");
+    lab.sweep("").expect(DONE);
+    let ended = lab.run(&format!("export results/tiny/trials/{} out", lab.stored()[0])).expect(DONE);
+    assert!(ended.out.contains("out/network_3_small_no_bn.py"), "{}", ended.out);
+}

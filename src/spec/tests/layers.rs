@@ -214,7 +214,7 @@ fn a_network_may_lie_in_a_file_of_its_own_and_is_the_same_there() {
     let inline = load(base(&format!("{{name: small, layers: {}}}", layers(10)))).unwrap();
     std::fs::write(&network, format!("name: small\nlayers: {}\n", layers(10))).unwrap();
     assert_eq!(load(base("{file: small.yaml}")).unwrap(), inline);
-    assert_eq!(networks_in(&network).unwrap()[0].model, inline.base.model);
+    assert_eq!(networks_in(&network, Imports::default()).unwrap()[0].model, inline.base.model);
     let on_an_axis = format!("{HEAD}blocks:\n  - id: a\n    axes: {{model: [{{file: small.yaml}}]}}\n");
     assert_eq!(load(on_an_axis).unwrap().blocks[0].variants[1].config.model, inline.base.model);
 
@@ -283,4 +283,24 @@ fn a_network_of_a_file_may_have_other_layers() {
         let error = load(model).unwrap_err().to_string().replace(&format!("{}/", folder.path().display()), "");
         assert_starts(&error, wanted);
     }
+}
+
+#[test]
+fn layers_stand_in_a_table_as_they_are_written() {
+    let layers = "[flatten, {dense: {out: 20, bias: false}}, act, {dense: 10}]";
+    let experiment =
+        parse(&format!("{HEAD}blocks: [{{id: a, axes: {{model: [{{name: own, layers: {layers}}}]}}}}]\n")).unwrap();
+    let cells = crate::spec::label::flatten(&experiment.blocks[0].variants[1].config);
+    let (_, cell) = cells.into_iter().find(|(key, _)| key == "model.layers").unwrap();
+    assert_eq!(cell.kind, crate::spec::label::Kind::Text);
+    assert_eq!(cell.text, "[flatten, {dense: {out: 20, bias: false}}, act, {dense: {out: 10}}]");
+}
+
+#[test]
+fn a_key_is_named_once_among_those_that_are_valid() {
+    let text = format!(
+        "{HEAD}blocks: [{{id: a, axes: {{model: [{{name: own, layers: [{{conv: {{out: 8, kernel_size: 5}}}}]}}]}}}}]\n"
+    );
+    let said = parse(&text).unwrap_err().to_string();
+    assert!(said.contains("valid: out, kernel, stride,"), "{said}");
 }
