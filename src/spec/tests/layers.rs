@@ -293,7 +293,7 @@ fn layers_stand_in_a_table_as_they_are_written() {
     let cells = crate::spec::label::flatten(&experiment.blocks[0].variants[1].config);
     let (_, cell) = cells.into_iter().find(|(key, _)| key == "model.layers").unwrap();
     assert_eq!(cell.kind, crate::spec::label::Kind::Text);
-    assert_eq!(cell.text, "[flatten, {dense: {out: 20, bias: false}}, act, {dense: {out: 10}}]");
+    assert_eq!(cell.text, "[flatten, {dense: {out: 20, bias: false}}, act, {dense: {out: 10, bias: true}}]");
 }
 
 #[test]
