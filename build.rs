@@ -27,6 +27,7 @@ fn main() {
 /// Compiles the C++ files unless that was done from the same texts and libtorch: it takes half a minute, and this script
 /// runs again after every change.
 fn compile_native(libtorch: &Path) {
+    const HEADER: &str = "src/native/guarded.h";
     const SOURCES: [&str; 2] = ["src/native/torch.cpp", "src/native/pooling.cpp"];
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     println!("cargo:rustc-link-search=native={}", out.display());
@@ -34,7 +35,7 @@ fn compile_native(libtorch: &Path) {
     println!("cargo:rustc-link-lib={}", if cfg!(target_os = "macos") { "c++" } else { "stdc++" });
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let versions = text(&libtorch.join("build-version")) + &text(&libtorch.join("version.py"));
-    let sources = SOURCES.map(|source| text(Path::new(source))).concat();
+    let sources = [HEADER, SOURCES[0], SOURCES[1]].map(|source| text(Path::new(source))).concat();
     let stamp = format!("{}\n{versions}\n{sources}", libtorch.display());
     let compiled_from = out.join("compiled_from");
     if text(&compiled_from) == stamp {

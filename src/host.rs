@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,7 +43,12 @@ pub fn cores() -> usize {
 }
 
 /// This machine and its present start, as a part of a file's name: `node7-1b4e28ba`. Containers of one machine share them.
-pub fn name_and_boot() -> String {
+pub fn name_and_boot() -> &'static str {
+    static BOTH: LazyLock<String> = LazyLock::new(read_name_and_boot);
+    &BOTH
+}
+
+fn read_name_and_boot() -> String {
     let name = gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name: String =
         name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').take(30).collect();

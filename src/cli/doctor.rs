@@ -15,7 +15,7 @@ use crate::spec::imports::{Found, find};
 use crate::store::Store;
 use crate::store::files::{NAMES_MAY_BE_LOST, try_sync_folder};
 use crate::store::mounts::FileSystem;
-use crate::{data, native};
+use crate::{data, host, native};
 
 #[derive(Args)]
 pub struct DoctorArguments {
@@ -70,7 +70,7 @@ fn examine(results: &Path, data_folder: &Path) -> Findings {
         gpus: device::count_gpus(),
         driver: gpus::driver(),
         gpu_support: native::load_gpu_support(),
-        cores: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+        cores: host::cores(),
         imports: find(data_folder).map(|found| found.iter().map(in_words).collect()),
         cifar10: cifar10.map_err(|error| format!("{error:#}")),
         results_folder: results.to_owned(),

@@ -50,7 +50,7 @@ impl Network {
 
     /// What the optimizer moves: each module's weight, then its bias. `model.parameters()`.
     pub fn parameters(&self) -> Vec<&Tensor> {
-        self.learning().flat_map(|module| [Some(&module.weight), module.bias.as_ref()]).flatten().collect()
+        self.learning().flat_map(Module::tensors).collect()
     }
 
     /// The kernels that an L1 or L2 penalty covers.
@@ -65,11 +65,7 @@ impl Network {
     /// How many numbers of kernels, biases and BatchNorm's factors training leaves as they are.
     pub fn frozen_numbers(&self) -> i64 {
         let frozen = self.modules.iter().filter(|module| module.is_frozen);
-        frozen
-            .flat_map(|module| [Some(&module.weight), module.bias.as_ref()])
-            .flatten()
-            .map(|one| one.numel() as i64)
-            .sum()
+        frozen.flat_map(Module::tensors).map(|tensor| tensor.numel() as i64).sum()
     }
 
     /// Moves the tensors to `device`.
@@ -115,17 +111,16 @@ impl Network {
 }
 
 impl Module {
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.weight).chain(&self.bias)
+    }
+
     fn new(name: &str, weights: Weights, is_frozen: bool) -> Option<Module> {
         let options = (Kind::Float, Device::Cpu);
-        let (shape, width, has_bias) = match weights {
-            Weights::None => return None,
-            Weights::Conv { input, output, kernel, bias } => (vec![output, input, kernel, kernel], output, bias),
-            Weights::Dense { input, output, bias } => (vec![output, input], output, bias),
-            Weights::BatchNorm { channels } => (vec![channels], channels, true),
-        };
-        let running = matches!(weights, Weights::BatchNorm { .. }).then(|| Running::new(width, Device::Cpu));
+        let (shape, bias) = weights.shapes()?;
+        let running = matches!(weights, Weights::BatchNorm { .. }).then(|| Running::new(shape[0], Device::Cpu));
         let leaf = |shape: &[i64]| Tensor::zeros(shape, options).set_requires_grad(!is_frozen);
-        let (weight, bias) = (leaf(&shape), has_bias.then(|| leaf(&[width])));
+        let (weight, bias) = (leaf(&shape), bias.map(|width| leaf(&[width])));
         Some(Module { name: name.to_owned(), weights, weight, bias, running, is_frozen })
     }
 }

@@ -22,10 +22,8 @@ pub struct PackedNetwork {
     members: i64,
     layers: Vec<Layer>,
     activation: Activation,
-    /// Each member's negative slope, float32 [K], where they differ.
-    slopes: Option<Tensor>,
-    /// Where an activation and the pooling after it have a kernel: the activation, and the slopes of all members, or the one of all.
-    fused: Option<(Curve, Tensor)>,
+    /// What a LeakyReLU multiplies negative numbers by, float32: [K] of each member where they differ, else [1].
+    slopes: Tensor,
     /// The configured probability, and float32 [K] that of each member where they differ.
     dropout: f64,
     dropouts: Option<Tensor>,
@@ -71,8 +69,7 @@ impl PackedNetwork {
         let members = networks.len() as i64;
         let probabilities: Vec<f64> = configs.iter().map(|config| config.regularization.dropout).collect();
         let slopes: Vec<f64> = configs.iter().map(|config| slope(config.activation)).collect();
-        let own_slopes = differing(&slopes).map(|slopes| floats(slopes, &[members], device));
-        let one_slope = || floats(&slopes[..1], &[1], device);
+        let slopes = differing(&slopes).unwrap_or(&slopes[..1]);
         let width: i64 = networks[0].parameters().iter().map(|parameter| parameter.numel() as i64).sum();
         let rows = |width: i64| Tensor::zeros([members, (width + ROW - 1) / ROW * ROW], (Kind::Float, device));
         let (parameters, frozen) = (rows(width), rows(networks[0].frozen_numbers()));
@@ -80,9 +77,7 @@ impl PackedNetwork {
             members,
             layers: configs[0].layers(),
             activation: configs[0].activation,
-            fused: curve(configs[0].activation)
-                .map(|curve| (curve, own_slopes.as_ref().map_or_else(one_slope, Tensor::shallow_clone))),
-            slopes: own_slopes,
+            slopes: floats(slopes, &[slopes.len() as i64], device),
             dropout: probabilities[0],
             dropouts: differing(&probabilities).map(|those| floats(those, &[members], device)),
             modules: modules(&networks[0], [&parameters, &frozen]),
@@ -325,17 +320,17 @@ impl Layers for PackedNetwork {
     }
 
     fn activate(&self, x: &Tensor) -> Tensor {
-        let Some(slopes) = &self.slopes else { return activate(x, self.activation) };
-        let slopes = self.beside(x, &slopes.to_kind(x.kind()));
+        if self.slopes.numel() == 1 {
+            return activate(x, self.activation);
+        }
+        let slopes = self.beside(x, &self.slopes.to_kind(x.kind()));
         x.where_self(&x.gt(0.0), &(x * slopes))
     }
 
     fn activate_and_pool(&self, x: &Tensor, pooling: Pooling, side: i64) -> Option<Tensor> {
-        let (curve, slopes) = self.fused.as_ref()?;
-        // A pooling for the largest takes a curve that never falls.
-        let has_kernel = (*curve, pooling) != (Curve::Silu, Pooling::Largest);
+        let curve = curve(self.activation).filter(|curve| curve.has(pooling))?;
         let fits = x.device() == Device::Cpu && x.kind() == Kind::Float && tch::get_num_threads() == 1;
-        (has_kernel && fits).then(|| activate_and_pool(x, *curve, slopes, pooling, side))
+        fits.then(|| activate_and_pool(x, curve, &self.slopes, pooling, side))
     }
 
     fn flatten(&self, x: &Tensor) -> Tensor {

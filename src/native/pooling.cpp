@@ -1,16 +1,15 @@
 // An activation and the pooling after it in one pass over memory each way, for float32 on one thread of a CPU. libtorch goes over the
 // large tensor twice forward and twice back, and notes an int64 for each maximum.
 
+#include "guarded.h"
+
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cstdint>
 #include <cstring>
-#include <exception>
 #include <limits>
 #include <vector>
-
-typedef at::Tensor *tensor;
 
 // Compiled for several generations of processors; the program takes the newest that it runs on.
 #if defined(__x86_64__) && defined(__linux__)
@@ -294,14 +293,11 @@ extern "C" {
 
 // `input` is float32 [N, C, H, W] and channels_last in memory; `slopes`, float32 [K], go to C / K channels each.
 char *runner_activate_and_pool(tensor input, int curve, tensor slopes, int largest, int64_t side, tensor *output) {
-  try {
+  return guarded([&] {
     at::Tensor row = slopes->repeat_interleave(input->size(1) / slopes->numel()).repeat(input->size(3));
     *output = new at::Tensor(Pooled::apply(input->contiguous(at::MemoryFormat::ChannelsLast), row,
                                            &kernels[curve][largest], side));
-    return nullptr;
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  }
+  });
 }
 
 }  // extern "C"

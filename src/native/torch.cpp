@@ -1,5 +1,6 @@
 // The libtorch calls that tch 0.24 does not bind, one C function each.
-// A `tensor` is tch's own handle, a `torch::Tensor *`. Errors come back as a malloc'ed message, success as null.
+
+#include "guarded.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -18,21 +19,7 @@
 #include <stdexcept>
 #include <string>
 
-typedef at::Tensor *tensor;
-
 namespace {
-template <typename Call>
-char *guarded(Call call) {
-  try {
-    call();
-    return nullptr;
-  } catch (const c10::Error &error) {
-    return strdup(error.what_without_backtrace());
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  }
-}
-
 // The CPU's where `gpu` is negative.
 at::Generator default_generator(int gpu) {
   return gpu < 0 ? at::detail::getDefaultCPUGenerator()

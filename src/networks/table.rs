@@ -53,21 +53,28 @@ pub enum Weights {
 impl TableRow {
     /// Its tensors in PyTorch's state dict, by name, with their shapes.
     pub fn tensors(&self) -> Vec<(String, Vec<i64>)> {
-        let (kernel, bias, channels) = match self.weights {
-            Weights::None => return vec![],
-            Weights::Conv { input, output, kernel, bias } => {
-                (vec![output, input, kernel, kernel], bias.then_some(output), None)
-            }
-            Weights::Dense { input, output, bias } => (vec![output, input], bias.then_some(output), None),
-            Weights::BatchNorm { channels } => (vec![channels], Some(channels), Some(channels)),
-        };
-        let mut tensors = vec![("weight", kernel)];
+        let Some((weight, bias)) = self.weights.shapes() else { return vec![] };
+        let mut tensors = vec![("weight", weight)];
         tensors.extend(bias.map(|width| ("bias", vec![width])));
-        if let Some(channels) = channels {
+        if let Weights::BatchNorm { channels } = self.weights {
             tensors.extend([("running_mean", vec![channels]), ("running_var", vec![channels])]);
             tensors.push(("num_batches_tracked", vec![]));
         }
         tensors.into_iter().map(|(field, shape)| (format!("{}.{field}", self.name), shape)).collect()
+    }
+}
+
+impl Weights {
+    /// The shape of its kernel, or of BatchNorm's factors, and the width of its bias; None where it holds nothing.
+    pub fn shapes(self) -> Option<(Vec<i64>, Option<i64>)> {
+        Some(match self {
+            Weights::None => return None,
+            Weights::Conv { input, output, kernel, bias } => {
+                (vec![output, input, kernel, kernel], bias.then_some(output))
+            }
+            Weights::Dense { input, output, bias } => (vec![output, input], bias.then_some(output)),
+            Weights::BatchNorm { channels } => (vec![channels], Some(channels)),
+        })
     }
 }
 
@@ -171,15 +178,15 @@ impl Walk {
     }
 
     fn push(&mut self, name: String, operation: String, output: Vec<i64>, weights: Weights) -> Vec<i64> {
-        let (parameters, multiply_adds) = match weights {
+        let (weight, bias) =
+            weights.shapes().map_or((0, 0), |(weight, bias)| (weight.iter().product(), bias.unwrap_or_default()));
+        let (running, multiply_adds): (i64, i64) = match weights {
             Weights::None => (0, 0),
-            Weights::Conv { input, output: out, kernel, bias } => {
-                let kernels = out * input * kernel * kernel;
-                (kernels + i64::from(bias) * out, kernels * output[1] * output[2])
-            }
-            Weights::Dense { input, output, bias } => (output * input + i64::from(bias) * output, output * input),
-            Weights::BatchNorm { channels } => (4 * channels, 0),
+            Weights::Conv { .. } => (0, weight * output[1] * output[2]),
+            Weights::Dense { .. } => (0, weight),
+            Weights::BatchNorm { channels } => (2 * channels, 0),
         };
+        let parameters = weight + bias + running;
         self.rows.push(TableRow { name, operation, output: output.clone(), weights, parameters, multiply_adds });
         output
     }
@@ -198,7 +205,6 @@ fn weights(layer: &Layer, input: &[i64]) -> Weights {
 }
 
 fn convolution(conv: &Conv) -> String {
-    let part = |is_shown: bool, text: String| if is_shown { text } else { String::new() };
     let &Conv { kernel, stride, padding, groups, bias, .. } = conv;
     format!(
         "convolution {kernel}x{kernel}{}{}{}{}",
@@ -209,12 +215,15 @@ fn convolution(conv: &Conv) -> String {
     )
 }
 
+fn part(is_shown: bool, text: String) -> String {
+    if is_shown { text } else { String::new() }
+}
+
 fn no_bias(bias: bool) -> &'static str {
     if bias { "" } else { ", no bias" }
 }
 
 fn pooling(kind: &str, &Window { kernel, stride, padding }: &Window) -> String {
-    let part = |is_shown: bool, text: String| if is_shown { text } else { String::new() };
     format!(
         "{kind} pooling {kernel}x{kernel}{}{}",
         part(stride != kernel, format!(", stride {stride}")),

@@ -274,7 +274,7 @@ impl Start {
 }
 
 /// Whether `name` is one of `groups`, or in one: `layer1.0.conv1` is in `layer1`.
-fn is_in(name: &str, groups: &[String]) -> bool {
+pub(super) fn is_in(name: &str, groups: &[String]) -> bool {
     groups
         .iter()
         .any(|group| name.strip_prefix(group.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))

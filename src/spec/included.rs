@@ -82,9 +82,11 @@ impl Reader<'_> {
         let mut mistakes = Mistakes::default();
         let network = yaml::parse(&path.display().to_string(), &text, &mut mistakes);
         let network = mistakes.end(network)?;
-        let expected = || network.at.error("expected a network: its `name` and `layers`");
-        is_network(&network).then_some(()).ok_or_else(expected)?;
-        Ok(network)
+        if is_network(&network) {
+            Ok(network)
+        } else {
+            Err(network.at.error("expected a network: its `name` and `layers`"))
+        }
     }
 
     /// `FILE` becomes `{file: FOLDER/FILE, sha256: ...}`.

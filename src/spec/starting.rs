@@ -4,15 +4,14 @@
 use serde_json::Value as Json;
 
 use super::advice::choices;
-use super::config::{Config, Start};
+use super::config::{Config, Start, is_in};
 use super::error::Result;
 use super::experiment::Experiment;
 use super::fields::Slot;
 use super::included::Weights;
 use super::weights_file::WeightsFile;
 use crate::networks::TableRow;
-use crate::words::count;
-use crate::words::shorten;
+use crate::words::{count, shorten};
 
 const DIGITS: usize = 64;
 
@@ -52,11 +51,7 @@ fn named(config: &Config) -> Vec<TableRow> {
 
 /// Refuses those of `wanted` that are none of `names`, nor what some of them have before a dot.
 fn are_there(wanted: &[String], names: &[String], config: &Config, key: &str, root: &Slot) -> Result<()> {
-    let is_there = |group: &String| {
-        names
-            .iter()
-            .any(|name| name.strip_prefix(group.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
-    };
+    let is_there = |group: &String| names.iter().any(|name| is_in(name, std::slice::from_ref(group)));
     let Some(stray) = wanted.iter().find(|group| !is_there(group)) else { return Ok(()) };
     let layers: Vec<String> = named(config).into_iter().map(|row| row.name).collect();
     let layers: Vec<&str> = layers.iter().map(String::as_str).collect();

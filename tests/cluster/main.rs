@@ -12,22 +12,26 @@ mod nfs;
 mod script;
 mod slurm;
 
-/// Twelve trials.
-fn twelve(epochs: usize) -> String {
+/// As many trials as seeds, which are short.
+fn experiment(seeds: &str, epochs: usize) -> String {
     format!(
         "
 schema: 1
 name: tiny
 data: {{dataset: synthetic, train: 256, val: 100}}
-seeds: [0, 1, 2, 3]
+seeds: {seeds}
 base:
   model: lenet5
   epochs: {epochs}
   batch_size: 64
   optimizer: {{name: sgd, lr: 0.01, momentum: 0.9}}
-blocks:
-  - {{id: init, axes: {{init: [xavier_uniform]}}}}
-  - {{id: activation, axes: {{activation: [relu]}}}}
 "
     )
+}
+
+/// Twelve trials.
+fn twelve(epochs: usize) -> String {
+    let blocks =
+        "blocks:\n  - {id: init, axes: {init: [xavier_uniform]}}\n  - {id: activation, axes: {activation: [relu]}}\n";
+    experiment("[0, 1, 2, 3]", epochs) + blocks
 }

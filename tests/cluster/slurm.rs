@@ -11,7 +11,7 @@ use libc::{SIGCONT, SIGKILL, SIGSTOP};
 
 use crate::common::skip::leave_out;
 use crate::common::{DONE, Ended, Lab, Running, assert_same, kill, names, wait_until, works};
-use crate::twelve;
+use crate::{experiment, twelve};
 
 /// Two Slurms would want the same ports.
 static TURN: Mutex<()> = Mutex::new(());
@@ -166,19 +166,6 @@ fn a_cancelled_array_stays_cancelled_until_what_is_missing_is_launched() {
     cluster.assert_whole(&experiment, 6..=6);
 }
 
-/// Two trials.
-const LONG: &str = "
-schema: 1
-name: tiny
-data: {dataset: synthetic, train: 256, val: 100}
-seeds: [0, 1]
-base:
-  model: lenet5
-  epochs: 25
-  batch_size: 64
-  optimizer: {name: sgd, lr: 0.01, momentum: 0.9}
-";
-
 /// Kills all that runs on a node, as if it had lost its power. Its daemon is started again later.
 fn fail_node(cluster: &Cluster, node: &str) {
     let at_node = format!("|{node}|");
@@ -201,7 +188,8 @@ fn fail_node(cluster: &Cluster, node: &str) {
 
 #[test]
 fn a_task_out_of_time_is_requeued_alone_and_a_failed_node_costs_one_attempt() {
-    let Some(cluster) = Cluster::start(LONG) else { return };
+    let long = experiment("[0, 1]", 25);
+    let Some(cluster) = Cluster::start(&long) else { return };
     let ended = cluster.launch("--slurm time=1,signal=B:USR1@50").expect(DONE);
     ended.saying(&["2 tasks for 2 trials submitted as job"]);
     wait_until("both run", || cluster.lab.workers().len() == 2);
@@ -221,7 +209,7 @@ fn a_task_out_of_time_is_requeued_alone_and_a_failed_node_costs_one_attempt() {
     let logs = cluster.logs();
     assert!(logs.contains("goes on after epoch"), "{logs}");
     // Of the epoch in which a node failed the line may be lost, or there twice.
-    cluster.assert_whole(LONG, 24..=26);
+    cluster.assert_whole(&long, 24..=26);
     assert!(logs.contains("2 done, 0 diverged, 0 failed") && !logs.contains("unfinished"), "{logs}");
 }
 

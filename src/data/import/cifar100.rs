@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
-use super::Collected;
+use super::{Collected, images, names_in};
 use crate::data::dataset::{IMAGE_BYTES, Images};
 use crate::store::files::read_limited;
 
 const FOLDER: &str = "cifar-100-binary";
 const PYTHON: &str = "cifar-100-python";
 const FILES: [&str; 2] = ["train.bin", "test.bin"];
-const RECORD_BYTES: usize = 2 + IMAGE_BYTES;
+/// Of an image.
+const LABELS: usize = 2;
+const RECORD_BYTES: usize = LABELS + IMAGE_BYTES;
 /// The official training file has 154 MB.
 const MAX_BYTES: u64 = 1 << 30;
-const MAX_NAMES: u64 = 1 << 20;
 
 /// Which of an image's two labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -71,13 +72,12 @@ pub fn refuse_python(source: &Path) -> Result<()> {
 
 pub fn collect(folder: &Path, labels: Labels) -> Result<Collected> {
     let path = folder.join(labels.names());
-    let text = String::from_utf8(read_limited(&path, MAX_NAMES)?).with_context(|| path.display().to_string())?;
-    let classes: Vec<String> = text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let classes = names_in(&path)?;
     let (wanted, place) = labels.classes();
     ensure!(classes.len() == wanted, "{}: {} names instead of {wanted}", path.display(), classes.len());
     let read = |file: &str| {
         let path = folder.join(file);
-        images(&read_limited(&path, MAX_BYTES)?, place, wanted).with_context(|| path.display().to_string())
+        images_of(&read_limited(&path, MAX_BYTES)?, place, wanted).with_context(|| path.display().to_string())
     };
     Ok(Collected {
         parts: [read(FILES[0])?, read(FILES[1])?],
@@ -89,19 +89,11 @@ pub fn collect(folder: &Path, labels: Labels) -> Result<Collected> {
     })
 }
 
-fn images(bytes: &[u8], place: usize, classes: usize) -> Result<Images> {
-    let count = bytes.len() / RECORD_BYTES;
+fn images_of(bytes: &[u8], place: usize, classes: usize) -> Result<Images> {
     ensure!(
-        count > 0 && bytes.len() == count * RECORD_BYTES,
+        !bytes.is_empty() && bytes.len().is_multiple_of(RECORD_BYTES),
         "{} bytes are no whole number of records of {RECORD_BYTES}",
         bytes.len()
     );
-    let mut images = Images::zeroed(count);
-    for (number, record) in bytes.chunks_exact(RECORD_BYTES).enumerate() {
-        let label = record[place];
-        ensure!(usize::from(label) < classes, "record {number}: label {label} is not in 0..={}", classes - 1);
-        images.labels[number] = label;
-        images.pixels[number * IMAGE_BYTES..][..IMAGE_BYTES].copy_from_slice(&record[2..]);
-    }
-    Ok(images)
+    images(bytes, LABELS, place, classes)
 }

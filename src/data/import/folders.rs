@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::{Collected, LeftOut, Progress, planes};
 use crate::data::dataset::{IMAGE_BYTES, Images, sha256};
+use crate::host::cores;
 use crate::pictures::{MAX_FILE_BYTES, small_square};
 use crate::spec::imports::MOST_CLASSES;
 use crate::store::files::read_limited;
@@ -193,7 +194,7 @@ fn read_all(pictures: &[Picture], progress: &(dyn Fn(Progress) + Sync)) -> Vec<R
             progress(Progress::One);
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores();
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     read.into_iter().map(|place| place.into_inner().expect("no thread panicked")).collect()
 }

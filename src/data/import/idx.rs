@@ -11,15 +11,13 @@ use flate2::read::GzDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage};
 
-use super::{Collected, planes};
+use super::{Collected, names_in, planes};
 use crate::data::dataset::Images;
 use crate::pictures::shrink;
 use crate::spec::imports::MOST_CLASSES;
-use crate::store::files::read_limited;
 
 /// Of training and test: images, labels.
 const NAMES: [[&str; 2]; 2] = [["train-images", "train-labels"], ["t10k-images", "t10k-labels"]];
-const MAX_NAMES: u64 = 1 << 20;
 /// Unsigned bytes.
 const BYTES: u8 = 8;
 const SIDE: u32 = 32;
@@ -58,9 +56,7 @@ pub fn collect(files: &[[PathBuf; 2]; 2], source: &Path, names: Option<&Path>) -
 /// And where they are from. Those in the user's file; else Fashion-MNIST's in a folder called after it, whose files are called as MNIST's; else digits.
 fn class_names(source: &Path, names: Option<&Path>) -> Result<(Vec<String>, String)> {
     if let Some(path) = names {
-        let text = String::from_utf8(read_limited(path, MAX_NAMES)?).with_context(|| path.display().to_string())?;
-        let names: Vec<String> =
-            text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let names = names_in(path)?;
         let count = names.len();
         ensure!(
             (2..=MOST_CLASSES).contains(&count),

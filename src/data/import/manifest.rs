@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::Collected;
+use super::{Collected, images};
 use crate::data::dataset::{Dataset, IMAGE_BYTES, Images, records, sha256};
 use crate::spec::config::{DatasetName, Imported};
 use crate::spec::imports::{self, MANIFEST};
@@ -143,7 +143,9 @@ pub fn load(folder: &Path) -> Result<Dataset> {
     ensure!(classes == own.classes, "{}/{CLASSES}: other classes than in {MANIFEST}", folder.display());
     let part = |name: &str, count: usize| {
         let bytes = read_checked(folder, name, &manifest, (count * RECORD_BYTES) as u64)?;
-        images(&bytes, count, own.classes.len()).with_context(|| format!("{}/{name}", folder.display()))
+        let wanted = count * RECORD_BYTES;
+        ensure!(bytes.len() == wanted, "{}/{name}: {} bytes instead of {wanted}", folder.display(), bytes.len());
+        images(&bytes, 1, 0, own.classes.len()).with_context(|| format!("{}/{name}", folder.display()))
     };
     let (train, test) = (part(PARTS[0], own.train)?, part(PARTS[1], own.test)?);
     let set = Dataset {
@@ -166,17 +168,4 @@ fn read_checked(folder: &Path, name: &str, manifest: &Manifest, limit: u64) -> R
         );
     }
     Ok(bytes)
-}
-
-/// Records of a label and an image.
-fn images(bytes: &[u8], count: usize, classes: usize) -> Result<Images> {
-    ensure!(bytes.len() == count * RECORD_BYTES, "{} bytes instead of {}", bytes.len(), count * RECORD_BYTES);
-    let mut images = Images { pixels: Vec::with_capacity(count * IMAGE_BYTES), labels: Vec::with_capacity(count) };
-    for (number, record) in bytes.chunks_exact(RECORD_BYTES).enumerate() {
-        let (label, pixels) = (record[0], &record[1..]);
-        ensure!(usize::from(label) < classes, "record {number}: label {label} is not in 0..={}", classes - 1);
-        images.labels.push(label);
-        images.pixels.extend(pixels);
-    }
-    Ok(images)
 }

@@ -12,8 +12,12 @@ use anyhow::{Context, Result, bail, ensure};
 use super::dataset::{Dataset, IMAGE_BYTES, Images};
 use crate::spec::config::Imported;
 use crate::spec::imports::{find, is_import};
+use crate::store::files::read_limited;
 pub use cifar100::Labels;
 pub use manifest::{LeftOut, Manifest, read};
+
+/// A larger file holds no names of classes.
+const MAX_NAMES: u64 = 1 << 20;
 
 /// How training and test images are told apart where the source does not say.
 pub const TEST_SHARE: f64 = 0.2;
@@ -117,4 +121,24 @@ pub fn load_here(folder: &Path) -> Option<Result<Dataset>> {
 /// [side, side, 3] → planes.
 fn planes(pixels: &[u8]) -> impl Iterator<Item = u8> + '_ {
     (0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).take(IMAGE_BYTES)
+}
+
+/// The images of records that begin with `labels` labels, of which the one at `place` counts.
+fn images(bytes: &[u8], labels: usize, place: usize, classes: usize) -> Result<Images> {
+    let records = bytes.chunks_exact(labels + IMAGE_BYTES);
+    let count = records.len();
+    let mut images = Images { pixels: Vec::with_capacity(count * IMAGE_BYTES), labels: Vec::with_capacity(count) };
+    for (number, record) in records.enumerate() {
+        let label = record[place];
+        ensure!(usize::from(label) < classes, "record {number}: label {label} is not in 0..={}", classes - 1);
+        images.labels.push(label);
+        images.pixels.extend(&record[labels..]);
+    }
+    Ok(images)
+}
+
+/// Names of classes, one a line.
+fn names_in(path: &Path) -> Result<Vec<String>> {
+    let text = String::from_utf8(read_limited(path, MAX_NAMES)?).with_context(|| path.display().to_string())?;
+    Ok(text.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }

@@ -16,7 +16,7 @@ pub trait Launcher {
     fn states(&self, job: &str) -> Option<Vec<String>>;
 }
 
-/// What is to run on other machines. Paths are absolute.
+/// What is to run on other machines. Paths are absolute, and [`FOLDER`] is there.
 pub struct Submission {
     pub name: String,
     pub results: PathBuf,

@@ -5,7 +5,7 @@ mod launcher;
 mod script;
 mod slurm;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -130,11 +130,9 @@ fn submitted(store: &Store) -> Result<Submitted> {
 pub fn tasks_in_words(store: &Store) -> Option<String> {
     let Submitted { job, .. } = submitted(store).ok()?;
     let states = states(&Slurm::new("").ok()?, &job)?;
-    let with = |state: &String| states.iter().filter(|other| *other == state).count();
-    let mut kinds: Vec<&String> = states.iter().collect();
-    kinds.sort();
-    kinds.dedup();
-    let kinds: Vec<String> = kinds.iter().map(|state| format!("{} {}", with(state), state.to_lowercase())).collect();
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    states.iter().for_each(|state| *kinds.entry(state.to_lowercase()).or_default() += 1);
+    let kinds: Vec<String> = kinds.iter().map(|(state, tasks)| format!("{tasks} {state}")).collect();
     let tasks = if kinds.is_empty() { "no tasks left".to_owned() } else { format!("tasks: {}", kinds.join(", ")) };
     Some(format!("job {job}, {tasks}"))
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::launcher::{FOLDER, Launcher, Submission};
-use crate::store::files::{make_folder, write_atomically};
+use crate::store::files::write_atomically;
 
 const TASK: &str = include_str!("task.sh");
 /// What only this program says to sbatch.
@@ -83,7 +83,6 @@ impl Launcher for Slurm {
 /// The script that every task runs, which is written where it is not there.
 fn task_script(results: &Path) -> Result<PathBuf> {
     let path = results.join(FOLDER).join("task.sh");
-    make_folder(&results.join(FOLDER))?;
     if !path.exists() {
         write_atomically(&path, TASK.as_bytes())?;
     }
