@@ -1,7 +1,7 @@
 //! `runner parity`: the same trials in this program and in plain PyTorch, compared to the last bit.
 //!
 //! `cases` says what is run, `trace` runs it here, `python` runs it there, `bits` finds the first difference, and `output`
-//! shows it. Both sides compute at the same time, each in one process, in the same order.
+//! shows it. Both sides compute at the same time, in the same order.
 
 pub mod bits;
 pub mod cases;

@@ -1,4 +1,4 @@
-//! The other side: `scripts/parity.py` in a Python process of its own, one for all cases.
+//! The other side: `scripts/parity.py` in Python processes of its own, which take turns with the cases.
 #![allow(clippy::disallowed_methods, reason = "files for Python in a temporary folder")]
 
 use std::collections::HashMap;
@@ -22,8 +22,8 @@ use crate::train::checkpoint;
 
 const SCRIPT: &str = include_str!("../../scripts/parity.py");
 const VARIABLE: &str = "RUNNER_PYTHON";
-/// Where Python's error output goes.
-const ERRORS: &str = "errors.txt";
+/// This program needs about half of Python's time for a case.
+const MOST_PROCESSES: usize = 2;
 /// Lines of it that a failure shows.
 const SHOWN_ERROR_LINES: usize = 12;
 
@@ -55,7 +55,7 @@ fn holds_libtorch_alone(environment: &Path) -> bool {
     fs::read_to_string(environment.join("complete")).is_ok_and(|requirements| !requirements.contains("numpy=="))
 }
 
-/// What one Python process is given.
+/// What Python is given.
 pub struct Job<'a> {
     pub python: &'a Path,
     /// Empty, for the script, the images and the results.
@@ -70,10 +70,9 @@ pub struct Job<'a> {
     pub wrapper: Option<&'a str>,
 }
 
-/// A Python process at work on its cases; ended when dropped.
+/// Python at work on the cases: of some processes each has every so many-th.
 pub struct Theirs {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
+    processes: Vec<Process>,
     folder: PathBuf,
     next: usize,
 }
@@ -83,40 +82,67 @@ impl Theirs {
         let folder = job.folder;
         fs::write(folder.join("parity.py"), SCRIPT)?;
         fs::write(folder.join("wrapper.py"), job.wrapper.unwrap_or_default())?;
+        let images = images(job)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = MOST_PROCESSES.min(cores / job.threads).min(cases.len()).max(1);
         let lines: Vec<String> = (0..).zip(cases).map(|(number, case)| line(job, number, case)).collect();
-        fs::write(folder.join("cases.jsonl"), lines.concat())?;
-        let mut command = Command::new(job.python);
-        command.arg(folder.join(if job.wrapper.is_some() { "wrapper.py" } else { "parity.py" }));
-        command.arg("--cases").arg(folder.join("cases.jsonl")).args(images(job)?);
-        command.args(["--device", &device::name(job.device)]);
-        command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
-        command.stdout(Stdio::piped()).stderr(fs::File::create(folder.join(ERRORS))?);
-        let mut child = command.spawn().with_context(|| format!("cannot run {}", job.python.display()))?;
-        let lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
-        Ok(Theirs { child, lines, folder: folder.to_owned(), next: 0 })
+        let share = |first: usize| lines[first..].iter().step_by(count).map(String::as_str).collect::<String>();
+        let processes = (0..count).map(|which| Process::start(job, which, &share(which), &images));
+        Ok(Theirs { processes: processes.collect::<Result<_>>()?, folder: folder.to_owned(), next: 0 })
     }
 
     /// Waits for the next case, in the order in which they were given. The inner error is the case's own.
     pub fn next(&mut self, case: &Case) -> Result<Result<Finished>> {
-        let Some(line) = self.lines.next().transpose()? else {
-            bail!("Python ended before the case `{}`:\n{}", case.name, self.last_errors());
-        };
-        ensure!(line.starts_with(&case.name), "Python reports `{line}` instead of the case `{}`", case.name);
+        let which = self.next % self.processes.len();
+        self.processes[which].wait_for(case)?;
         let out = results_folder(&self.folder, self.next);
         self.next += 1;
         let finished = read(&out);
         fs::remove_dir_all(&out)?;
         Ok(finished)
     }
+}
+
+/// A Python process; ended when dropped.
+struct Process {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+    /// Where its error output goes.
+    errors: PathBuf,
+}
+
+impl Process {
+    /// `cases` are lines of JSON.
+    fn start(job: &Job, which: usize, cases: &str, images: &[PathBuf]) -> Result<Process> {
+        let path = |name: String| job.folder.join(name);
+        let (list, errors) = (path(format!("cases-{which}.jsonl")), path(format!("errors-{which}.txt")));
+        fs::write(&list, cases)?;
+        let mut command = Command::new(job.python);
+        command.arg(path(if job.wrapper.is_some() { "wrapper.py" } else { "parity.py" }.to_owned()));
+        command.arg("--cases").arg(list).args(images).args(["--device", &device::name(job.device)]);
+        command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(fs::File::create(&errors)?);
+        let mut child = command.spawn().with_context(|| format!("cannot run {}", job.python.display()))?;
+        let lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
+        Ok(Process { child, lines, errors })
+    }
+
+    fn wait_for(&mut self, case: &Case) -> Result<()> {
+        let Some(line) = self.lines.next().transpose()? else {
+            bail!("Python ended before the case `{}`:\n{}", case.name, self.last_errors());
+        };
+        ensure!(line.starts_with(&case.name), "Python reports `{line}` instead of the case `{}`", case.name);
+        Ok(())
+    }
 
     fn last_errors(&self) -> String {
-        let text = fs::read_to_string(self.folder.join(ERRORS)).unwrap_or_default();
+        let text = fs::read_to_string(&self.errors).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(SHOWN_ERROR_LINES)..].join("\n")
     }
 }
 
-impl Drop for Theirs {
+impl Drop for Process {
     fn drop(&mut self) {
         // It has ended already, unless this side failed; neither call can then do harm.
         let _ = self.child.kill();
@@ -128,7 +154,7 @@ fn results_folder(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("case-{number}"))
 }
 
-/// A line of `cases.jsonl`.
+/// A line of a list of cases.
 fn line(job: &Job, number: usize, case: &Case) -> String {
     let threads = match case.otherwise {
         Some(Otherwise::Threads(threads)) => threads,
