@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::common::clock::preload;
 use crate::common::skip::leave_out;
@@ -12,8 +13,13 @@ use crate::twelve;
 const EPOCHS: usize = 6;
 
 /// How often each test sweeps.
-fn runs() -> usize {
+fn runs() -> u32 {
     std::env::var("RUNNER_NFS_RUNS").map_or(1, |text| text.parse().expect("RUNNER_NFS_RUNS is a number"))
+}
+
+/// So long may the machine take. A run takes some 25 seconds where nothing else is at work.
+fn machine_limit() -> Duration {
+    Duration::from_secs(400) * runs()
 }
 
 /// Runs the machine with `parameters`, after which the lab has the exports in `results`. False where there can be none.
@@ -28,7 +34,7 @@ fn boot(lab: &Lab, parameters: &[String]) -> bool {
     let mut command = Command::new("timeout");
     command.args([
         "--kill-after=5",
-        &(200 * runs()).to_string(),
+        &machine_limit().as_secs().to_string(),
         "linux.uml",
         "mem=3G",
         "ro",
@@ -43,14 +49,21 @@ fn boot(lab: &Lab, parameters: &[String]) -> bool {
     if !preload(lab, &mut command, "cluster/registers.c") {
         return false;
     }
-    let ended = lab.start_command(command).end();
+    let ended = lab.start_command(command).end_within(machine_limit());
     if !lab.path("started").exists() {
         leave_out("User Mode Linux does not start here");
         return false;
     }
-    assert!(lab.path("ended").exists(), "the machine did not come to its end:\n{}", ended.out);
+    println!("{}", ended.out);
+    assert!(lab.path("ended").exists(), "the machine did not come to its end:\n{}", said(lab));
     fs::remove_file(lab.path("disk")).unwrap();
     true
+}
+
+/// By the sweeps, in all files that there are.
+fn said(lab: &Lab) -> String {
+    let named = |name: &String| name.ends_with(".err");
+    names(&lab.path("")).into_iter().filter(named).map(|name| format!("{name}:\n{}", read(lab, name))).collect()
 }
 
 fn read(lab: &Lab, name: String) -> String {

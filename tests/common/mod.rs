@@ -121,8 +121,13 @@ impl Running {
     }
 
     #[track_caller]
-    pub fn end(mut self) -> Ended {
-        wait_until("the program ends", || self.child.try_wait().unwrap().is_some());
+    pub fn end(self) -> Ended {
+        self.end_within(LIMIT)
+    }
+
+    #[track_caller]
+    pub fn end_within(mut self, limit: Duration) -> Ended {
+        wait_within(limit, "the program ends", || self.child.try_wait().unwrap().is_some());
         Ended { status: self.child.wait().unwrap(), out: fs::read_to_string(&self.out).unwrap(), err: self.said() }
     }
 }
@@ -324,10 +329,15 @@ pub fn kill(pid: i32, signal: i32) {
 }
 
 #[track_caller]
-pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, done: impl FnMut() -> bool) {
+    wait_within(LIMIT, what, done);
+}
+
+#[track_caller]
+pub fn wait_within(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
-        assert!(started.elapsed() < LIMIT, "waited in vain: {what}");
+        assert!(started.elapsed() < limit, "waited in vain: {what}");
         std::thread::sleep(POLL);
     }
 }
