@@ -63,7 +63,7 @@ fn boot(lab: &Lab, parameters: &[String]) -> bool {
 /// By the sweeps, in all files that there are.
 fn said(lab: &Lab) -> String {
     let named = |name: &String| name.ends_with(".err");
-    names(&lab.path("")).into_iter().filter(named).map(|name| format!("{name}:\n{}", read(lab, name))).collect()
+    names(&lab.path("")).into_iter().filter(named).map(|name| name.clone() + ":\n" + &read(lab, name)).collect()
 }
 
 fn read(lab: &Lab, name: String) -> String {
