@@ -35,9 +35,9 @@ use Algorithm::{ChannelsFirst, ChannelsLast, Windows};
 const RUNS: usize = 3;
 
 impl Algorithm {
-    /// The quickest on a CPU for images [N, K·C, H, W] and `kernel`, of a convolution with so many groups of its own.
-    pub fn on_cpu(images: &Tensor, kernel: i64, stride: i64, own_groups: i64) -> Algorithm {
-        if stride == 1 && own_groups == 1 && windows::pay(images, kernel) { Windows } else { ChannelsLast }
+    /// The quickest on a CPU for images [N, groups·C, H, W] and weight [groups·O, C, k, k].
+    pub fn on_cpu(images: &Tensor, weight: &Tensor, stride: i64) -> Algorithm {
+        if stride == 1 && windows::pay(images, weight) { Windows } else { ChannelsLast }
     }
 
     /// `F.conv2d(images, weight, bias, stride, padding, groups=groups)` of images [N, groups·C, H, W], weight

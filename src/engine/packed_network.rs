@@ -287,11 +287,11 @@ impl Layers for PackedNetwork {
     fn convolve(&self, module: usize, x: &Tensor, conv: &Conv, train: bool) -> Tensor {
         let Module { weights, weight: Leaf { tensor: weight, .. }, bias, algorithm, .. } = &self.modules[module];
         let &Weights::Conv { input, .. } = weights else { unreachable!("made from this layer") };
-        let &Conv { kernel, stride, padding, groups, .. } = conv;
+        let &Conv { stride, padding, .. } = conv;
         let bias = bias.as_ref().map(|bias| &bias.tensor);
         let shape = Shape { stride, padding, groups: x.size()[1] / input };
         let algorithm = match x.device() {
-            Device::Cpu => Algorithm::on_cpu(x, kernel, stride, groups),
+            Device::Cpu => Algorithm::on_cpu(x, weight, stride),
             _ if train => *algorithm.get_or_init(|| Algorithm::quickest(x, weight, bias, shape)),
             _ => algorithm.get().copied().unwrap_or(Algorithm::ChannelsFirst),
         };
