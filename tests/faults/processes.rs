@@ -80,7 +80,7 @@ fn row_34_whatever_the_limit_of_threads_no_attempt_is_lost() {
         return;
     }
     let mut completed = vec![];
-    for most in [1, 2, 3, 4, 5, 6, 7, 8, 9, 14] {
+    for most in [1, 2, 3, 4, 5, 9] {
         let lab = Lab::new(TINY);
         let mut command = Command::new("setpriv");
         command.args(USER.split(' ')).arg(program()).args(["sweep", "tiny.yaml", "--jobs", "4"]);
