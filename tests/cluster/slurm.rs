@@ -101,9 +101,12 @@ impl Cluster {
         });
     }
 
-    /// What tasks and last jobs have said.
+    /// What tasks and last jobs have said; nothing where the results are elsewhere.
     fn logs(&self) -> String {
         let folder = self.lab.result("slurm");
+        if !folder.exists() {
+            return String::new();
+        }
         let mut logs: Vec<String> = names(&folder).into_iter().filter(|name| name.ends_with(".log")).collect();
         logs.sort();
         logs.iter().map(|log| format!("== {log}\n{}", fs::read_to_string(folder.join(log)).unwrap())).collect()

@@ -19,15 +19,15 @@ for job; do :; done
 cat "queue.$job" 2> /dev/null || { echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1; }
 "#;
 
-/// Four of six trials are done; job 7 runs the others, and job 8 is to make the tables.
-fn launched() -> Lab {
+/// Of six trials `done` are done, four or none; job 7 runs the others, and job 8 is to make the tables.
+fn launched(done: usize) -> Lab {
     let lab = Lab::new(TINY);
-    lab.sweep("--only init").expect(DONE);
+    lab.sweep(if done > 0 { "--only init" } else { "--launch /bin/true" }).expect(DONE);
     let plan = lab.sweep("--plan").expect(DONE).out;
     let new: Vec<&str> =
         plan.lines().filter(|line| line.contains(" new ")).map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(new.len(), 2, "{plan}");
-    fs::create_dir(lab.result("slurm")).unwrap();
+    assert_eq!(new.len(), 6 - done, "{plan}");
+    fs::create_dir_all(lab.result("slurm")).unwrap();
     let submitted = serde_json::json!({"job": "7", "last": "8", "trials": new});
     fs::write(lab.result("slurm/submitted.json"), submitted.to_string()).unwrap();
     fs::create_dir(lab.path("bin")).unwrap();
@@ -58,7 +58,7 @@ fn follow(lab: &Lab, options: &str) -> Option<Command> {
 
 #[test]
 fn lines_say_what_changes_until_no_trial_is_left_and_no_job() {
-    let lab = launched();
+    let lab = launched(4);
     queue(&lab, 7, &["PENDING", "PENDING"]);
     queue(&lab, 8, &["PENDING"]);
     let Some(command) = follow(&lab, "") else { return };
@@ -86,7 +86,7 @@ fn lines_say_what_changes_until_no_trial_is_left_and_no_job() {
 
 #[test]
 fn it_ends_as_the_sweep_would_have() {
-    let lab = launched();
+    let lab = launched(4);
     let Some(command) = follow(&lab, "") else { return };
     // Nobody runs the other two, and no queue has them.
     let ended = lab.start_command(command).end().expect(FAILED);
@@ -108,11 +108,11 @@ fn it_ends_as_the_sweep_would_have() {
 
 #[test]
 fn a_queue_that_does_not_answer_ends_nothing_and_neither_does_the_end_of_following_it() {
-    let lab = launched();
+    let lab = launched(0);
     fs::write(lab.path("bin/squeue"), "#!/bin/sh\nexit 1\n").unwrap();
     let Some(command) = follow(&lab, "") else { return };
     let mut follower = lab.start_command(command);
-    wait_until("it says so", || follower.printed().contains("2 waiting · job 7, of which squeue says nothing\n"));
+    wait_until("it says so", || follower.printed().contains("6 waiting · job 7, of which squeue says nothing\n"));
     std::thread::sleep(std::time::Duration::from_millis(1200));
     assert!(follower.is_running(), "two looks later");
     let before = lab.bytes();
@@ -123,10 +123,10 @@ fn a_queue_that_does_not_answer_ends_nothing_and_neither_does_the_end_of_followi
 
 #[test]
 fn a_terminal_shows_the_last_look_alone() {
-    let lab = launched();
+    let lab = launched(0);
     queue(&lab, 7, &["RUNNING"]);
     let Some(mut command) = follow(&lab, "") else { return };
-    let (mut ours, theirs) = terminal(40);
+    let (mut ours, theirs) = terminal(30);
     let mut child = command.env("TERM", "xterm").stdout(theirs).spawn().unwrap();
     drop(command);
     let (mut drawn, mut part) = (String::new(), [0; 4096]);
@@ -137,6 +137,6 @@ fn a_terminal_shows_the_last_look_alone() {
         }
     }
     assert!(!child.wait().unwrap().success());
-    // Cut off at 40 columns, and drawn over by going up two lines.
-    assert!(drawn.contains("Z 6 trials: 4 done, …") && drawn.contains("\u{1b}[2A"), "{drawn:?}");
+    // Cut off at 30 columns, and drawn over by going up two lines.
+    assert!(drawn.contains("Z 6 trials…") && drawn.contains("\u{1b}[2A"), "{drawn:?}");
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 /// In the results folder: the script and the logs of tasks.
 pub const FOLDER: &str = "slurm";
@@ -17,11 +18,13 @@ pub trait Launcher {
 }
 
 /// By what names the launcher knows what it runs.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Names {
-    /// All tasks together.
+    /// All tasks together; several with commas, where an earlier submission had some left.
+    #[serde(rename = "job")]
     pub tasks: String,
-    /// The job after them; empty where it has none of its own.
+    /// The job after them; empty where it has none of its own, and in results of older versions.
+    #[serde(default)]
     pub last: String,
 }
 

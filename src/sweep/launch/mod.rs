@@ -5,32 +5,35 @@ mod launcher;
 mod script;
 mod slurm;
 mod standing;
+mod submitted;
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 use super::{Options, Prepared, Report, prepare};
 use crate::host::print;
 use crate::publish::study::labels;
 use crate::spec::{Experiment, Trial};
 use crate::store::Store;
-use crate::store::files::{look_anew, make_folder, pretty};
+use crate::store::files::make_folder;
 use crate::words::{count, some};
 pub use launcher::Launcher;
 use launcher::{FOLDER, Names, Submission};
 pub use script::Script;
 pub use slurm::Slurm;
 pub use standing::Standing;
+use submitted::Submitted;
 
 /// The experiment as it was launched, whatever becomes of its file.
 const EXPERIMENT: &str = "slurm/experiment.yaml";
-const SUBMITTED: &str = "slurm/submitted.json";
 /// Unfinished trials that are named.
 const NAMED: usize = 12;
+
+/// The command lines of a task and of the last job.
+type TaskAndLast = [Vec<String>; 2];
 
 /// How to launch.
 pub struct Order<'a> {
@@ -39,22 +42,10 @@ pub struct Order<'a> {
     pub most_tasks: usize,
     /// The file of the experiment.
     pub file: &'a Path,
-    /// The command lines of a task and of the last job, of the experiment in this file into this folder.
-    pub commands: &'a dyn Fn(&Path, &Path) -> Result<[Vec<String>; 2]>,
+    /// Of the experiment in this file into this folder.
+    pub commands: &'a dyn Fn(&Path, &Path) -> Result<TaskAndLast>,
     /// Whether this is that last job.
     pub is_last: bool,
-}
-
-/// What was submitted last. Names are several with commas, where an earlier launch had tasks left.
-#[derive(Serialize, Deserialize)]
-struct Submitted {
-    /// By what name the tasks are known.
-    job: String,
-    /// By what name the job after them is known; empty in results of older versions.
-    #[serde(default)]
-    last: String,
-    /// The trials that had not ended then, by id.
-    trials: Vec<String>,
 }
 
 /// Submits tasks for what is missing, if anything is. As the last job, it makes the tables and says what is unfinished, and submits
@@ -74,7 +65,7 @@ pub fn launch(experiment: &Experiment, trials: &[Trial], options: &Options, orde
         publisher.finish()?;
     }
     if order.is_last {
-        let earlier = submitted(&store).context("cannot tell which trials are unfinished")?;
+        let earlier = Submitted::read(&store).context("cannot tell which trials are unfinished")?;
         let is_unfinished = |trial: &&&Trial| earlier.trials.contains(&trial.id);
         let unfinished: Vec<String> = open.iter().filter(is_unfinished).map(|trial| say_of(trial, &store)).collect();
         if !unfinished.is_empty() {
@@ -97,7 +88,7 @@ fn say_of(trial: &Trial, store: &Store) -> String {
 
 /// None where nothing is to be submitted.
 fn submit(experiment: &Experiment, open: &[&Trial], store: &Store, order: &Order) -> Result<Option<String>> {
-    let earlier = submitted(store).map_or(Names::default(), |earlier| Names { tasks: earlier.job, last: earlier.last });
+    let earlier = Submitted::read(store).map_or(Names::default(), |earlier| earlier.names);
     let waiting = order.launcher.states(&earlier.tasks).map_or(0, |states| states.len());
     if waiting > 0 {
         print(&format!("an earlier launch still has {} in the queue", count(waiting, "task")));
@@ -111,9 +102,7 @@ fn submit(experiment: &Experiment, open: &[&Trial], store: &Store, order: &Order
     let text = fs::read(order.file).with_context(|| format!("cannot read {}", order.file.display()))?;
     store.write(EXPERIMENT, &text)?;
     let trials: Vec<String> = open.iter().map(|trial| trial.id.clone()).collect();
-    let keep = |Names { tasks, last }: Names| {
-        store.write(SUBMITTED, &pretty(&Submitted { job: tasks, last, trials: trials.clone() })?)
-    };
+    let keep = |names: Names| Submitted { names, trials: trials.clone() }.write(store);
     // The last job may come before this one knows its name.
     keep(earlier.clone())?;
     let [task, last] = (order.commands)(&results.join(EXPERIMENT), &results)?;
@@ -121,10 +110,4 @@ fn submit(experiment: &Experiment, open: &[&Trial], store: &Store, order: &Order
     let names = order.launcher.submit(&submission)?;
     keep(if waiting > 0 { earlier.and(&names) } else { names.clone() })?;
     Ok(Some(format!("{} for {} submitted as job {}", count(tasks, "task"), count(open.len(), "trial"), names.tasks)))
-}
-
-fn submitted(store: &Store) -> Result<Submitted> {
-    look_anew(&store.root().join(FOLDER));
-    let bytes = store.read(SUBMITTED).with_context(|| format!("{SUBMITTED} cannot be read"))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{SUBMITTED} is damaged"))
 }

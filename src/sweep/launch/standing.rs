@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Submitted, slurm, submitted};
+use super::launcher::Names;
+use super::slurm;
+use super::submitted::Submitted;
 use crate::record::{Status, total};
 use crate::report::StoredTrial;
 use crate::store::Store;
@@ -44,7 +46,7 @@ impl Standing {
         let with = |status| trials.iter().filter(|trial| trial.status() == Some(status)).count();
         let open: Vec<&StoredTrial> = trials.iter().filter(|trial| trial.outcome.is_none()).collect();
         let running = open.iter().filter(|trial| store.is_running(&trial.id)).count();
-        let launched = submitted(store).ok();
+        let launched = Submitted::read(store).ok();
         let is_launched = |trial: &&&StoredTrial| launched.as_ref().is_none_or(|all| all.trials.contains(&trial.id));
         Standing {
             trials: trials.len(),
@@ -55,7 +57,7 @@ impl Standing {
             failed: with(Status::Failed),
             left: open.iter().filter(is_launched).count(),
             seconds_left: seconds_left(trials, running),
-            launch: launched.map(Launch::read),
+            launch: launched.map(|launched| Launch::read(launched.names)),
         }
     }
 
@@ -88,7 +90,7 @@ impl Standing {
 }
 
 impl Launch {
-    fn read(Submitted { job, last, .. }: Submitted) -> Launch {
+    fn read(Names { tasks: job, last }: Names) -> Launch {
         let tasks = slurm::states(&job).map(|states| {
             let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
             states.iter().for_each(|state| *kinds.entry(state.to_lowercase()).or_default() += 1);
