@@ -74,9 +74,9 @@ pub fn processor() -> String {
     line.trim_start_matches([' ', '\t', ':']).to_owned()
 }
 
-/// Whether standard error is a terminal that can draw over its lines.
-pub fn can_draw() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+/// Whether an output is a terminal that can draw over its lines.
+pub fn can_draw(output: &impl IsTerminal) -> bool {
+    output.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// How the terminal was before [`hide_control_characters`].

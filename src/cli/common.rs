@@ -1,5 +1,6 @@
 //! What several commands have in common: `--data`, the answer on standard output, and a results folder as it is read.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::Serialize;
 
-use crate::report::Study;
+use crate::report::{StoredTrial, Study};
+use crate::store::Store;
 use crate::store::files::{make_folder, write_atomically};
 use crate::words::count;
 use crate::{data, exit, host, publish};
@@ -49,10 +51,26 @@ pub fn terminal_width() -> Option<usize> {
 
 /// A results folder's experiment with what is stored of it.
 pub fn stored_study(folder: &Path) -> Result<Study> {
+    study(folder, &mut HashMap::new()).map(|(_, study)| study)
+}
+
+/// The same, trials under way having the epochs that they have stored so far. `known` spares reading a trial twice.
+pub fn study_so_far(folder: &Path, known: &mut HashMap<String, StoredTrial>) -> Result<(Store, Study)> {
+    let (store, mut study) = study(folder, known)?;
+    for trial in study.trials.iter_mut().filter(|trial| trial.outcome.is_none()) {
+        trial.history = store.history_so_far(&trial.id);
+    }
+    Ok((store, study))
+}
+
+fn study(folder: &Path, known: &mut HashMap<String, StoredTrial>) -> Result<(Store, Study)> {
     let (store, manifest) = publish::open(folder)?;
     let note = publish::note(&manifest, &manifest.experiment, None);
     let changed = manifest.changed_plans(&manifest.experiment);
-    publish::study::study(&manifest.experiment, &note, changed, &store, &mut Default::default())
+    // Some may run again meanwhile.
+    known.retain(|id, _| store.is_stored(id));
+    let study = publish::study::study(&manifest.experiment, &note, changed, &store, known)?;
+    Ok((store, study))
 }
 
 /// Names the trials that cannot be read and returns the exit code.

@@ -79,12 +79,10 @@ impl LaunchArguments {
         let launcher = self.launcher()?;
         let program = text(&std::env::current_exe().context("cannot find this program's own file")?)?;
         let again = self.typed()?;
-        let command = |file: &Path, results: &Path, more: &[String]| {
-            let places = [program.clone(), "sweep".into(), file.display().to_string()];
-            [&places, &[format!("--out={}", results.display())][..], &own, more].concat()
-        };
         let commands = |file: &Path, results: &Path| {
-            [command(file, results, &["--no-wait".into()]), command(file, results, &again)]
+            let places = [program.clone(), "sweep".into(), text(file)?, format!("--out={}", text(results)?)];
+            let command = |more: &[String]| [&places, &own[..], more].concat();
+            Ok([command(&["--no-wait".into()]), command(&again)])
         };
         let order = Order {
             launcher: launcher.as_ref(),

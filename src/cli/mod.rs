@@ -9,6 +9,7 @@ mod data;
 mod doctor;
 mod evaluate;
 mod export;
+mod follow;
 mod init;
 mod keys;
 mod launch;

@@ -50,13 +50,20 @@ pub struct RunArguments {
     /// Plain lines instead of progress bars
     #[arg(long)]
     no_progress: bool,
+    /// Where the files lie that the experiment names, for a copy of it
+    #[arg(long, hide = true)]
+    copied_from: Option<PathBuf>,
 }
 
 impl RunArguments {
     /// The options as words that mean the same in any folder, but for the experiment, its results, and what runs again.
     pub fn typed(&self) -> Result<Vec<String>> {
         let data = text(&std::path::absolute(self.folder.path())?)?;
-        let mut words = vec![format!("--data={data}"), format!("--device={}", self.device)];
+        let beside = || self.experiment.parent().unwrap_or(Path::new("")).to_owned();
+        // Of nothing but a name the folder is this one.
+        let folder = std::env::current_dir()?.join(self.copied_from.clone().unwrap_or_else(beside));
+        let mut words = vec![format!("--data={data}"), format!("--copied-from={}", text(&folder)?)];
+        words.push(format!("--device={}", self.device));
         words.push(format!("--mode={}", self.mode.as_str()));
         words.extend(self.dataset.iter().map(|name| format!("--dataset={name}")));
         words.extend(self.set.iter().map(|change| format!("--set={change}")));
@@ -68,7 +75,14 @@ impl RunArguments {
 
     pub fn overrides(&self, seed: Option<u64>) -> Overrides {
         let imports = Imports::in_folder(self.folder.path());
-        Overrides { set: self.set.clone(), dataset: self.dataset.clone(), mode: self.mode, seed, imports }
+        Overrides {
+            set: self.set.clone(),
+            dataset: self.dataset.clone(),
+            mode: self.mode,
+            seed,
+            imports,
+            folder: self.copied_from.clone(),
+        }
     }
 
     pub fn options(&self, out: PathBuf, jobs: Option<usize>) -> Result<Options> {

@@ -1,16 +1,14 @@
 //! `runner show`: the trials of a results folder as a table.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 
-use super::common::{say, say_unreadable, stored_study, terminal_width};
-use crate::record::total;
-use crate::report::StoredTrial;
+use super::common::{say, say_unreadable, study_so_far, terminal_width};
 use crate::report::show::{Choice, Listing, Request, View};
-use crate::store::Store;
-use crate::sweep::launch::tasks_in_words;
+use crate::sweep::launch::Standing;
 use crate::{host, words};
 
 /// So many columns without room are named.
@@ -44,15 +42,18 @@ pub struct ShowArguments {
     /// Print JSON: a list of objects with the columns of trials.csv, shares in 0 to 1
     #[arg(long)]
     json: bool,
+    /// Say how far the sweep is, every 10 seconds at most and where something has changed, until nothing of it is left to do and
+    /// none of its jobs is in Slurm's queue. Exit code 1 if trials failed or are left. With --json, an object a line
+    #[arg(long, conflicts_with_all = ["sort", "reverse", "filter", "columns", "all"])]
+    follow: bool,
 }
 
 pub fn run(arguments: ShowArguments) -> Result<i32> {
-    let ShowArguments { results, sort, reverse, filter: filters, columns, all, json } = arguments;
-    let store = Store::open(&results)?;
-    let mut study = stored_study(&results)?;
-    for trial in study.trials.iter_mut().filter(|trial| trial.outcome.is_none()) {
-        trial.history = store.history_so_far(&trial.id);
+    let ShowArguments { results, sort, reverse, filter: filters, columns, all, json, follow } = arguments;
+    if follow {
+        return super::follow::follow(&results, json);
     }
+    let (store, study) = study_so_far(&results, &mut HashMap::new())?;
     let listing = Listing::new(&study.trials, &study.targets, |id| store.is_running(id));
     let columns = match columns.is_empty() {
         false => Choice::These(columns),
@@ -64,27 +65,13 @@ pub fn run(arguments: ShowArguments) -> Result<i32> {
         say(serde_json::to_string_pretty(&view.json())?)?;
     } else {
         print_trials(&view)?;
-        let ahead = [tasks_in_words(&store), time_left(&study.trials, |id| store.is_running(id))];
-        let ahead: Vec<String> = ahead.into_iter().flatten().collect();
-        (!ahead.is_empty()).then(|| host::print(&ahead.join(" · ")));
+        let ahead = Standing::read(&store, &study.trials).ahead_in_words();
+        (!ahead.is_empty()).then(|| host::print(&ahead));
     }
     if let Some(reason) = &view.why_empty {
         host::print(reason);
     }
     Ok(say_unreadable(&study))
-}
-
-/// What the trials that have not ended still take those that run now, by the epochs that were trained so far.
-fn time_left(trials: &[StoredTrial], is_running: impl Fn(&str) -> bool) -> Option<String> {
-    let epochs: Vec<f64> = trials.iter().flat_map(|trial| &trial.history).map(|epoch| epoch.seconds).collect();
-    let open = || trials.iter().filter(|trial| trial.outcome.is_none());
-    let running = open().filter(|trial| is_running(&trial.id)).count();
-    let left: usize = open().map(|trial| trial.config.epochs.saturating_sub(trial.history.len())).sum();
-    if running == 0 || epochs.is_empty() {
-        return None;
-    }
-    let seconds = total(epochs.iter().copied()) / epochs.len() as f64 * left as f64 / running as f64;
-    Some(format!("about {} left with {} at a time", words::rounded_duration(seconds), words::count(running, "trial")))
 }
 
 /// The table on standard output; what there is to say about it on standard error.

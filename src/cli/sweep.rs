@@ -80,7 +80,7 @@ pub fn run_sweep(arguments: &SweepArguments) -> Result<i32> {
         true => sweep::run(&experiment, &trials, &options)?,
         false => launch.submit(&run.experiment, arguments.typed()?, (&experiment, &trials, &options))?,
     };
-    finish(report, &options)
+    Ok(finish(&report, &options.out))
 }
 
 pub fn run_train(arguments: &TrainArguments) -> Result<i32> {
@@ -89,11 +89,19 @@ pub fn run_train(arguments: &TrainArguments) -> Result<i32> {
     experiment.notes.iter().for_each(|note| host::print(note));
     let out = run.out.clone().unwrap_or_else(|| Path::new("results").join(format!("{}-train", experiment.name)));
     let options = run.options(out, Some(1))?;
-    finish(sweep::run(&experiment, &experiment.trials(), &options)?, &options)
+    Ok(finish(&sweep::run(&experiment, &experiment.trials(), &options)?, &options.out))
 }
 
-/// Says how the sweep ended and where its results are.
-fn finish(report: Report, options: &Options) -> Result<i32> {
+pub fn exit_code(report: &Report) -> i32 {
+    match (report.interrupted, report.failures.is_empty() && report.undone.is_empty()) {
+        (true, _) => exit::INTERRUPTED,
+        (false, true) => exit::DONE,
+        (false, false) => exit::FAILED,
+    }
+}
+
+/// Says how the sweep ended and where its results are; returns the exit code.
+pub fn finish(report: &Report, out: &Path) -> i32 {
     if !report.failures.is_empty() {
         host::print("\nfailed trials:");
         for (name, error, log) in &report.failures {
@@ -104,13 +112,6 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
     if !report.undone.is_empty() {
         host::print(&format!("\nnot done:\n  {}", report.undone.join("\n  ")));
     }
-    let Report { done, diverged, .. } = report;
-    let failed = report.failures.len();
-    let code = match (report.interrupted, failed) {
-        (true, _) => exit::INTERRUPTED,
-        (false, 0) if report.undone.is_empty() => exit::DONE,
-        (false, _) => exit::FAILED,
-    };
     // The code stands even where nobody reads the line.
     report.submitted.iter().for_each(|submitted| host::print(submitted));
     if report.left > 0 {
@@ -119,12 +120,13 @@ fn finish(report: Report, options: &Options) -> Result<i32> {
             count(report.left, "trial")
         ));
     }
-    let line = format!("{done} done, {diverged} diverged, {failed} failed; results in {}", options.out.display());
+    let Report { done, diverged, failures, .. } = report;
+    let line = format!("{done} done, {diverged} diverged, {} failed; results in {}", failures.len(), out.display());
     let _ = writeln!(std::io::stdout(), "{line}");
     if report.interrupted {
         host::print("interrupted; the same command goes on from here");
     }
-    Ok(code)
+    exit_code(report)
 }
 
 /// What `--plan` prints: the trials, and which of them would run.

@@ -24,9 +24,10 @@ impl Experiment {
     }
 
     /// Reads an experiment from the text of a file called `name`, or of none, where that stands in errors. Files that it names lie
-    /// beside it.
+    /// beside it, or where `overrides` says.
     pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Experiment> {
-        let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+        let beside = || Path::new(name).parent().unwrap_or(Path::new(""));
+        let folder = overrides.folder.as_deref().unwrap_or_else(beside);
         let mut mistakes = Mistakes::default();
         let mut options = options(overrides, &mut mistakes);
         let document = yaml::parse(name, text, &mut mistakes);

@@ -17,6 +17,8 @@ pub struct Overrides {
     /// The only seed.
     pub seed: Option<u64>,
     pub imports: Imports,
+    /// Where the files lie that the experiment names, if not beside it.
+    pub folder: Option<PathBuf>,
 }
 
 /// The data sets that may be named beside the built-in ones.

@@ -30,7 +30,7 @@ struct Bars {
 impl Display {
     /// Bars if standard error is a terminal and `wanted`, else plain lines.
     pub fn new(workers: usize, wanted: bool) -> Display {
-        let terminal = can_draw();
+        let terminal = can_draw(&std::io::stderr());
         let bars = (wanted && terminal).then(|| Bars::new(workers));
         Display { bars, last_plain: Instant::now() }
     }

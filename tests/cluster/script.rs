@@ -1,6 +1,8 @@
 //! A launcher of the user's own.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::common::{BAD_INPUT, DONE, Lab, assert_same};
@@ -37,4 +39,15 @@ fn a_program_of_the_users_own_runs_the_tasks_and_the_last_job() {
     launch(&["slurm", "--slurm", "array=0-3"]).expect(BAD_INPUT).saying(&["--slurm: array is not for you to set"]);
     launch(&["local", "--tasks", "2"]).expect(BAD_INPUT).saying(&["--tasks and --slurm are for --launch slurm"]);
     launch(&["slurm", "--set", "epochs=0"]).expect(BAD_INPUT);
+}
+
+#[test]
+fn a_folder_whose_name_is_no_text_is_refused() {
+    let lab = Lab::new(&twelve(1));
+    let mut command = lab.command("sweep tiny.yaml --launch /bin/true --out");
+    command.arg(OsStr::from_bytes(b"not\xffutf8"));
+    lab.start_command(command)
+        .end()
+        .expect(BAD_INPUT)
+        .saying(&["the path is no text, so nothing can be launched there"]);
 }

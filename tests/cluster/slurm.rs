@@ -2,26 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use libc::{SIGCONT, SIGKILL, SIGSTOP};
 
+use crate::common::clock::preload;
 use crate::common::skip::leave_out;
-use crate::common::{DONE, Ended, Lab, Running, assert_same, kill, names, wait_until, works};
+use crate::common::{BAD_INPUT, DONE, Ended, FAILED, Lab, Running, assert_same, kill, names, one, wait_until, works};
 use crate::{experiment, twelve};
 
-/// Two Slurms would want the same ports.
-static TURN: Mutex<()> = Mutex::new(());
-const PORT: &str = "26830";
+/// The first of three ports that nobody has.
+fn free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(26830);
+    let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut tried = std::iter::repeat_with(|| NEXT.fetch_add(3, Ordering::Relaxed));
+    tried.find(|first| (*first..first + 3).all(is_free)).unwrap()
+}
 
 /// A folder that two nodes share, with an experiment.
 struct Cluster {
     lab: Lab,
     slurm: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Cluster {
@@ -31,9 +36,8 @@ impl Cluster {
             leave_out("no Slurm, or not root (apt-get install slurm-wlm munge)");
             return None;
         }
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let cluster = Cluster { lab: Lab::new(experiment), slurm: tempfile::tempdir().unwrap(), _turn: turn };
-        let output = cluster.here("start").arg(PORT).output().unwrap();
+        let cluster = Cluster { lab: Lab::new(experiment), slurm: tempfile::tempdir().unwrap() };
+        let output = cluster.here("start").arg(free_ports().to_string()).output().unwrap();
         if !output.status.success() {
             leave_out(&format!("Slurm does not start here: {}", String::from_utf8_lossy(&output.stderr).trim()));
             return None;
@@ -55,6 +59,14 @@ impl Cluster {
     fn launch(&self, options: &str) -> Ended {
         self.start_command(self.lab.command(&format!("sweep tiny.yaml --launch slurm --tasks 2 --jobs 1 {options}")))
             .end()
+    }
+
+    /// Follows the sweep, as a user does who wants to see ended jobs too.
+    fn follow(&self) -> Running {
+        let mut show = self.lab.command("show results/tiny --follow");
+        preload(&self.lab, &mut show, "common/hurry.c");
+        show.env("SQUEUE_STATES", "all");
+        self.start_command(show)
     }
 
     /// A command of Slurm's, with its arguments.
@@ -89,9 +101,12 @@ impl Cluster {
         });
     }
 
-    /// What tasks and last jobs have said.
+    /// What tasks and last jobs have said; nothing where the results are elsewhere.
     fn logs(&self) -> String {
         let folder = self.lab.result("slurm");
+        if !folder.exists() {
+            return String::new();
+        }
         let mut logs: Vec<String> = names(&folder).into_iter().filter(|name| name.ends_with(".log")).collect();
         logs.sort();
         logs.iter().map(|log| format!("== {log}\n{}", fs::read_to_string(folder.join(log)).unwrap())).collect()
@@ -129,7 +144,12 @@ impl Drop for Cluster {
 fn an_array_of_two_trains_each_trial_once_and_a_job_after_it_makes_the_tables() {
     let Some(cluster) = Cluster::start(&twelve(2)) else { return };
     cluster.launch("").expect(DONE).saying(&["2 tasks for 12 trials submitted as job "]);
+    let follower = cluster.follow();
     cluster.wait_for_the_end();
+    let followed = follower.end().expect(DONE).out;
+    assert!(followed.contains(&format!(" · job {}, tasks: ", cluster.array())), "{followed}");
+    assert!(followed.ends_with("12 done, 0 diverged, 0 failed; results in results/tiny\n"), "{followed}");
+    assert!(cluster.logs().contains("_tables.log\n"), "it ends after the tables are made");
     cluster.assert_whole(&twelve(2), 2..=2);
     assert_eq!(cluster.lab.starts(), [1; 12]);
     let logs = cluster.logs();
@@ -154,11 +174,13 @@ fn a_cancelled_array_stays_cancelled_until_what_is_missing_is_launched() {
     // While tasks of it are there, nothing more is submitted.
     let again = cluster.launch("").expect(DONE).saying(&["an earlier launch still has 2 tasks"]);
     assert!(!again.err.contains("submitted as"), "{}", again.err);
+    let follower = cluster.follow();
     cluster.ask(&format!("scancel {}", cluster.array()));
     workers.iter().for_each(|worker| kill(*worker, SIGCONT));
     cluster.wait_for_the_end();
     let (stored, logs) = (cluster.stored(), cluster.logs());
     assert!(stored < 12, "cancelled too late");
+    follower.end().expect(FAILED).saying(&[&format!("{} trials, which nobody runs now", 12 - stored)]);
     assert!(logs.contains(&format!("{} of 12 trials are unfinished: ", 12 - stored)), "{logs}");
     let words = format!("2 tasks for {} trials submitted as job", 12 - stored);
     cluster.launch("").expect(DONE).saying(&[&words]);
@@ -175,11 +197,13 @@ fn fail_node(cluster: &Cluster, node: &str) {
     let daemon: i32 =
         fs::read_to_string(cluster.slurm.path().join(format!("{node}.pid"))).unwrap().trim().parse().unwrap();
     let node = format!("SLURMD_NODENAME={node}");
+    let conf = format!("SLURM_CONF={}", cluster.slurm.path().join("slurm.conf").display());
     let own = |pid: &i32| {
         let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let command = String::from_utf8_lossy(&read("cmdline")).into_owned();
-        let is_there = read("environ").split(|&byte| byte == 0).any(|variable| variable == node.as_bytes());
-        is_there || steps.iter().any(|step| command.starts_with(step))
+        let environment = read("environ");
+        let has = |own: &str| environment.split(|&byte| byte == 0).any(|variable| variable == own.as_bytes());
+        has(&conf) && (has(&node) || steps.iter().any(|step| command.starts_with(step)))
     };
     let pids = || names("/proc".as_ref()).into_iter().filter_map(|name| name.parse::<i32>().ok());
     kill(daemon, SIGKILL);
@@ -211,6 +235,50 @@ fn a_task_out_of_time_is_requeued_alone_and_a_failed_node_costs_one_attempt() {
     // Of the epoch in which a node failed the line may be lost, or there twice.
     cluster.assert_whole(&long, 24..=26);
     assert!(logs.contains("2 done, 0 diverged, 0 failed") && !logs.contains("unfinished"), "{logs}");
+}
+
+/// What a pattern of names, a shell or sbatch could take for something else.
+const ODD: &str = "50%j of %A %% 'a' \"b\" $HOME `c`; *\n,[d]";
+
+#[test]
+fn no_letter_of_a_path_means_anything_and_files_beside_the_experiment_are_found() {
+    let Some(cluster) = Cluster::start(&one("epochs: 1").replace("lenet5", "{file: nets/small.yaml}")) else { return };
+    fs::create_dir(cluster.lab.path("nets")).unwrap();
+    fs::write(cluster.lab.path("nets/small.yaml"), "name: small\nlayers: [flatten, {dense: classes}]\n").unwrap();
+    let mut launch = cluster.lab.command("sweep tiny.yaml --launch slurm --jobs 1 --out");
+    launch.arg(ODD);
+    cluster.start_command(launch).end().expect(DONE);
+    cluster.wait_for_the_end();
+    let folder = cluster.lab.path(ODD).join("slurm");
+    let mut files = names(&folder);
+    files.sort();
+    let logs: Vec<String> = files.iter().filter(|name| name.ends_with(".log")).cloned().collect();
+    assert!(logs.len() == 2 && logs[0].ends_with("_0.log") && logs[1].ends_with("_tables.log"), "{files:?}");
+    let said: String = logs.iter().map(|log| fs::read_to_string(folder.join(log)).unwrap()).collect();
+    assert_eq!(said.matches("1 done, 0 diverged, 0 failed").count(), 2, "{said}");
+    let ended = cluster.launch("--out back\\slash").expect(BAD_INPUT);
+    ended
+        .saying(&["back\\slash: sbatch writes no logs where a path has a backslash; choose another folder with --out"]);
+}
+
+#[test]
+fn a_task_is_sent_back_as_often_as_its_script_says_and_then_no_more() {
+    let Some(cluster) = Cluster::start(&one("epochs: 500")) else { return };
+    let (text, most) = (include_str!("../../src/sweep/launch/task.sh"), "most_requeues=");
+    assert!(text.contains(&format!("{most}100\n")));
+    cluster.lab.sweep("--launch /bin/true").expect(DONE);
+    fs::write(cluster.lab.result("slurm/task.sh"), text.replace(&format!("{most}100"), &format!("{most}1"))).unwrap();
+    cluster.launch("").expect(DONE);
+    cluster.lab.wait_for_checkpoint();
+    // As before its time limit.
+    let out_of_time = || cluster.ask(&format!("scancel --batch --signal=USR1 {}_0", cluster.array()));
+    out_of_time();
+    wait_until("it is sent back", || cluster.logs().contains("goes on after epoch"));
+    out_of_time();
+    cluster.wait_for_the_end();
+    let logs = cluster.logs();
+    assert!(logs.contains("out of time after 1 returns to the queue; not sent back once more"), "{logs}");
+    assert!(logs.contains("1 of 1 trial are unfinished") && cluster.stored() == 0, "{logs}");
 }
 
 /// Six trials at the first look and one more for whatever stays open after it.

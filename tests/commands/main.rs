@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod completions;
+mod follow;
 mod init;
 mod keys;
 mod open;

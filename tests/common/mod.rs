@@ -115,6 +115,11 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Standard output so far.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(&self.out).unwrap()
+    }
+
     /// Standard error so far.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.err).unwrap()
@@ -128,7 +133,7 @@ impl Running {
     #[track_caller]
     pub fn end_within(mut self, limit: Duration) -> Ended {
         wait_within(limit, "the program ends", || self.child.try_wait().unwrap().is_some());
-        Ended { status: self.child.wait().unwrap(), out: fs::read_to_string(&self.out).unwrap(), err: self.said() }
+        Ended { status: self.child.wait().unwrap(), out: self.printed(), err: self.said() }
     }
 }
 

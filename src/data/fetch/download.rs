@@ -177,7 +177,7 @@ pub struct Progress {
 
 impl Progress {
     pub fn new(bytes: u64) -> Self {
-        let terminal = can_draw();
+        let terminal = can_draw(&std::io::stderr());
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
         let bar = ProgressBar::with_draw_target(Some(bytes), target);

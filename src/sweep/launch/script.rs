@@ -5,14 +5,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::launcher::{Launcher, Submission};
+use super::launcher::{Launcher, Names, Submission};
 
 pub struct Script {
     pub path: PathBuf,
 }
 
 impl Launcher for Script {
-    fn submit(&self, submission: &Submission) -> Result<String> {
+    fn submit(&self, submission: &Submission) -> Result<Names> {
         let Submission { name, results, tasks, task, last } = submission;
         let about = || format!("cannot run {}", self.path.display());
         let mut command = Command::new(self.path.canonicalize().with_context(about)?);
@@ -20,7 +20,7 @@ impl Launcher for Script {
         command.env("RUNNER_TASK", line(task)).env("RUNNER_LAST", line(last)).stderr(Stdio::inherit());
         let output = command.output().with_context(about)?;
         ensure!(output.status.success(), "{}: {}", self.path.display(), output.status);
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        Ok(Names { tasks: String::from_utf8_lossy(&output.stdout).trim().to_owned(), last: String::new() })
     }
 
     fn states(&self, _job: &str) -> Option<Vec<String>> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::launcher::{FOLDER, Launcher, Submission};
+use super::launcher::{FOLDER, Launcher, Names, Submission};
 use crate::store::files::write_atomically;
 
 const TASK: &str = include_str!("task.sh");
@@ -45,7 +45,7 @@ impl Slurm {
         let is_task = own.starts_with("--array");
         let mut batch = Command::new("sbatch");
         batch.args(["--parsable", own]).arg(format!("--job-name=runner-{}", to.name));
-        batch.arg(format!("--output={}/{log}", to.results.join(FOLDER).display()));
+        batch.arg(output(&to.results, log)?);
         for option in self.options.iter().filter(|option| is_task || !FOR_TASKS.contains(&name(option))) {
             batch.arg(format!("--{option}"));
         }
@@ -53,30 +53,56 @@ impl Slurm {
     }
 }
 
+/// Where logs called `log` go, of which sbatch reads the whole path as a pattern: a percent sign is written twice, and behind a
+/// backslash nothing would mean what it says.
+fn output(results: &Path, log: &str) -> Result<String> {
+    let folder = results.join(FOLDER).display().to_string();
+    ensure!(
+        !folder.contains('\\'),
+        "{}: sbatch writes no logs where a path has a backslash; choose another folder with --out",
+        results.display()
+    );
+    Ok(format!("--output={}/{log}", folder.replace('%', "%%")))
+}
+
 fn name(option: &str) -> &str {
     option.split('=').next().unwrap_or_default()
 }
 
 impl Launcher for Slurm {
-    fn submit(&self, submission: &Submission) -> Result<String> {
+    fn submit(&self, submission: &Submission) -> Result<Names> {
         let array = format!("--array=0-{}", submission.tasks - 1);
-        let job = self.batch(submission, &array, "%A_%a.log", &submission.task)?;
-        let after = format!("--dependency=afterany:{job}");
-        if let Err(error) = self.batch(submission, &after, "%j_tables.log", &submission.last) {
-            let _ = said(Command::new("scancel").arg(&job));
-            return Err(error.context("the job that makes the tables was refused, so the tasks were taken back"));
+        let tasks = self.batch(submission, &array, "%A_%a.log", &submission.task)?;
+        let after = format!("--dependency=afterany:{tasks}");
+        match self.batch(submission, &after, "%j_tables.log", &submission.last) {
+            Ok(last) => Ok(Names { tasks, last }),
+            Err(error) => {
+                let _ = said(Command::new("scancel").arg(&tasks));
+                Err(error.context("the job that makes the tables was refused, so the tasks were taken back"))
+            }
         }
-        Ok(job)
     }
 
-    /// As far as squeue knows the job; one that has long ended is unknown to it.
     fn states(&self, job: &str) -> Option<Vec<String>> {
-        let listed = said(Command::new("squeue").args(["--noheader", "--array", "--format=%T", "--jobs", job]));
-        match listed {
-            Ok(states) => Some(states.lines().map(str::to_owned).collect()),
-            Err(error) if format!("{error:#}").contains("Invalid job id") => Some(vec![]),
-            Err(_) => None,
-        }
+        states(job)
+    }
+}
+
+/// The states of a job's tasks that squeue lists, to which one that has long ended is unknown; None where it does not answer, or
+/// where `job` is another launcher's name.
+pub fn states(job: &str) -> Option<Vec<String>> {
+    if job.is_empty() || !job.chars().all(|letter| letter.is_ascii_digit() || letter == ',') {
+        return None;
+    }
+    let mut squeue = Command::new("squeue");
+    // What a user wants to see of a queue otherwise.
+    std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQUEUE_")).for_each(|(name, _)| {
+        squeue.env_remove(name);
+    });
+    match said(squeue.args(["--noheader", "--array", "--format=%T", "--jobs", job])) {
+        Ok(states) => Some(states.lines().map(str::to_owned).collect()),
+        Err(error) if format!("{error:#}").contains("Invalid job id") => Some(vec![]),
+        Err(_) => None,
     }
 }
 
