@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use super::advice::choices;
 use super::error::{InputError, Mark, Result, all};
-use super::fields::Slot;
 use super::keys::MODEL;
+use super::slot::Slot;
 use super::yaml::{Key, Node, Value};
 use crate::words::shorten;
 

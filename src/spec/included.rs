@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::changed_network::changed;
 use super::error::{Mark, Mistakes, Result};
-use super::fields::Slot;
 use super::keys::MODEL;
+use super::slot::Slot;
 use super::weights_file::{self, WeightsFile};
 use super::yaml::{self, Key, Node, Value};
 

@@ -1,8 +1,8 @@
 //! From a YAML file to the unique trials it asks for. Needs no libtorch.
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
-//! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
-//! `fields.rs` reads by; `layers.rs` has those of own networks), then by what keys must have in common (`check.rs`, and
+//! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, by which
+//! `fields.rs` and `slot.rs` read; `layers.rs` has those of own networks), then by what keys must have in common (`check.rs`, and
 //! `starting.rs` for weights and frozen layers). `included.rs` reads the files that an experiment names, `random.rs` draws
 //! combinations; every mistake is kept (`error.rs`), and `advice.rs` knows what to write instead. `guide/` says the table to people
 //! and editors.
@@ -29,6 +29,8 @@ mod overrides;
 mod random;
 mod settings;
 mod slips;
+mod slot;
+mod start;
 mod starting;
 mod tune;
 mod weights_file;

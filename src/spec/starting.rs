@@ -4,11 +4,12 @@
 use serde_json::Value as Json;
 
 use super::advice::choices;
-use super::config::{Config, Start, is_in};
+use super::config::{Config, Start};
 use super::error::Result;
 use super::experiment::Experiment;
-use super::fields::Slot;
 use super::included::Weights;
+use super::slot::Slot;
+use super::start::is_in;
 use super::weights_file::WeightsFile;
 use crate::networks::TableRow;
 use crate::words::{count, shorten};
