@@ -23,7 +23,7 @@ pub struct TableRow {
     pub output: Vec<i64>,
     #[serde(skip)]
     pub weights: Weights,
-    /// Trainable parameters and running statistics (not BatchNorm's batch counter).
+    /// `model.parameters()`, which BatchNorm's running statistics are no part of.
     pub parameters: i64,
     /// Multiply-adds of convolutions and dense layers for one image.
     pub multiply_adds: i64,
@@ -180,13 +180,12 @@ impl Walk {
     fn push(&mut self, name: String, operation: String, output: Vec<i64>, weights: Weights) -> Vec<i64> {
         let (weight, bias) =
             weights.shapes().map_or((0, 0), |(weight, bias)| (weight.iter().product(), bias.unwrap_or_default()));
-        let (running, multiply_adds): (i64, i64) = match weights {
-            Weights::None => (0, 0),
-            Weights::Conv { .. } => (0, weight * output[1] * output[2]),
-            Weights::Dense { .. } => (0, weight),
-            Weights::BatchNorm { channels } => (2 * channels, 0),
+        let multiply_adds: i64 = match weights {
+            Weights::None | Weights::BatchNorm { .. } => 0,
+            Weights::Conv { .. } => weight * output[1] * output[2],
+            Weights::Dense { .. } => weight,
         };
-        let parameters = weight + bias + running;
+        let parameters = weight + bias;
         self.rows.push(TableRow { name, operation, output: output.clone(), weights, parameters, multiply_adds });
         output
     }

@@ -21,9 +21,10 @@ fn parameter_counts_are_the_published_ones() {
 
 #[test]
 fn resnet_costs_322_million_multiply_adds_an_image() {
+    // As PyTorch counts `model.parameters()`: BatchNorm's running statistics are none.
     let widths = json!({"name": "resnet", "channels": [64, 128, 256, 512, 512], "dense": [1024, 1024, 256]});
     let resnet = network(widths);
-    assert_eq!((resnet.parameters(), resnet.multiply_adds() / 1_000_000), (17_001_930, 322));
+    assert_eq!((resnet.parameters(), resnet.multiply_adds() / 1_000_000), (16_998_986, 322));
 }
 
 #[test]
