@@ -174,7 +174,8 @@ impl Walk {
         if let Layer::Residual { main, shortcut } = layer {
             return self.residual([main, shortcut], slot, input);
         }
-        if let Some(name) = self.names.next(layer) {
+        let name = self.names.next(layer);
+        if layer.holds_tensors() {
             self.taken.take(&name, &slot.path).map_err(|problem| slot.error(problem))?;
         }
         layer.output(&input).map_err(|problem| slot.error(problem))

@@ -23,6 +23,7 @@ mod included;
 mod keys;
 mod label;
 mod layer_names;
+mod layer_text;
 mod layers;
 mod load;
 mod overrides;
@@ -49,6 +50,7 @@ pub use experiment::{
 };
 pub use keys::MAX_TRIALS;
 pub use label::{Cell, Kind, flatten};
+pub use layer_text::layer_text;
 pub use overrides::{Imports, Overrides};
 
 /// Fails unless an experiment file could have asked for `config`. A configuration that was stored has passed no other check.

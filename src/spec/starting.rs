@@ -47,7 +47,7 @@ pub fn layers_to_draw(config: &Config, root: &Slot) -> Result<()> {
 }
 
 fn named(config: &Config) -> Vec<TableRow> {
-    config.table().rows.into_iter().filter(|row| !row.name.is_empty()).collect()
+    config.table().rows.into_iter().filter(TableRow::holds_tensors).collect()
 }
 
 /// Refuses those of `wanted` that are none of `names`, nor what some of them have before a dot.
