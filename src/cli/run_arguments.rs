@@ -68,7 +68,8 @@ impl RunArguments {
 
     pub fn overrides(&self, seed: Option<u64>) -> Overrides {
         let imports = Imports::in_folder(self.folder.path());
-        Overrides { set: self.set.clone(), dataset: self.dataset.clone(), mode: self.mode, seed, imports }
+        let (set, dataset) = (self.set.clone(), self.dataset.clone());
+        Overrides { set, dataset, mode: self.mode, seed, imports, is_sketch: false }
     }
 
     pub fn options(&self, out: PathBuf, jobs: Option<usize>) -> Result<Options> {

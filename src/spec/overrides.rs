@@ -17,6 +17,8 @@ pub struct Overrides {
     /// The only seed.
     pub seed: Option<u64>,
     pub imports: Imports,
+    /// Weights to start from are not read to their ends, which takes long; the ids of trials that start from some are then others.
+    pub is_sketch: bool,
 }
 
 /// The data sets that may be named beside the built-in ones.
