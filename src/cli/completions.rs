@@ -64,7 +64,7 @@ pub fn experiments() -> ArgValueCompleter {
     ArgValueCompleter::new(PathCompleter::file().filter(is_experiment))
 }
 
-/// Blocks and trial ids of the experiment on the line.
+/// Blocks and trial ids of the experiment on the line; not of trials that start from weights, which would have to be read.
 pub fn parts() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let Some(experiment) = experiment_on_the_line() else { return vec![] };
@@ -73,7 +73,8 @@ pub fn parts() -> ArgValueCompleter {
             .blocks
             .iter()
             .map(|block| CompletionCandidate::new(&block.id).help(block.title.clone().map(Into::into)));
-        let trials = experiment.trials().into_iter().map(|trial| {
+        let known = experiment.trials().into_iter().filter(|trial| trial.config.start.is_none());
+        let trials = known.map(|trial| {
             let label = labels.get(&trial.id).map(|label| format!("{label}, seed {}", trial.seed).into());
             CompletionCandidate::new(trial.id).help(label)
         });
@@ -85,7 +86,10 @@ pub fn parts() -> ArgValueCompleter {
 pub fn settings() -> ArgValueCompleter {
     let is_outside =
         |key: &str| ["schema", "name", "description", "settle", "margin", "tune", "base", "blocks"].contains(&key);
-    keys(move |key| (!is_outside(key.split('.').next().unwrap_or(key))).then(|| format!("{key}=")))
+    // These stand in one object.
+    let is_of_a_file = |key: &str| ["model.file", "model.without", "model.replace"].contains(&key);
+    let can_be_set = move |key: &str| !is_outside(key.split('.').next().unwrap_or(key)) && !is_of_a_file(key);
+    keys(move |key| can_be_set(key).then(|| format!("{key}=")))
 }
 
 /// Every key of the experiment file.
@@ -117,6 +121,6 @@ fn beginning_with(current: &OsStr, all: impl Iterator<Item = CompletionCandidate
 fn experiment_on_the_line() -> Option<Experiment> {
     let words = std::env::args_os().skip(1).map(PathBuf::from);
     let mut files = words.filter(|word| word.extension().is_some_and(|kind| kind == "yaml"));
-    let overrides = Overrides { imports: Imports::in_folder(directory(None)), ..Overrides::default() };
+    let overrides = Overrides { imports: Imports::in_folder(directory(None)), is_sketch: true, ..Overrides::default() };
     files.find_map(|path| Experiment::load(&path, &overrides).ok())
 }

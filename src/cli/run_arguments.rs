@@ -75,14 +75,8 @@ impl RunArguments {
 
     pub fn overrides(&self, seed: Option<u64>) -> Overrides {
         let imports = Imports::in_folder(self.folder.path());
-        Overrides {
-            set: self.set.clone(),
-            dataset: self.dataset.clone(),
-            mode: self.mode,
-            seed,
-            imports,
-            folder: self.copied_from.clone(),
-        }
+        let (set, dataset, folder) = (self.set.clone(), self.dataset.clone(), self.copied_from.clone());
+        Overrides { set, dataset, mode: self.mode, seed, imports, folder, is_sketch: false }
     }
 
     pub fn options(&self, out: PathBuf, jobs: Option<usize>) -> Result<Options> {

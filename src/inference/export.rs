@@ -35,7 +35,7 @@ fn module(loaded: &Loaded, scaling: &Scaling, name: &str, class: &str) -> String
     let trial = id.as_ref().map_or(String::new(), |id| format!(", trial {id}, seed {}", seed.unwrap_or_default()));
     let mut code = Code { dropout: config.regularization.dropout, ..Code::default() };
     let table = config.table();
-    let mut modules = table.rows.iter().filter(|row| !row.name.is_empty());
+    let mut modules = table.rows.iter().filter(|row| row.holds_tensors());
     code.through(&config.layers(), "x", &mut modules);
     let classes =
         class_names(&config.data.dataset).iter().map(|name| json!(name).to_string()).collect::<Vec<_>>().join(", ");

@@ -102,6 +102,58 @@ pub enum Activation {
 }
 
 impl Layer {
+    /// The name that it was given, which only layers with tensors can have.
+    pub fn own_name(&self) -> Option<&str> {
+        match self {
+            Layer::Conv(Conv { name, .. })
+            | Layer::Dense(Dense { name, .. })
+            | Layer::BatchNorm(BatchNorm { name, .. }) => name.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What begins its name where it was given none.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Layer::Conv(conv) if conv.is_shortcut => "skip",
+            Layer::Conv(_) => "conv",
+            Layer::BatchNorm(_) => "bn",
+            Layer::Dense(_) => "fc",
+            Layer::Act(_) => "act",
+            Layer::MaxPool(_) | Layer::AvgPool(_) | Layer::GlobalAvgPool | Layer::AdaptiveAvgPool { .. } => "pool",
+            Layer::Flatten => "flatten",
+            Layer::Dropout(_) => "dropout",
+            Layer::Residual { .. } => "residual",
+            Layer::Sum { .. } => "sum",
+        }
+    }
+
+    /// Whether it has a place in the state dict.
+    pub fn holds_tensors(&self) -> bool {
+        matches!(self, Layer::Conv(_) | Layer::BatchNorm(_) | Layer::Dense(_))
+    }
+
+    /// The layers in it, in the order of construction.
+    pub fn ways(&self) -> Vec<&[Layer]> {
+        match self {
+            Layer::Residual { main, shortcut } => vec![main, shortcut],
+            Layer::Sum { main, from_input, from_previous } => vec![main, from_input, from_previous],
+            _ => vec![],
+        }
+    }
+
+    /// The same without the names that it and those in it were given.
+    pub fn nameless(&self) -> Layer {
+        let all = |layers: &[Layer]| layers.iter().map(Layer::nameless).collect();
+        match self.clone() {
+            Layer::Conv(conv) => Layer::Conv(Conv { name: None, ..conv }),
+            Layer::BatchNorm(norm) => Layer::BatchNorm(BatchNorm { name: None, ..norm }),
+            Layer::Dense(dense) => Layer::Dense(Dense { name: None, ..dense }),
+            Layer::Residual { main, shortcut } => Layer::Residual { main: all(&main), shortcut: all(&shortcut) },
+            other => other,
+        }
+    }
+
     /// The shape that it makes of one, unless it does not fit, and why. A layer with ways of its own has the shape of its first.
     pub fn output(&self, input: &[i64]) -> Result<Vec<i64>, String> {
         match self {

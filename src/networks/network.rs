@@ -136,8 +136,7 @@ impl Model {
         fn any(layers: &[Layer]) -> bool {
             layers.iter().any(|layer| match layer {
                 Layer::Dropout(own) => own.is_none(),
-                Layer::Residual { main, shortcut } => any(main) || any(shortcut),
-                _ => false,
+                layer => layer.ways().into_iter().any(any),
             })
         }
         any(&self.layers(None, 1))

@@ -17,13 +17,13 @@ pub struct Table {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TableRow {
-    /// PyTorch's module name; empty for layers that hold nothing.
+    /// PyTorch's module name; of a layer that holds nothing, its kind, numbered: `act1`, `pool1`.
     pub name: String,
     pub operation: String,
     pub output: Vec<i64>,
     #[serde(skip)]
     pub weights: Weights,
-    /// Trainable parameters and running statistics (not BatchNorm's batch counter).
+    /// `model.parameters()`, which BatchNorm's running statistics are no part of.
     pub parameters: i64,
     /// Multiply-adds of convolutions and dense layers for one image.
     pub multiply_adds: i64,
@@ -51,6 +51,10 @@ pub enum Weights {
 }
 
 impl TableRow {
+    pub fn holds_tensors(&self) -> bool {
+        self.weights != Weights::None
+    }
+
     /// Its tensors in PyTorch's state dict, by name, with their shapes.
     pub fn tensors(&self) -> Vec<(String, Vec<i64>)> {
         let Some((weight, bias)) = self.weights.shapes() else { return vec![] };
@@ -104,27 +108,34 @@ pub fn table(layers: &[Layer], dropout: f64) -> Table {
     Table { rows: walk.rows }
 }
 
-/// Gives layers with tensors their names in the state dict, in the order of construction.
+/// Gives layers their names, in the order of construction: those with tensors the ones that they have in the state dict.
 #[derive(Default)]
 pub struct Names {
-    /// How many of each kind have been numbered: conv, skip, fc, bn.
+    /// How many of each kind have been numbered: conv, skip, fc, bn, act, pool and so on.
     counts: HashMap<&'static str, usize>,
 }
 
 impl Names {
-    /// Of the next layer; none where it holds nothing.
-    pub fn next(&mut self, layer: &Layer) -> Option<String> {
-        let (own, kind) = match layer {
-            Layer::Conv(conv) => (&conv.name, if conv.is_shortcut { "skip" } else { "conv" }),
-            Layer::Dense(dense) => (&dense.name, "fc"),
-            Layer::BatchNorm(norm) => (&norm.name, "bn"),
-            _ => return None,
+    /// Of the next layer. One with ways of its own comes before what is in them.
+    pub fn next(&mut self, layer: &Layer) -> String {
+        layer.own_name().map_or_else(|| self.numbered(layer.kind()), str::to_owned)
+    }
+
+    /// The next of this kind.
+    fn numbered(&mut self, kind: &'static str) -> String {
+        let count = self.counts.entry(kind).or_default();
+        *count += 1;
+        format!("{kind}{count}")
+    }
+
+    /// Of all these layers, which are next, without those in ways.
+    pub fn through(&mut self, layers: &[Layer]) -> Vec<String> {
+        let name = |layer: &Layer| {
+            let name = self.next(layer);
+            layer.ways().into_iter().for_each(|way| drop(self.through(way)));
+            name
         };
-        Some(own.clone().unwrap_or_else(|| {
-            let count = self.counts.entry(kind).or_default();
-            *count += 1;
-            format!("{kind}{count}")
-        }))
+        layers.iter().map(name).collect()
     }
 }
 
@@ -140,6 +151,7 @@ impl Walk {
     }
 
     fn step(&mut self, layer: &Layer, input: Vec<i64>) -> Vec<i64> {
+        let name = self.names.next(layer);
         match layer {
             Layer::Sum { main, from_input, from_previous } => {
                 self.through(main, input.clone());
@@ -154,7 +166,6 @@ impl Walk {
             _ => {}
         }
         let output = layer.output(&input).unwrap_or_else(|problem| panic!("{layer:?}: {problem}"));
-        let name = self.names.next(layer).unwrap_or_default();
         let operation = self.operation(layer);
         self.push(name, operation, output, weights(layer, &input))
     }
@@ -180,13 +191,12 @@ impl Walk {
     fn push(&mut self, name: String, operation: String, output: Vec<i64>, weights: Weights) -> Vec<i64> {
         let (weight, bias) =
             weights.shapes().map_or((0, 0), |(weight, bias)| (weight.iter().product(), bias.unwrap_or_default()));
-        let (running, multiply_adds): (i64, i64) = match weights {
-            Weights::None => (0, 0),
-            Weights::Conv { .. } => (0, weight * output[1] * output[2]),
-            Weights::Dense { .. } => (0, weight),
-            Weights::BatchNorm { channels } => (2 * channels, 0),
+        let multiply_adds: i64 = match weights {
+            Weights::None | Weights::BatchNorm { .. } => 0,
+            Weights::Conv { .. } => weight * output[1] * output[2],
+            Weights::Dense { .. } => weight,
         };
-        let parameters = weight + bias + running;
+        let parameters = weight + bias;
         self.rows.push(TableRow { name, operation, output: output.clone(), weights, parameters, multiply_adds });
         output
     }

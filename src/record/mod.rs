@@ -184,7 +184,7 @@ pub struct Outcome {
     pub images_per_second: f64,
     /// Largest resident memory so far of the worker process, whatever else it ran before.
     pub peak_bytes: u64,
-    /// Trainable parameters and running statistics.
+    /// `model.parameters()`; earlier versions counted BatchNorm's running statistics too, so that tables count anew.
     pub parameters: u64,
     pub libtorch: String,
     pub device: String,

@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod html;
 pub mod join;
 pub mod measure;
+mod networks;
 pub mod plots;
 pub mod setup;
 pub mod show;

@@ -1,6 +1,7 @@
 //! `summary.md`: every block's tables and what they need said about them, nothing else.
 
 use super::block_tables::{class_means, convergence, costs, results, unreached_words};
+use super::networks::networks;
 use super::study::Study;
 use super::summary::BlockSummary;
 use super::table::{markdown, markdown_table};
@@ -26,6 +27,7 @@ pub fn summary_md(study: &Study, blocks: &[BlockSummary]) -> String {
         let mut parts = vec![markdown_table(&results(study, block)), markdown_table(&class_means(block))];
         parts.extend(unreached_words(block, &study.targets));
         parts.push(markdown_table(&convergence(block, &study.targets)));
+        parts.extend(networks(block));
         parts.extend(block.compares_networks().then(|| markdown_table(&costs(block))));
         text += &format!("\n## {}\n\n{}\n", markdown(study.title(block.block)), parts.join("\n\n"));
     }

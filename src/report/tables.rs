@@ -88,7 +88,10 @@ pub fn results(targets: &[f64]) -> Vec<TrialColumn<'static>> {
         outcome("seconds", |outcome| exact(outcome.seconds)).with_unit(Unit::Time),
         outcome("images_per_second", |outcome| exact(outcome.images_per_second)).with_unit(Unit::Rate),
         outcome("worker_peak_bytes", |outcome| Cell::number(outcome.peak_bytes)),
-        outcome("parameters", |outcome| Cell::number(outcome.parameters)),
+        TrialColumn::new("parameters", |trial| match trial.outcome {
+            Some(_) => Cell::number(trial.config.table().parameters()),
+            None => Cell::default(),
+        }),
         outcome("libtorch", |outcome| Cell::text(&outcome.libtorch)),
         outcome("device", |outcome| Cell::text(&outcome.device)),
         outcome("threads", |outcome| Cell::number(outcome.threads)),

@@ -4,6 +4,7 @@ use super::block_tables::{
     BY_IMAGE, by_image, class_means, convergence, costs, further_scores, results, tried, unreached_words,
 };
 use super::measure::Measure;
+use super::networks::networks;
 use super::plots::{Figure, NO_LETTER, Place, has_letter};
 use super::setup::{caveats, what_was_run};
 use super::statistics::{percent, points};
@@ -144,6 +145,7 @@ fn block_section(study: &Study, (place, block): (usize, &BlockSummary), figures:
     parts.extend(generalization_words(block));
     parts.extend(unreached_words(block, &study.targets));
     parts.push(markdown_table(&convergence(block, &study.targets)));
+    parts.extend(networks(block));
     parts.extend(block.compares_networks().then(|| markdown_table(&costs(block))));
     parts.join("\n\n")
 }

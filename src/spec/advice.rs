@@ -6,6 +6,10 @@ use super::keys::{self, BASE, BESIDE, IN_BLOCKS, ON_TOP};
 use crate::options::{Fallback, Key, Takes};
 use crate::words::list;
 
+/// What is in a layer goes nowhere else.
+const LAYERS: &str = "model.layers";
+const LAYERS_WITH_NAMES: &str = "; only conv, batch_norm and dense have names, others go by what they are: act1, pool1";
+
 /// `valid: a, b, c`, with a guess at what was meant.
 pub fn choices(given: &str, valid: &[&str]) -> String {
     let list = if valid.is_empty() { "it has none".to_string() } else { format!("valid: {}", valid.join(", ")) };
@@ -36,6 +40,10 @@ pub fn distance(given: &str, name: &str) -> Option<usize> {
 pub fn instead_of(key: &str, place: &str, valid: &[&str]) -> String {
     if let Some(text) = with_space(key) {
         return format!("a space is missing after the colon: `{text}`");
+    }
+    if place.starts_with(LAYERS) {
+        let named = if key == "name" { LAYERS_WITH_NAMES } else { "" };
+        return choices(key, valid) + named;
     }
     let in_block = IN_BLOCKS.contains(&key) && closest(key, valid).is_none();
     home(key, place).or(in_block.then(|| "it goes into a block".to_string())).unwrap_or_else(|| choices(key, valid))

@@ -2,11 +2,13 @@
 //! called as `runner models` shows them, and those without tensors by their kinds, numbered: `act2`, `pool1`, `residual1`.
 
 use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
 
 use super::advice::choices;
 use super::error::{InputError, Mark, Result, all};
-use super::fields::Slot;
 use super::keys::MODEL;
+use super::slot::Slot;
 use super::yaml::{Key, Node, Value};
 use crate::words::shorten;
 
@@ -68,45 +70,116 @@ struct Walk {
     /// What takes a layer's place, if anything.
     changes: HashMap<String, Option<Node>>,
     counts: HashMap<String, usize>,
+    /// How many of each kind are numbered in what the network becomes.
+    numbered: HashMap<&'static str, usize>,
     seen: Vec<String>,
 }
 
 impl Walk {
     fn through(&mut self, layers: &mut Node) {
         let Value::List(items) = &mut layers.value else { return };
-        let changed = std::mem::take(items).into_iter().filter_map(|mut layer| {
-            let name = self.name(&layer);
-            if let Some(ways) = field_of(&mut layer, "residual") {
-                for way in ["main", "shortcut"] {
-                    if let Some(way) = field_of(ways, way) {
-                        self.through(way);
-                    }
-                }
-            }
-            let change = self.changes.get(&name).cloned();
-            self.seen.push(name);
-            change.unwrap_or(Some(layer))
-        });
-        *items = changed.collect();
+        let layers = std::mem::take(items);
+        items.extend(layers.into_iter().filter_map(|layer| self.step(layer)));
+    }
+
+    fn step(&mut self, mut layer: Node) -> Option<Node> {
+        let name = self.name(&layer);
+        let numbered = self.numbered.clone();
+        each_way(&mut layer, |way| self.through(way));
+        self.seen.push(name.clone());
+        let Some(change) = self.changes.get(&name).cloned() else {
+            self.keep_name(&name, &mut layer);
+            return Some(layer);
+        };
+        // What was in it takes no number.
+        self.numbered = numbered;
+        let mut new = change?;
+        name_within(&name, &mut new, &mut HashMap::new());
+        self.keep_name(&name, &mut new);
+        Some(new)
+    }
+
+    /// What a layer's tensors are called stays, whatever else is changed, so that weights fit by name.
+    fn keep_name(&mut self, name: &str, layer: &mut Node) {
+        let Some(kind) = unnamed_with_tensors(layer) else { return };
+        let count = self.numbered.entry(kind).or_default();
+        if format!("{kind}{}", *count + 1) == name {
+            *count += 1;
+        } else {
+            give_name(layer, name);
+        }
     }
 
     fn name(&mut self, layer: &Node) -> String {
-        let (kind, options) = match &layer.value {
-            Value::Map(fields) => fields.first().map_or(("", None), |(key, options)| (&key.name, Some(options))),
-            _ => (layer.text().unwrap_or_default(), None),
-        };
-        let options = options.filter(|options| kind != "act" && matches!(options.value, Value::Map(_)));
-        if let Some(own) = options.and_then(|options| options.field("name")).and_then(Node::text) {
-            return own.to_owned();
+        let (kind, own) = kind_and_name(layer);
+        own.map_or_else(|| numbered(&mut self.counts, kind.to_owned()), str::to_owned)
+    }
+}
+
+/// The next of a kind.
+fn numbered<K: Eq + Hash + Display + Clone>(counts: &mut HashMap<K, usize>, kind: K) -> String {
+    let count = counts.entry(kind.clone()).or_default();
+    *count += 1;
+    format!("{kind}{count}")
+}
+
+/// What begins the name of a layer that has none of its own, and the one that it has.
+fn kind_and_name(layer: &Node) -> (&str, Option<&str>) {
+    let (kind, options) = match &layer.value {
+        Value::Map(fields) => fields.first().map_or(("", None), |(key, options)| (key.name.as_str(), Some(options))),
+        _ => (layer.text().unwrap_or_default(), None),
+    };
+    let options = options.filter(|options| kind != "act" && matches!(options.value, Value::Map(_)));
+    let own = options.and_then(|options| options.field("name")).and_then(Node::text);
+    let kind = match kind {
+        "batch_norm" => "bn",
+        "dense" => "fc",
+        "max_pool" | "avg_pool" | "global_avg_pool" | "adaptive_avg_pool" => "pool",
+        kind => kind,
+    };
+    (kind, own)
+}
+
+fn unnamed_with_tensors(layer: &Node) -> Option<&'static str> {
+    let (kind, own) = kind_and_name(layer);
+    ["conv", "bn", "fc"].into_iter().find(|known| own.is_none() && *known == kind)
+}
+
+fn each_way(layer: &mut Node, mut visit: impl FnMut(&mut Node)) {
+    let Some(ways) = field_of(layer, "residual") else { return };
+    for way in ["main", "shortcut"] {
+        field_of(ways, way).into_iter().for_each(&mut visit);
+    }
+}
+
+/// Layers in one that takes another's place are called after that, so that they take no other layer's number.
+fn name_within(group: &str, layer: &mut Node, counts: &mut HashMap<&'static str, usize>) {
+    each_way(layer, |way| {
+        let Value::List(layers) = &mut way.value else { return };
+        for layer in layers {
+            if let Some(kind) = unnamed_with_tensors(layer) {
+                give_name(layer, &format!("{group}.{}", numbered(counts, kind)));
+            }
+            name_within(group, layer, counts);
         }
-        let short = match kind {
-            "batch_norm" => "bn",
-            "dense" => "fc",
-            "max_pool" | "avg_pool" | "global_avg_pool" | "adaptive_avg_pool" => "pool",
-            kind => kind,
-        };
-        let count = self.counts.entry(short.to_owned()).or_default();
-        *count += 1;
-        format!("{short}{count}")
+    });
+}
+
+/// Leaves one alone that is written as no layer can be.
+fn give_name(layer: &mut Node, name: &str) {
+    if layer.text() == Some("batch_norm") {
+        *layer = Node { at: layer.at.clone(), value: Value::Map(vec![]) }.as_field_of("batch_norm");
+    }
+    let Value::Map(fields) = &mut layer.value else { return };
+    let [(kind, options)] = fields.as_mut_slice() else { return };
+    match kind.name.as_str() {
+        "batch_norm" if matches!(options.plain(), Some("" | "null")) => options.value = Value::Map(vec![]),
+        "dense" if options.text().is_some() => *options = options.as_field_of("out"),
+        _ => {}
+    }
+    let at = options.at.clone();
+    if let Value::Map(options) = &mut options.value {
+        let name = Node { at: at.clone(), value: Value::Scalar { text: name.to_owned(), quoted: true } };
+        options.push((Key { at, name: "name".to_owned() }, name));
     }
 }

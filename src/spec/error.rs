@@ -46,12 +46,8 @@ impl InputError {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Mistake { at: Mark { source, line, col }, message, within } = self;
-        if self.at.is_whole() {
-            write!(f, "{source}: {message}{within}")
-        } else {
-            write!(f, "{source}:{line}:{col}: {message}{within}")
-        }
+        let Mistake { at, message, within } = self;
+        write!(f, "{at}: {message}{within}")
     }
 }
 
@@ -137,6 +133,14 @@ pub struct Mark {
     pub line: usize,
     /// From 1, in characters; 0 where `line` is.
     pub col: usize,
+}
+
+/// `x.yaml:3:7`, or the file or option alone.
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Mark { source, line, col } = self;
+        if self.is_whole() { f.write_str(source) } else { write!(f, "{source}:{line}:{col}") }
+    }
 }
 
 impl Mark {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::changed_network::changed;
 use super::error::{Mark, Mistakes, Result};
-use super::fields::Slot;
 use super::keys::MODEL;
+use super::slot::Slot;
 use super::weights_file::{self, WeightsFile};
 use super::yaml::{self, Key, Node, Value};
 
@@ -29,15 +29,17 @@ pub fn is_network(document: &Node) -> bool {
 }
 
 /// Puts what the files hold in the place of their names, which are relative to `folder`, in an experiment and in the settings on
-/// the command line. Errors then point into the files. None where one cannot be read: what is without it is not known.
+/// the command line. Errors then point into the files. None where one cannot be read: what is without it is not known. Without
+/// `digests`, weights are not read to their ends.
 pub fn include(
     document: &mut Node,
     options: &mut [(Key, Node)],
     folder: &Path,
+    digests: bool,
     mistakes: &mut Mistakes,
 ) -> Option<Weights> {
     let before = mistakes.count();
-    let mut reader = Reader { folder, mistakes, weights: Weights::default() };
+    let mut reader = Reader { folder, digests, mistakes, weights: Weights::default() };
     reader.visit(document, Place::Elsewhere);
     options.iter_mut().for_each(|(key, node)| reader.visit(node, place(key, Place::Elsewhere)));
     let weights = reader.weights;
@@ -56,6 +58,7 @@ fn place(key: &Key, around: Place) -> Place {
 
 struct Reader<'a> {
     folder: &'a Path,
+    digests: bool,
     mistakes: &'a mut Mistakes,
     weights: Weights,
 }
@@ -101,13 +104,14 @@ impl Reader<'_> {
         let sha256 = match known {
             Some(sha256) => sha256,
             None => {
-                let (sha256, file) = weights_file::read(&path)
+                let (sha256, file) = weights_file::read(&path, self.digests)
                     .map_err(|problem| slot.error(format!("{}: {problem}", path.display())))?;
                 self.weights.entry(sha256.clone()).or_insert((slot.node.at.clone(), file));
                 sha256
             }
         };
-        if let Some(wanted) = node.field("sha256").filter(|wanted| wanted.text() != Some(&sha256)) {
+        let wanted = node.field("sha256").filter(|_| self.digests);
+        if let Some(wanted) = wanted.filter(|wanted| wanted.text() != Some(&sha256)) {
             return Err(Slot::new("start.weights.sha256", wanted).error(format!("{} has {sha256}", path.display())));
         }
         let at = node.at.clone();

@@ -239,7 +239,7 @@ pub fn value_at(config: &Json, key: &str) -> Node {
     as_written(key, config.pointer(&pointer(key)).unwrap_or(&Json::Null))
 }
 
-fn as_written(path: &str, json: &Json) -> Node {
+pub(super) fn as_written(path: &str, json: &Json) -> Node {
     let at = Mark::whole("");
     let value = match json {
         Json::Null => scalar(nothing(path)),

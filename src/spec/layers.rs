@@ -6,9 +6,10 @@ use serde_json::{Value as Json, json};
 
 use super::advice::example;
 use super::error::{Result, all};
-use super::fields::{Slot, default, typed};
+use super::fields::{default, typed};
 use super::keys::ACTIVATIONS;
 use super::layer_names::TakenNames;
+use super::slot::Slot;
 use super::yaml::Value;
 use crate::networks::{INPUT_SHAPE, Layer, Names, shape_text};
 use crate::options::*;
@@ -173,7 +174,8 @@ impl Walk {
         if let Layer::Residual { main, shortcut } = layer {
             return self.residual([main, shortcut], slot, input);
         }
-        if let Some(name) = self.names.next(layer) {
+        let name = self.names.next(layer);
+        if layer.holds_tensors() {
             self.taken.take(&name, &slot.path).map_err(|problem| slot.error(problem))?;
         }
         layer.output(&input).map_err(|problem| slot.error(problem))

@@ -6,14 +6,15 @@ use std::path::Path;
 use super::advice::closest;
 use super::check;
 use super::config::Model;
-use super::error::{Mark, Mistakes, Result};
+use super::error::{InputError, Mark, Mistakes, Result};
 use super::expand::{Common, expand_blocks};
 use super::experiment::{Configuration, Experiment, FIRST_TUNING_SEED, Settle, Variant, canonical};
-use super::fields::{Fields, Slot, default, typed};
+use super::fields::{Fields, default, typed};
 use super::included;
 use super::keys::{MARGIN, MAX_SEED, MAX_TRIALS, SEED_LIMIT, SEEDS, SETTLE, TARGETS, setting_names};
 use super::overrides::Overrides;
 use super::settings::{admit, apply, settings};
+use super::slot::Slot;
 use super::starting;
 use super::tune::Tuning;
 use super::yaml::{self, Key, Node, Value};
@@ -33,7 +34,7 @@ impl Experiment {
         let document = yaml::parse(name, text, &mut mistakes);
         let read = document.and_then(|mut document| {
             mistakes.keep(Slot::new("", &document).object())?;
-            let weights = included::include(&mut document, &mut options, folder, &mut mistakes)?;
+            let weights = included::include(&mut document, &mut options, folder, !overrides.is_sketch, &mut mistakes)?;
             let (lists, options): (Vec<_>, Vec<_>) =
                 options.into_iter().partition(|(key, _)| ["seeds", "targets"].contains(&key.name.as_str()));
             for (key, value) in &lists {
@@ -165,11 +166,36 @@ fn refuse_one_name_for_two_networks(experiment: &Experiment, document: &Node) ->
     for config in experiment.variants().map(|(_, variant)| &variant.config).chain([&experiment.base]) {
         let Model::Own(own) = &config.model else { continue };
         if known.insert(&own.name, &config.model).is_some_and(|other| *other != config.model) {
-            let problem = format!("two networks are called `{}`; each needs a name of its own", own.name);
-            return Err(document.at.error(problem));
+            return Err(two_networks(&own.name, document));
         }
     }
     Ok(())
+}
+
+fn two_networks(name: &str, document: &Node) -> InputError {
+    let problem = format!("two networks are called `{name}`");
+    let rest = "each needs a name of its own; beside `file`, `name: ...` gives one";
+    let mut found = vec![];
+    networks_called(name, document, &mut found);
+    let other = found.iter().find(|(_, network)| network.to_string() != found[0].1.to_string());
+    match other {
+        Some((at, _)) => at.error(format!("model.name: {problem}, this one and that in {}; {rest}", found[0].0)),
+        // From the command line, or written key by key.
+        None => document.at.error(format!("{problem}; {rest}")),
+    }
+}
+
+/// All below `node`, with the place of each one's name.
+fn networks_called<'n>(name: &str, node: &'n Node, found: &mut Vec<(&'n Mark, &'n Node)>) {
+    match &node.value {
+        Value::Scalar { .. } => {}
+        Value::List(items) => items.iter().for_each(|item| networks_called(name, item, found)),
+        Value::Map(fields) => {
+            let own = node.field("name").filter(|own| included::is_network(node) && own.text() == Some(name));
+            found.extend(own.map(|own| (&own.at, node)));
+            fields.iter().for_each(|(_, field)| networks_called(name, field, found));
+        }
+    }
 }
 
 /// The seeds, and whether they are added as they are needed. On the command line, seeds take the place of both.

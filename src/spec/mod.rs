@@ -1,8 +1,8 @@
 //! From a YAML file to the unique trials it asks for. Needs no libtorch.
 //!
 //! Text becomes nodes with places (`yaml.rs`), nodes become combinations of settings (`load.rs`, `expand.rs`, `settings.rs`),
-//! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, which
-//! `fields.rs` reads by; `layers.rs` has those of own networks), then by what keys must have in common (`check.rs`, and
+//! and each combination becomes a [`config::Config`] in which nothing can be wrong: by the table of keys (`keys.rs`, by which
+//! `fields.rs` and `slot.rs` read; `layers.rs` has those of own networks), then by what keys must have in common (`check.rs`, and
 //! `starting.rs` for weights and frozen layers). `included.rs` reads the files that an experiment names, `random.rs` draws
 //! combinations; every mistake is kept (`error.rs`), and `advice.rs` knows what to write instead. `guide/` says the table to people
 //! and editors.
@@ -23,12 +23,15 @@ mod included;
 mod keys;
 mod label;
 mod layer_names;
+mod layer_text;
 mod layers;
 mod load;
 mod overrides;
 mod random;
 mod settings;
 mod slips;
+mod slot;
+mod start;
 mod starting;
 mod tune;
 mod weights_file;
@@ -47,6 +50,7 @@ pub use experiment::{
 };
 pub use keys::MAX_TRIALS;
 pub use label::{Cell, Kind, flatten};
+pub use layer_text::layer_text;
 pub use overrides::{Imports, Overrides};
 
 /// Fails unless an experiment file could have asked for `config`. A configuration that was stored has passed no other check.

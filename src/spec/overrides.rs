@@ -19,6 +19,8 @@ pub struct Overrides {
     pub imports: Imports,
     /// Where the files lie that the experiment names, if not beside it.
     pub folder: Option<PathBuf>,
+    /// Weights to start from are not read to their ends, which takes long; the ids of trials that start from some are then others.
+    pub is_sketch: bool,
 }
 
 /// The data sets that may be named beside the built-in ones.

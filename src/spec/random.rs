@@ -10,9 +10,10 @@ use sha2::{Digest, Sha256};
 
 use super::advice::{choices, number_text};
 use super::error::{Mistakes, Result};
-use super::fields::{Fields, Slot};
+use super::fields::Fields;
 use super::keys::{self, MAX_SEED, SAMPLES, SAMPLING_SEED};
 use super::settings::Factor;
+use super::slot::Slot;
 use super::yaml::{Key, Node, Value};
 use crate::options::Takes;
 

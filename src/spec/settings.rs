@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use super::advice::{choices, instead_of};
 use super::error::{InputError, Mark, Mistakes, Result};
-use super::fields::Slot;
 use super::keys::{self, ON_TOP, split};
+use super::slot::Slot;
 use super::yaml::{Key, Node, Value};
 use crate::options::Takes;
 use crate::words::shorten;

@@ -4,16 +4,19 @@
 use serde_json::Value as Json;
 
 use super::advice::choices;
-use super::config::{Config, Start, is_in};
+use super::config::{Config, Start};
 use super::error::Result;
 use super::experiment::Experiment;
-use super::fields::Slot;
 use super::included::Weights;
+use super::slot::Slot;
+use super::start::is_in;
 use super::weights_file::WeightsFile;
-use crate::networks::TableRow;
-use crate::words::{count, shorten};
+use crate::networks::{TableRow, shape_text};
+use crate::words::{count, shorten, some};
 
 const DIGITS: usize = 64;
+/// So many tensors are named where none fits.
+const SHOWN: usize = 3;
 
 /// Refuses weights without the digest that a file's name is given when the experiment is read.
 pub fn with_digest(start: &Json, root: &Slot) -> Result<()> {
@@ -46,7 +49,7 @@ pub fn layers_to_draw(config: &Config, root: &Slot) -> Result<()> {
 }
 
 fn named(config: &Config) -> Vec<TableRow> {
-    config.table().rows.into_iter().filter(|row| !row.name.is_empty()).collect()
+    config.table().rows.into_iter().filter(TableRow::holds_tensors).collect()
 }
 
 /// Refuses those of `wanted` that are none of `names`, nor what some of them have before a dot.
@@ -93,13 +96,42 @@ fn note(config: &Config, start: &Start, file: &WeightsFile) -> std::result::Resu
         }
     }
     if taken == 0 {
-        let mut theirs: Vec<&str> = file.shapes.keys().map(String::as_str).collect();
-        theirs.sort_unstable();
-        let first = theirs.first().map_or("it is empty".to_owned(), |name| format!("it has {}", shorten(name)));
-        return Err(format!(
-            "start.weights: {path}: {model} has no tensor of a name and a shape that it has; {first} and so on"
-        ));
+        return Err(format!("start.weights: {path}: {}", why_nothing_fits(config, file)));
     }
     let anew = if anew.is_empty() { String::new() } else { format!("; drawn anew: {}", anew.join(", ")) };
     Ok(format!("{model} starts from {path}: takes {}{anew}", count(taken, "tensor")))
+}
+
+/// With some of the tensors on both sides, and what to do.
+fn why_nothing_fits(config: &Config, file: &WeightsFile) -> String {
+    let model = config.model.as_str();
+    let sized = |(_, shape): &(String, Vec<i64>)| !shape.is_empty();
+    let own: Vec<(String, Vec<i64>)> = named(config).iter().flat_map(TableRow::tensors).filter(sized).collect();
+    let (fitting, others): (Vec<_>, Vec<_>) = own
+        .iter()
+        .filter_map(|(name, shape)| Some((name, shape, file.shapes.get(name)?)))
+        .partition(|(_, shape, theirs)| shape == theirs);
+    if !fitting.is_empty() {
+        let names: Vec<String> = fitting.into_iter().map(|(name, ..)| name.clone()).collect();
+        return format!("`except` leaves nothing of what fits {model}: {}", some(&names, SHOWN));
+    }
+    let nothing = format!("nothing in it fits {model} by name and shape");
+    if !others.is_empty() {
+        let words = |(name, own, theirs): (&String, &Vec<i64>, &Vec<i64>)| {
+            format!("{name} is {} in the file and {} in {model}", shape_text(theirs), shape_text(own))
+        };
+        let words: Vec<String> = others.into_iter().map(words).collect();
+        return format!("{nothing}: {}; a tensor is taken where both are the same", some(&words, SHOWN));
+    }
+    let mut theirs: Vec<_> = file.shapes.clone().into_iter().filter(sized).collect();
+    theirs.sort_unstable();
+    let shown = |tensors: &[(String, Vec<i64>)]| {
+        let words = tensors.iter().map(|(name, shape)| format!("{} {}", shorten(name), shape_text(shape)));
+        some(&words.collect::<Vec<_>>(), SHOWN)
+    };
+    let theirs = if theirs.is_empty() { "no tensors".to_owned() } else { shown(&theirs) };
+    format!(
+        "{nothing}: the file has {theirs}; {model} has {}; a network of your own takes the file's names by `name` in its layers",
+        shown(&own)
+    )
 }

@@ -5,11 +5,11 @@ use serde_json::Value as Json;
 use super::check;
 use super::error::{Mistakes, Result};
 use super::experiment::{Candidate, Tune, canonical};
-use super::fields::Slot;
 use super::keys::{TUNING_SEEDS, setting_names};
 use super::label::{effective, label, resolved, shown};
 use super::overrides::Overrides;
 use super::settings::{Factor, Setting, alternatives, changed, combination, combinations, factor, unless_null};
+use super::slot::Slot;
 use super::yaml::{Key, Node};
 use crate::words::shorten;
 

@@ -21,12 +21,12 @@ pub struct WeightsFile {
     pub shapes: HashMap<String, Vec<i64>>,
 }
 
-/// With the SHA-256 of all its bytes, as 64 hex digits.
-pub fn read(path: &Path) -> Result<(String, WeightsFile), String> {
-    try_read(path).map_err(|error| format!("{error:#}"))
+/// With the SHA-256 of all its bytes, as 64 hex digits; of its path, where its bytes do not matter.
+pub fn read(path: &Path, is_hashed: bool) -> Result<(String, WeightsFile), String> {
+    try_read(path, is_hashed).map_err(|error| format!("{error:#}"))
 }
 
-fn try_read(path: &Path) -> Result<(String, WeightsFile)> {
+fn try_read(path: &Path, is_hashed: bool) -> Result<(String, WeightsFile)> {
     let file = File::open(path)?;
     let about = file.metadata()?;
     ensure!(about.is_file(), "not a file");
@@ -36,7 +36,7 @@ fn try_read(path: &Path) -> Result<(String, WeightsFile)> {
     file.read_exact(&mut word).context("not a safetensors file")?;
     let length = u64::from_le_bytes(word);
     ensure!(
-        length <= MAX_HEADER_BYTES.min(about.len()),
+        length <= MAX_HEADER_BYTES.min(about.len().saturating_sub(WORD)),
         "not a safetensors file; scripts/convert.py IN.pt OUT.safetensors makes one of what PyTorch saved"
     );
     let mut header = vec![0; length as usize];
@@ -44,7 +44,12 @@ fn try_read(path: &Path) -> Result<(String, WeightsFile)> {
     hash.update(word);
     hash.update(&header);
     let metadata: Metadata = serde_json::from_slice(&header).context("not a safetensors file")?;
-    let data = hash_rest(&mut file, &mut hash)?;
+    let data = if is_hashed {
+        hash_rest(&mut file, &mut hash)?
+    } else {
+        hash = Sha256::new_with_prefix(path.as_os_str().as_encoded_bytes());
+        about.len() - WORD - length
+    };
     let tensors = metadata.tensors();
     let needed = tensors.values().map(|tensor| tensor.data_offsets.1).max().unwrap_or_default();
     ensure!(data == needed as u64, "not a whole safetensors file: {data} bytes of tensors instead of {needed}");

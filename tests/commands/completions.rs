@@ -45,6 +45,29 @@ fn bash_is_offered_commands_options_keys_blocks_and_trials() {
     assert_eq!(offered(&lab, &["runner", "models", "res"]), ["resnet"]);
 }
 
+/// Their ids would need the whole file, which may be large, while the shell waits.
+#[test]
+fn trials_that_start_from_weights_are_not_offered() {
+    if !works("bash --version") {
+        return skip("no bash");
+    }
+    let start = "  - id: start\n    axes: {start: [{weights: a.safetensors}]}\n";
+    let lab = Lab::new(&format!("{TINY}{start}"));
+    let header = br#"{"conv1.bias":{"dtype":"F32","shape":[6],"data_offsets":[0,24]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes(), &header[..], &[0; 24]].concat();
+    std::fs::write(lab.path("a.safetensors"), bytes).unwrap();
+    let parts = offered(&lab, &["runner", "sweep", "tiny.yaml", "--only", ""]);
+    assert_eq!(parts[..3], ["init", "activation", "start"]);
+    let plan = lab.sweep("--plan").expect(DONE).out;
+    let ids = |is_started: bool| {
+        let lines =
+            plan.lines().filter(move |line| line.contains(" seed ") && line.contains("a.safetensors") == is_started);
+        lines.map(|line| line[..12].to_owned()).collect::<Vec<_>>()
+    };
+    assert!(!ids(true).is_empty() && ids(true).iter().all(|id| !parts.contains(id)), "{plan}\n{parts:?}");
+    assert!(ids(false).len() == 6 && ids(false).iter().all(|id| parts.contains(id)), "{plan}\n{parts:?}");
+}
+
 #[test]
 fn every_shell_gets_a_script_that_names_the_program() {
     let lab = Lab::new("");

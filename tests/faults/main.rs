@@ -10,6 +10,7 @@
 mod common;
 
 mod checkpoints;
+mod cluster;
 mod data;
 mod filesystems;
 mod images;
@@ -65,7 +66,7 @@ const ROWS: [(usize, &str); 38] = [
     (32, "file systems that cannot rename folders (overlays), sync them (CIFS, FUSE) or lock files"),
     (
         33,
-        "two machines on NFS (tests/cluster): locks that are lost, names that are remembered, files that are gone while read",
+        "two machines on NFS (cluster/): locks that are lost, names that are remembered, files that are gone while read",
     ),
     (34, "a program file that is replaced; limits of threads, processes and open files"),
     (35, "another user's files and locks in the folder"),

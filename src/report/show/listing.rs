@@ -8,10 +8,14 @@ use crate::spec::config::Select;
 use crate::spec::{Cell, Kind, choices};
 use anyhow::{Context, Result, bail, ensure};
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// What tells trials apart in words; `trials.csv` has the keys instead.
 pub const LABEL: &str = "label";
+/// Of a network of the user's own, and what each network is called.
+const LAYERS: &str = "model.layers";
+const NETWORK: &str = "model.name";
 const RUNNING: &str = "running";
 const WAITING: &str = "waiting";
 /// Trials without the value that is sorted by come last, in this order.
@@ -86,9 +90,15 @@ impl Listing {
         }
     }
 
-    /// Whether it tells the rows apart.
+    /// Whether it tells the rows apart. Layers do where the names of their networks do not.
     pub fn differs(&self, column: usize, rows: &[&[Cell]]) -> bool {
-        differ(&self.names[column], &self.names[self.keys.clone()], rows.iter().map(|row| row[column].text.as_str()))
+        let text = |column: usize| rows.iter().map(move |row| row[column].text.as_str());
+        if self.names[column] == LAYERS {
+            let names = self.index(NETWORK);
+            let networks: HashSet<_> = text(names).zip(text(column)).collect();
+            return networks.len() > text(names).collect::<HashSet<_>>().len();
+        }
+        differ(&self.names[column], &self.names[self.keys.clone()], text(column))
     }
 }
 

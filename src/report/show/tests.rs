@@ -191,3 +191,17 @@ fn every_accuracy_is_a_percentage_and_the_highest_comes_first() {
         assert!(values.is_sorted_by(|a, b| a >= b), "{column}: {values:?}");
     }
 }
+
+#[test]
+fn networks_are_told_apart_by_name_and_their_layers_are_there_for_who_asks() {
+    let own = |name, layers| [("model.name", name), ("model.layers", layers)];
+    let (small, wide) = (own("small", "[flatten, {dense: 10}]"), own("wide", "[flatten, {dense: 64}, {dense: 10}]"));
+    let listing = with_keys(&[&small, &wide, &[("model.name", "lenet5")]]);
+    let shown = header(&listing);
+    assert!(shown.contains(" model ") && !shown.contains("layers"), "{shown}");
+    let asked = Request { columns: Choice::These(vec!["layers".to_owned()]), ..request("id", &[]) };
+    assert!(View::new(&listing, &asked).unwrap().table(None).rows[0].contains("[flatten"));
+    // One name for two networks, as in several experiments beside each other.
+    let listing = with_keys(&[&small, &own("small", "[flatten, act, {dense: 10}]")]);
+    assert!(header(&listing).contains("layers"), "{}", header(&listing));
+}

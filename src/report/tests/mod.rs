@@ -203,3 +203,55 @@ fn what_is_recommended_was_chosen_without_the_test_set() {
     }
     assert_eq!(summary::summarize(&study)[0].best().unwrap().variant.label, "good");
 }
+
+/// The example's study whose settings are networks: the base's and two others.
+fn networks(base: &str, others: [&str; 2]) -> Study {
+    let text = format!(
+        "schema: 1\nname: t\nbase: {{optimizer: sgd, model: {base}}}\nblocks: [{{id: a, axes: {{model: [{}]}}}}]\n",
+        others.join(", ")
+    );
+    let experiment = crate::spec::Experiment::parse("x.yaml", &text, &Default::default()).unwrap();
+    let mut study = example::accidents();
+    for (own, variant) in study.blocks[0].variants.iter().zip(&experiment.blocks[0].variants) {
+        for trial in study.trials.iter_mut().filter(|trial| own.trial_ids.contains(&trial.id)) {
+            trial.config.model = variant.config.model.clone();
+        }
+    }
+    study
+}
+
+const SMALL: &str = "{name: small, layers: [{conv: {out: 8, kernel: 3, padding: same, bias: false}}, batch_norm, {act: gelu}, \
+                     {residual: {main: [{conv: {out: 8, kernel: 1}}], shortcut: []}}, {max_pool: 4}, flatten, {dense: classes}]}";
+
+#[test]
+fn networks_that_are_compared_are_shown_layer_by_layer_and_where_they_differ() {
+    let bare = "{name: bare, layers: [{conv: {out: 8, kernel: 5, padding: same, name: wide}}, {act: gelu}, {residual: {main: \
+                [{conv: {out: 8, kernel: 1}}]}}, {avg_pool: 4}, flatten, dropout, {dense: classes}]}";
+    let files = rendered(&networks(SMALL, ["{name: lenet5}", bare]));
+    for name in ["report.md", "summary.md"] {
+        let text = String::from_utf8(files[name].clone()).unwrap().replace('\\', "");
+        for line in [
+            "- small, 5,434 parameters: {conv: {out: 8, kernel: 3, padding: 1, bias: false}}, batch_norm, {act: gelu}, {residual: {main: \
+             [{conv: {out: 8, kernel: 1}}]}}, {max_pool: 4}, flatten, {dense: 10}\n",
+            "- lenet5, 62,006 parameters: built in\n",
+            "- bare, 5,810 parameters: those of small, but {conv: {out: 8, kernel: 5, padding: 2, name: wide}} in place of conv1, bn1; \
+             {avg_pool: 4} in place of pool1; dropout after flatten1\n",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn networks_without_much_in_common_are_written_out_and_others_are_not_shown() {
+    let other = "{name: other, layers: [flatten, {dense: 20}, act, {dense: classes}]}";
+    let no_norm = SMALL.replace("batch_norm, ", "").replace("small", "no_norm");
+    let text = String::from_utf8(rendered(&networks(SMALL, [other, &no_norm]))["report.md"].clone()).unwrap();
+    let text = text.replace('\\', "");
+    assert!(text.contains(" parameters: flatten, {dense: 20}, act, {dense: 10}\n"), "{text}");
+    assert!(text.contains(" parameters: those of small, but without bn1\n"), "{text}");
+    let plain = rendered(&networks("lenet5", ["lenet5_dropout", "{name: lenet5, channels: [6]}"]));
+    for study in [plain, rendered(&example::accidents())] {
+        assert!(!String::from_utf8_lossy(&study["report.md"]).contains("The networks, layer by layer"));
+    }
+}

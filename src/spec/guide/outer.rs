@@ -51,3 +51,19 @@ pub const BLOCK: [Outer; 7] = [
         "further settings, each of these keys together",
     ),
 ];
+pub const NETWORK_FILE: [Outer; 4] = [
+    outer("model.file", "a text", Some("none"), "a file with a network's name and layers, relative to the experiment"),
+    outer("model.name", NAME, Some("the file's, and what is changed"), "beside `file`: what the network is called"),
+    outer(
+        "model.without",
+        "a list of names",
+        Some("[]"),
+        "beside `file`: layers that are left out, by the names that `runner models FILE` shows",
+    ),
+    outer(
+        "model.replace",
+        "an object of names with a layer each",
+        Some("{}"),
+        "beside `file`: other layers in the place of these, whose names they keep: `{pool1: {avg_pool: 2}}`",
+    ),
+];

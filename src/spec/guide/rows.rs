@@ -142,6 +142,9 @@ fn add_named(rows: &mut Vec<Row>, path: &str, variant: &'static Variant) {
     let (key, values, pytorch) = (format!("{path}: {name}"), String::new(), theirs.to_owned());
     rows.push(Row { key, owner: Some(name), values, is_required: false, default: None, about, pytorch });
     keys.iter().for_each(|option| add(rows, path, Some(name), theirs, option));
+    if variant.is_own {
+        rows.extend(outer::NETWORK_FILE.iter().map(of_outer));
+    }
 }
 
 /// `torch.optim.SGD(lr=)` for an option of what PyTorch calls `torch.optim.SGD`.

@@ -245,8 +245,12 @@ fn own_name() -> Json {
 fn network_file() -> Json {
     let names = json!({"type": "array", "items": {"type": TEXT}});
     let layers = json!({"type": "object", "additionalProperties": reference("layer")});
-    let keys = [("file", json!({"type": TEXT})), ("name", own_name()), ("without", names), ("replace", layers)];
-    let file = object(keys.map(|(key, form)| (key.to_owned(), form)).into_iter().collect(), &["file"]);
+    let forms = [json!({"type": TEXT}), own_name(), names, layers];
+    let keys = outer::NETWORK_FILE.iter().zip(forms).map(|(outer, form)| {
+        let name = outer.key.strip_prefix("model.").unwrap_or(outer.key);
+        (name.to_owned(), described(form, outer.about))
+    });
+    let file = object(keys.collect(), &["file"]);
     described(file, "a file with the name and the layers of one, without some of them or with others in their place")
 }
 

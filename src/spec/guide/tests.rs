@@ -184,6 +184,8 @@ fn program_and_schema_take_the_same_values_of_every_key_in_the_base() {
             ["data", "select", "seeds", "settle", "margin", "targets"].contains(&key.split('.').next().unwrap());
         if ["schema", "name", "description", "tune", "base", "blocks"].contains(&key.split('.').next().unwrap())
             || (is_outer && key.contains('.'))
+            // Any name is that of some network, whose layers stand elsewhere.
+            || key == "model.name"
         {
             continue;
         }
@@ -339,4 +341,20 @@ fn keys_are_found_by_path_by_their_last_part_and_by_name_and_a_slip_is_guessed()
     assert_eq!((default, is_required, pytorch.as_str()), (Some("0.001"), false, "torch.optim.SGD(lr=)"));
     assert_eq!(find("warmup.epochs").unwrap()[0].pytorch, "LinearLR(total_iters=)");
     assert!(find("resnet").unwrap().iter().all(|row| row.pytorch.is_empty()), "PyTorch has none of the networks");
+}
+
+#[test]
+fn a_network_in_a_file_has_its_keys_in_the_list_and_in_the_schema() {
+    let network = crate::spec::tests::keys_of_a_network_in_a_file();
+    for key in &network {
+        let rows = find(&format!("model.{key}")).unwrap_or_else(|meant| panic!("model.{key}: {meant:?}"));
+        assert!(
+            rows.iter().all(|row| row.key == format!("model.{key}") && !row.values.is_empty() && !row.about.is_empty())
+        );
+    }
+    let forms = schema()["definitions"]["model"]["anyOf"].as_array().unwrap().clone();
+    let of_file = forms.iter().find(|form| form["properties"]["file"].is_object()).unwrap();
+    let in_schema: BTreeSet<String> = of_file["properties"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(in_schema, network);
+    assert!(of_file["properties"].as_object().unwrap().values().all(|form| form["description"].is_string()));
 }

@@ -304,3 +304,97 @@ fn a_key_is_named_once_among_those_that_are_valid() {
     let said = parse(&text).unwrap_err().to_string();
     assert!(said.contains("valid: out, kernel, stride,"), "{said}");
 }
+
+/// An experiment beside `small.yaml`, a network with these layers, whose axis has these models.
+fn with_models(small: &str, models: &str) -> Result<Experiment> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e.yaml");
+    std::fs::write(folder.path().join("small.yaml"), format!("name: small\nlayers: [{small}]\n")).unwrap();
+    std::fs::write(&path, format!("{HEAD}blocks:\n  - id: a\n    axes: {{model: [{models}]}}\n")).unwrap();
+    Experiment::load(&path, &Overrides::default())
+}
+
+/// The layers that hold tensors in each variant.
+fn names_with_tensors(experiment: &Experiment) -> Vec<String> {
+    let names = |config: &Config| {
+        let rows = config.table().rows.into_iter().filter(|row| !row.tensors().is_empty());
+        rows.map(|row| row.name).collect::<Vec<_>>().join(" ")
+    };
+    experiment.blocks[0].variants[1..].iter().map(|variant| names(&variant.config)).collect()
+}
+
+#[test]
+fn a_changed_network_keeps_its_layers_names_so_that_weights_still_fit_by_name() {
+    let small = "{conv: {out: 8, kernel: 3, name: stem}}, batch_norm, act, {conv: {out: 8, kernel: 3}}, batch_norm, \
+                 {conv: {out: 8, kernel: 3}}, {max_pool: 2}, flatten, {dense: classes}";
+    let experiment = with_models(
+        small,
+        "{file: small.yaml}, {file: small.yaml, replace: {stem: {conv: {out: 8, kernel: 5}}}}, \
+         {file: small.yaml, name: other, replace: {stem: {conv: {out: 8, kernel: 5, name: wide}}}}, \
+         {file: small.yaml, without: [bn1]}, {file: small.yaml, replace: {conv1: batch_norm}}, \
+         {file: small.yaml, without: [conv2], replace: {pool1: {conv: {out: 4, kernel: 2, stride: 2}}, \
+         fc1: {dense: {out: classes, bias: false}}}}, {file: small.yaml, replace: {act1: {act: gelu}}}, {file: small.yaml, name: deeper, replace: {act1: {residual: \
+         {main: [{conv: {out: 8, kernel: 1}}, batch_norm]}}}}",
+    );
+    let wanted = [
+        "stem bn1 conv1 bn2 conv2 fc1",
+        "stem bn1 conv1 bn2 conv2 fc1",
+        "wide bn1 conv1 bn2 conv2 fc1",
+        "stem conv1 bn2 conv2 fc1",
+        "stem bn1 conv1 bn2 conv2 fc1",
+        "stem bn1 conv1 bn2 pool1 fc1",
+        "stem bn1 conv1 bn2 conv2 fc1",
+        "stem bn1 act1.conv1 act1.bn1 conv1 bn2 conv2 fc1",
+    ];
+    assert_eq!(names_with_tensors(&experiment.unwrap()), wanted);
+}
+
+#[test]
+fn every_name_in_the_table_of_layers_is_one_by_which_a_layer_can_be_left_out() {
+    let small = "{conv: {out: 3, kernel: 3, padding: same, name: a.b}}, batch_norm, act, {residual: {main: [{residual: {main: \
+                 [{conv: {out: 3, kernel: 3, padding: same}}, act]}}, act], shortcut: [{act: relu}, dropout]}}, {residual: {main: \
+                 [{act: gelu}]}}, {max_pool: {kernel: 3, stride: 1, padding: 1}}, {avg_pool: {kernel: 3, stride: 1, padding: 1}}, \
+                 {dropout: 0.5}, {adaptive_avg_pool: 2}, global_avg_pool, flatten, {dense: classes}";
+    let of_file = |changes: &str| with_models(small, &format!("{{file: small.yaml{changes}}}"));
+    let names = |experiment: Experiment| -> Vec<String> {
+        experiment.blocks[0].variants[1].config.table().rows.into_iter().map(|row| row.name).collect()
+    };
+    let all = names(of_file("").unwrap());
+    let wanted = "a.b bn1 act1 conv1 act2 residual2 act3 act4 residual1 act5 residual3 pool1 pool2 dropout2 pool3 pool4 flatten1 fc1";
+    assert_eq!(all.join(" "), wanted);
+    // Without these the others make no network.
+    for name in all.iter().filter(|name| !["act5", "flatten1", "fc1"].contains(&name.as_str())) {
+        // What is in a residual goes with it.
+        let fewer = names(of_file(&format!(", without: [{name}]")).unwrap_or_else(|error| panic!("{name}: {error}")));
+        assert!(fewer.len() < all.len(), "{name}: {fewer:?}");
+    }
+}
+
+#[test]
+fn two_networks_of_one_name_are_shown_where_they_stand_and_how_to_name_them() {
+    let own = |width: usize| format!("{{name: small, layers: [flatten, {{dense: {width}}}, {{dense: classes}}]}}");
+    let text =
+        format!("{HEAD}blocks:\n  - id: a\n    axes:\n      model:\n        - {}\n        - {}\n", own(8), own(64));
+    let wanted = "x.yaml:12:18: model.name: two networks are called `small`, this one and that in x.yaml:11:18; each needs a name \
+                  of its own";
+    assert_starts(&error_of(&text), wanted);
+    let inline = "{name: small, layers: [flatten, act, {dense: classes}]}";
+    let error = with_models("flatten, {dense: classes}", &format!("{{file: small.yaml}}, {inline}"));
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("e.yaml:9:47: model.name: two networks are called `small`, this one and that in "),
+        "{error}"
+    );
+    assert!(error.contains("small.yaml:1:7; ") && error.ends_with("beside `file`, `name: ...` gives one"), "{error}");
+}
+
+#[test]
+fn a_name_that_a_layer_cannot_have_is_not_sent_elsewhere() {
+    let error = error_of(&file(&["{avg_pool: {kernel: 2, name: a}}", "flatten", "{dense: {out: classes, epochs: 3}}"]));
+    assert_among(
+        &error,
+        "x.yaml:8:32: model.layers[0].avg_pool.name: there is no such key; valid: kernel, stride, padding; only conv, \
+         batch_norm and dense have names, others go by what they are: act1, pool1",
+    );
+    assert_among(&error, "x.yaml:10:32: model.layers[2].dense.epochs: there is no such key; valid: out, bias, name");
+}

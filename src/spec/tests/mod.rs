@@ -36,6 +36,17 @@ pub fn experiments() -> (tempfile::TempDir, Vec<PathBuf>) {
     (folder, copies)
 }
 
+/// What the reader says may stand beside `file`, and that itself.
+pub fn keys_of_a_network_in_a_file() -> std::collections::BTreeSet<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.yaml"), "name: small\nlayers: [flatten, {dense: classes}]\n").unwrap();
+    let path = folder.path().join("e.yaml");
+    std::fs::write(&path, HEAD.replace("lenet5", "{file: small.yaml, bogus_key: 1}")).unwrap();
+    let error = Experiment::load(&path, &Overrides::default()).unwrap_err().to_string();
+    let list = error.split_once("valid: ").unwrap_or_else(|| panic!("{error}")).1;
+    list.split(';').next().unwrap().split(", ").map(str::to_owned).collect()
+}
+
 fn parse(text: &str) -> Result<Experiment> {
     Experiment::parse("x.yaml", text, &Overrides::default())
 }

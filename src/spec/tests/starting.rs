@@ -27,6 +27,8 @@ impl Folder {
         let folder = Folder(tempfile::tempdir().unwrap());
         weights(&folder.path("a.safetensors"), FIRST);
         weights(&folder.path("other.safetensors"), &[("x.weight", &[1])]);
+        let grey: &[(&str, &[usize])] = &[("conv1.weight", &[6, 1, 5, 5]), ("fc3.weight", &[1000, 84])];
+        weights(&folder.path("grey.safetensors"), grey);
         folder
     }
 
@@ -59,6 +61,24 @@ fn what_is_in_the_file_and_the_exceptions_are_part_of_the_id_and_its_path_is_not
     weights(&folder.path("a.safetensors"), &[("conv1.bias", &[6])]);
     ids.push(id("  start: {weights: a.safetensors}\n"));
     (1..ids.len()).for_each(|index| assert!(!ids[..index].contains(&ids[index]), "{ids:?}"));
+}
+
+#[test]
+fn a_sketch_reads_no_weights_to_their_ends_and_is_else_the_same() {
+    let folder = Folder::new();
+    let lines = "blocks:\n  - id: a\n    axes: {start: [{weights: a.safetensors}, {weights: b.safetensors}]}\n";
+    weights(&folder.path("b.safetensors"), &[("conv1.bias", &[6])]);
+    let whole = folder.load(lines).unwrap();
+    let overrides = Overrides { is_sketch: true, ..Overrides::default() };
+    let sketch = Experiment::load(&folder.path("e.yaml"), &overrides).unwrap();
+    assert_eq!((labels(&sketch.blocks[0]), &sketch.notes), (labels(&whole.blocks[0]), &whole.notes));
+    let ids = |experiment: &Experiment| experiment.trials().into_iter().map(|trial| trial.id).collect::<Vec<_>>();
+    assert_eq!((ids(&sketch)[..2] == ids(&whole)[..2], ids(&sketch)[2] == ids(&whole)[2]), (true, false));
+    let mut bytes = std::fs::read(folder.path("a.safetensors")).unwrap();
+    bytes.truncate(bytes.len() - 1);
+    std::fs::write(folder.path("b.safetensors"), bytes).unwrap();
+    let error = Experiment::load(&folder.path("e.yaml"), &overrides).unwrap_err().to_string();
+    assert!(error.contains("not a whole safetensors file"), "{error}");
 }
 
 #[test]
@@ -104,7 +124,22 @@ fn what_cannot_be_started_from_or_frozen_is_refused() {
             "e.yaml:7:20: start.weights: pickle.pt: not a safetensors file; scripts/convert.py",
         ),
         ("start: {weights: short.safetensors}", "e.yaml:7:20: start.weights: short.safetensors: not a whole"),
-        ("start: {weights: other.safetensors}", "e.yaml:7:20: start.weights: other.safetensors: lenet5 has no tensor"),
+        (
+            "start: {weights: other.safetensors}",
+            "e.yaml:7:20: start.weights: other.safetensors: nothing in it fits lenet5 by name and shape: the file has x.weight 1; \
+             lenet5 has conv1.weight 6×3×5×5, conv1.bias 6, conv2.weight 16×6×5×5 and 7 more; a network of your own takes the \
+             file's names by `name` in its layers",
+        ),
+        (
+            "start: {weights: grey.safetensors}",
+            "e.yaml:7:20: start.weights: grey.safetensors: nothing in it fits lenet5 by name and shape: conv1.weight is 6×1×5×5 in \
+             the file and 6×3×5×5 in lenet5, fc3.weight is 1000×84 in the file and 10×84 in lenet5; a tensor is taken where both \
+             are the same",
+        ),
+        (
+            "start: {weights: a.safetensors, except: [conv1]}",
+            "e.yaml:7:20: start.weights: a.safetensors: `except` leaves nothing of what fits lenet5: conv1.weight, conv1.bias",
+        ),
         (
             "start: {weights: a.safetensors, except: [fc4]}",
             "e.yaml:7:43: start.except: lenet5 has no layer `fc4`; valid",

@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::process::Command;
 use std::time::Duration;
 
+use super::twelve;
 use crate::common::clock::preload;
 use crate::common::skip::leave_out;
 use crate::common::{DONE, Lab, assert_same, files, names, program, works};
-use crate::twelve;
 
 /// So that a trial takes a second there, and both machines have some.
 const EPOCHS: usize = 6;
@@ -42,11 +42,11 @@ fn boot(lab: &Lab, parameters: &[String]) -> bool {
         "rootflags=/",
     ]);
     command.args(["quiet", "con=null", "con0=null,fd:1"]).arg(format!("ubd0={}", lab.path("disk").display()));
-    command.arg(format!("init={}/tests/cluster/nfs-machine", env!("CARGO_MANIFEST_DIR")));
+    command.arg(format!("init={}/tests/faults/cluster/nfs-machine", env!("CARGO_MANIFEST_DIR")));
     command.arg(format!("LAB={}", lab.path("").display())).arg(format!("PROGRAM={}", program().to_str().unwrap()));
     let mut command = lab.settle(command);
     command.args(parameters);
-    if !preload(lab, &mut command, "cluster/registers.c") {
+    if !preload(lab, &mut command, "faults/cluster/registers.c") {
         return false;
     }
     let ended = lab.start_command(command).end_within(machine_limit());

@@ -1,12 +1,7 @@
 //! Several machines, really: an NFS server with two clients in a User Mode Linux kernel, and Slurm with two nodes.
 //!
-//! `RUNNER_NFS_RUNS=10 cargo test --release --test cluster nfs` sweeps so often instead of once. What these need is in `.ci/run`; a test
-//! that cannot have it is skipped, with a line saying so.
-#![cfg(target_os = "linux")]
-
-#[allow(dead_code)] // The other tests use the rest.
-#[path = "../common/mod.rs"]
-mod common;
+//! `RUNNER_NFS_RUNS=10 cargo test --release --test faults nfs` sweeps so often instead of once. What these need is in `.ci/run`; a test
+//! that cannot have it is skipped, with a line saying so. Mostly they wait, while other tests run.
 
 mod nfs;
 mod script;

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 
+use super::twelve;
 use crate::common::{BAD_INPUT, DONE, Lab, assert_same};
-use crate::twelve;
 
 /// Runs all tasks at once, and then the last job; prints as what they are known.
 const SUBMIT: &str = r#"#!/bin/sh

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use libc::{SIGCONT, SIGKILL, SIGSTOP};
 
+use super::{experiment, twelve};
 use crate::common::clock::preload;
 use crate::common::skip::leave_out;
 use crate::common::{BAD_INPUT, DONE, Ended, FAILED, Lab, Running, assert_same, kill, names, one, wait_until, works};
-use crate::{experiment, twelve};
 
 /// The first of three ports that nobody has.
 fn free_ports() -> u16 {
@@ -46,7 +46,7 @@ impl Cluster {
     }
 
     fn here(&self, action: &str) -> Command {
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/slurm-here"));
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/cluster/slurm-here"));
         command.arg(action).arg(self.slurm.path());
         command
     }
