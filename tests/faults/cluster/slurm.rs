@@ -264,7 +264,7 @@ fn no_letter_of_a_path_means_anything_and_files_beside_the_experiment_are_found(
 #[test]
 fn a_task_is_sent_back_as_often_as_its_script_says_and_then_no_more() {
     let Some(cluster) = Cluster::start(&one("epochs: 500")) else { return };
-    let (text, most) = (include_str!("../../src/sweep/launch/task.sh"), "most_requeues=");
+    let (text, most) = (include_str!("../../../src/sweep/launch/task.sh"), "most_requeues=");
     assert!(text.contains(&format!("{most}100\n")));
     cluster.lab.sweep("--launch /bin/true").expect(DONE);
     fs::write(cluster.lab.result("slurm/task.sh"), text.replace(&format!("{most}100"), &format!("{most}1"))).unwrap();
