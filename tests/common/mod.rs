@@ -171,11 +171,14 @@ impl Lab {
     /// Any command, to run in the folder.
     pub fn settle(&self, mut command: Command) -> Command {
         command.current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("RUNNER_DATA");
-        // Whoever runs the tests may have been told to outlive its terminal; what it starts would inherit that.
+        // Whoever runs the tests may have been told to outlive its terminal, or be a shell's job in the background; what it starts
+        // would inherit that.
         // SAFETY: signal is safe between fork and exec.
         unsafe {
             command.pre_exec(|| {
-                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 Ok(())
             });
         }
