@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::twelve;
@@ -30,6 +31,9 @@ fn boot(lab: &Lab, parameters: &[String]) -> bool {
         leave_out("no User Mode Linux with NFS (apt-get install user-mode-linux kmod nfs-kernel-server nfs-common)");
         return false;
     }
+    // Two of these machines at once would take each other's time.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     File::create(lab.path("disk")).unwrap().set_len(1 << 29).unwrap();
     let mut command = Command::new("timeout");
     command.args([
