@@ -156,7 +156,8 @@ def difference(row, base):
     """A setting's difference with its interval, or why there is none."""
     if not row["difference"]:
         return f"{row['label']}: {row['no_interval_because']}"
-    few = f" (n = {row['test_accuracy_n']})" if row["test_accuracy_n"] != base["test_accuracy_n"] else ""
+    n = row["look"] or row["test_accuracy_n"]    # trials after the look did not enter
+    few = f" (n = {n})" if n != base["test_accuracy_n"] else ""
     interval = within(row, "difference", "+.2f", 1) or " (no interval)"
     return f"{row['label']} {signed(row['difference'])}{interval}{few}"
 
