@@ -35,7 +35,7 @@ fn compile_native(libtorch: &Path) {
     println!("cargo:rustc-link-lib={}", if cfg!(target_os = "macos") { "c++" } else { "stdc++" });
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let versions = text(&libtorch.join("build-version")) + &text(&libtorch.join("version.py"));
-    let sources = [HEADER, SOURCES[0], SOURCES[1]].map(|source| text(Path::new(source))).concat();
+    let sources = [HEADER].iter().chain(&SOURCES).map(|source| text(Path::new(source))).collect::<String>();
     let stamp = format!("{}\n{versions}\n{sources}", libtorch.display());
     let compiled_from = out.join("compiled_from");
     if text(&compiled_from) == stamp {

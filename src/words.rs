@@ -34,6 +34,11 @@ pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// `relu, seed 0 (6f1c2a90b3de)`
+pub fn trial_name(label: &str, seed: u64, id: &str) -> String {
+    format!("{label}, seed {seed} ({id})")
+}
+
 /// `17,001,930`
 pub fn grouped(number: i64) -> String {
     let digits = number.to_string();

@@ -14,7 +14,7 @@ use super::sweep::{exit_code, finish};
 use crate::host::can_draw;
 use crate::sweep::Report;
 use crate::sweep::launch::Standing;
-use crate::words::count;
+use crate::words::{count, trial_name};
 
 /// How often at most the results are looked at and Slurm is asked, whose controller answers everybody.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ fn end(results: &Path, left: usize, json: bool) -> Result<i32> {
     let mut report = Report::default();
     for trial in &study.trials {
         if let Some(outcome) = &trial.outcome {
-            let name = format!("{}, seed {} ({})", trial.label, trial.seed, trial.id);
+            let name = trial_name(&trial.label, trial.seed, &trial.id);
             report.count(outcome, name, store.log_path(&trial.id));
         }
     }

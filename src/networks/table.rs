@@ -109,10 +109,10 @@ pub fn table(layers: &[Layer], dropout: f64) -> Table {
 }
 
 /// Gives layers their names, in the order of construction: those with tensors the ones that they have in the state dict.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Names {
     /// How many of each kind have been numbered: conv, skip, fc, bn, act, pool and so on.
-    counts: HashMap<&'static str, usize>,
+    counts: HashMap<String, usize>,
 }
 
 impl Names {
@@ -122,8 +122,8 @@ impl Names {
     }
 
     /// The next of this kind.
-    fn numbered(&mut self, kind: &'static str) -> String {
-        let count = self.counts.entry(kind).or_default();
+    pub fn numbered(&mut self, kind: &str) -> String {
+        let count = self.counts.entry(kind.to_owned()).or_default();
         *count += 1;
         format!("{kind}{count}")
     }

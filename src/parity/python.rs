@@ -16,6 +16,7 @@ use super::cases::{Case, Otherwise};
 use super::trace::{EpochNumbers, StepTrace, Trace};
 use crate::data::Dataset;
 use crate::engine::device;
+use crate::host::cores;
 use crate::record::{Confusion, Scores, SplitScore};
 use crate::spec::config::DatasetName;
 use crate::train::checkpoint;
@@ -83,8 +84,7 @@ impl Theirs {
         fs::write(folder.join("parity.py"), SCRIPT)?;
         fs::write(folder.join("wrapper.py"), job.wrapper.unwrap_or_default())?;
         let images = images(job)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let count = MOST_PROCESSES.min(cores / job.threads).min(cases.len()).max(1);
+        let count = MOST_PROCESSES.min(cores() / job.threads).min(cases.len()).max(1);
         let lines: Vec<String> = (0..).zip(cases).map(|(number, case)| line(job, number, case)).collect();
         let share = |first: usize| lines[first..].iter().step_by(count).map(String::as_str).collect::<String>();
         let processes = (0..count).map(|which| Process::start(job, which, &share(which), &images));

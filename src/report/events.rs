@@ -8,6 +8,7 @@
 use super::study::StoredTrial;
 use crate::record::{Epoch, Outcome, Status};
 use crate::spec::Cell;
+use crate::words::trial_name;
 use crc::{CRC_32_ISCSI, Crc};
 
 /// Below the results folder.
@@ -21,7 +22,7 @@ const MAX_LABEL_CHARS: usize = 100;
 pub fn run_name(trial: &StoredTrial) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || " .,=-_+()[]·".contains(c) { c } else { '_' };
     let label: String = trial.label.replacen(": ", " ", 1).chars().take(MAX_LABEL_CHARS).map(plain).collect();
-    format!("{label}, seed {} ({})", trial.seed, trial.id)
+    trial_name(&label, trial.seed, &trial.id)
 }
 
 /// Below the results folder.

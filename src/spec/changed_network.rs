@@ -2,14 +2,13 @@
 //! called as `runner models` shows them, and those without tensors by their kinds, numbered: `act2`, `pool1`, `residual1`.
 
 use std::collections::HashMap;
-use std::fmt::Display;
-use std::hash::Hash;
 
 use super::advice::choices;
 use super::error::{InputError, Mark, Result, all};
 use super::keys::MODEL;
 use super::slot::Slot;
 use super::yaml::{Key, Node, Value};
+use crate::networks::Names;
 use crate::words::shorten;
 
 /// What `place` makes of the network in its file.
@@ -69,9 +68,9 @@ fn rename(network: &mut Node, name: Option<&Slot>, walk: &Walk) {
 struct Walk {
     /// What takes a layer's place, if anything.
     changes: HashMap<String, Option<Node>>,
-    counts: HashMap<String, usize>,
-    /// How many of each kind are numbered in what the network becomes.
-    numbered: HashMap<&'static str, usize>,
+    names: Names,
+    /// Those of what the network becomes.
+    new_names: Names,
     seen: Vec<String>,
 }
 
@@ -84,7 +83,7 @@ impl Walk {
 
     fn step(&mut self, mut layer: Node) -> Option<Node> {
         let name = self.name(&layer);
-        let numbered = self.numbered.clone();
+        let new_names = self.new_names.clone();
         each_way(&mut layer, |way| self.through(way));
         self.seen.push(name.clone());
         let Some(change) = self.changes.get(&name).cloned() else {
@@ -92,9 +91,9 @@ impl Walk {
             return Some(layer);
         };
         // What was in it takes no number.
-        self.numbered = numbered;
+        self.new_names = new_names;
         let mut new = change?;
-        name_within(&name, &mut new, &mut HashMap::new());
+        name_within(&name, &mut new, &mut Names::default());
         self.keep_name(&name, &mut new);
         Some(new)
     }
@@ -102,9 +101,9 @@ impl Walk {
     /// What a layer's tensors are called stays, whatever else is changed, so that weights fit by name.
     fn keep_name(&mut self, name: &str, layer: &mut Node) {
         let Some(kind) = unnamed_with_tensors(layer) else { return };
-        let count = self.numbered.entry(kind).or_default();
-        if format!("{kind}{}", *count + 1) == name {
-            *count += 1;
+        let mut new_names = self.new_names.clone();
+        if new_names.numbered(kind) == name {
+            self.new_names = new_names;
         } else {
             give_name(layer, name);
         }
@@ -112,15 +111,8 @@ impl Walk {
 
     fn name(&mut self, layer: &Node) -> String {
         let (kind, own) = kind_and_name(layer);
-        own.map_or_else(|| numbered(&mut self.counts, kind.to_owned()), str::to_owned)
+        own.map_or_else(|| self.names.numbered(kind), str::to_owned)
     }
-}
-
-/// The next of a kind.
-fn numbered<K: Eq + Hash + Display + Clone>(counts: &mut HashMap<K, usize>, kind: K) -> String {
-    let count = counts.entry(kind.clone()).or_default();
-    *count += 1;
-    format!("{kind}{count}")
 }
 
 /// What begins the name of a layer that has none of its own, and the one that it has.
@@ -153,14 +145,14 @@ fn each_way(layer: &mut Node, mut visit: impl FnMut(&mut Node)) {
 }
 
 /// Layers in one that takes another's place are called after that, so that they take no other layer's number.
-fn name_within(group: &str, layer: &mut Node, counts: &mut HashMap<&'static str, usize>) {
+fn name_within(group: &str, layer: &mut Node, names: &mut Names) {
     each_way(layer, |way| {
         let Value::List(layers) = &mut way.value else { return };
         for layer in layers {
             if let Some(kind) = unnamed_with_tensors(layer) {
-                give_name(layer, &format!("{group}.{}", numbered(counts, kind)));
+                give_name(layer, &format!("{group}.{}", names.numbered(kind)));
             }
-            name_within(group, layer, counts);
+            name_within(group, layer, names);
         }
     });
 }

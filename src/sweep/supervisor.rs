@@ -23,6 +23,7 @@ use crate::record::{Outcome, total};
 use crate::spec::Trial;
 use crate::store::{Identity, Store};
 use crate::train::pack_size::largest;
+use crate::words::trial_name;
 
 /// How often timeouts and the display are looked after.
 const TICK: Duration = Duration::from_millis(250);
@@ -387,6 +388,6 @@ impl<'a> Supervisor<'a> {
 
     fn name(&self, trial: usize) -> String {
         let Trial { id, seed, .. } = &self.queue.trials()[trial];
-        format!("{}, seed {seed} ({id})", self.labels[id])
+        trial_name(&self.labels[id], *seed, id)
     }
 }

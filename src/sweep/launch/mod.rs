@@ -19,7 +19,7 @@ use crate::publish::study::labels;
 use crate::spec::{Experiment, Trial};
 use crate::store::Store;
 use crate::store::files::make_folder;
-use crate::words::{count, some};
+use crate::words::{count, some, trial_name};
 pub use launcher::Launcher;
 use launcher::{FOLDER, Names, Submission};
 pub use script::Script;
@@ -58,7 +58,7 @@ pub fn launch(experiment: &Experiment, trials: &[Trial], options: &Options, orde
     let (ended, open): (Vec<&Trial>, Vec<&Trial>) =
         needs.trials().filter(|trial| seen.insert(&trial.id)).partition(|trial| needs.outcomes.contains_key(&trial.id));
     for trial in ended {
-        let name = format!("{}, seed {} ({})", labels[&trial.id], trial.seed, trial.id);
+        let name = trial_name(&labels[&trial.id], trial.seed, &trial.id);
         report.count(&needs.outcomes[&trial.id], name, store.log_path(&trial.id));
     }
     if order.is_last || open.is_empty() {
