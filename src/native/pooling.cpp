@@ -104,7 +104,11 @@ struct Silu {
   }
 };
 
-// `slope` has a row's length here and below; the next argument is room for two rows.
+// `slope` has a row's length here and below; the next argument is room for ROOM rows.
+const int64_t ROOM = 5;
+// A vector of the newest processors has 16 numbers.
+const int64_t NARROW = 16;
+
 template <typename Activation>
 INLINE void average(const float *input, float *output, const float *slope, float *sums, const Shape &shape) {
   const float share = 1.0f / (shape.side * shape.side);
@@ -150,7 +154,10 @@ INLINE void average_back(const float *input, const float *upper, float *lower, c
   }
 }
 
-// The largest number of each window of a row of them, in rows of `output_row` numbers. A NaN is larger than all.
+// A NaN is larger than all.
+INLINE float larger(float one, float most) { return one > most || one != one ? one : most; }
+
+// The largest number of each window of a row of them, in rows of `output_row` numbers.
 INLINE void most_of_windows(const float *row, float *most, const Shape &shape) {
   for (int64_t j = 0; j < shape.columns(); j++, most += shape.channels) {
     const float *window = row + j * shape.side * shape.channels;
@@ -158,27 +165,99 @@ INLINE void most_of_windows(const float *row, float *most, const Shape &shape) {
     for (int64_t k = 0; k < shape.side; k++) {
       for (int64_t l = 0; l < shape.side; l++) {
         const float *one = window + k * shape.row() + l * shape.channels;
-        for (int64_t c = 0; c < shape.channels; c++) most[c] = one[c] > most[c] || one[c] != one[c] ? one[c] : most[c];
+        for (int64_t c = 0; c < shape.channels; c++) most[c] = larger(one[c], most[c]);
       }
+    }
+  }
+}
+
+// The same of few channels, over which a loop is too short to be a quick one: these go over whole rows. `down` is room for a row.
+INLINE void most_of_narrow_windows(const float *row, float *__restrict most, float *__restrict down, const Shape &shape) {
+  for (int64_t at = 0; at < shape.row(); at++) down[at] = row[at];
+  for (int64_t below = 1; below < shape.side; below++) {
+    row += shape.row();
+    for (int64_t at = 0; at < shape.row(); at++) down[at] = larger(row[at], down[at]);
+  }
+  for (int64_t j = 0; j < shape.columns(); j++, most += shape.channels, down += shape.side * shape.channels) {
+    for (int64_t c = 0; c < shape.channels; c++) most[c] = down[c];
+    for (int64_t l = 1; l < shape.side; l++) {
+      const float *next = down + l * shape.channels;
+      for (int64_t c = 0; c < shape.channels; c++) most[c] = larger(next[c], most[c]);
     }
   }
 }
 
 // Of an activation that never falls, so that the largest input gives the largest output.
 template <typename Activation>
-INLINE void largest(const float *input, float *output, const float *slope, float *most, const Shape &shape) {
+INLINE void largest(const float *input, float *output, const float *slope, float *room, const Shape &shape) {
+  float *most = room + shape.row();
   for (int64_t image = 0; image < shape.images; image++, input += shape.height * shape.row()) {
     for (int64_t i = 0; i < shape.rows(); i++, output += shape.output_row()) {
-      most_of_windows(input + i * shape.side * shape.row(), most, shape);
+      const float *row = input + i * shape.side * shape.row();
+      if (shape.channels < NARROW) {
+        most_of_narrow_windows(row, most, room, shape);
+      } else {
+        most_of_windows(row, most, shape);
+      }
       for (int64_t at = 0; at < shape.output_row(); at++) output[at] = Activation::value(most[at], slope[at]);
     }
   }
 }
 
-// The first of equals has the gradient, as in PyTorch.
+// The first of equals has the gradient, as in PyTorch: rows of a window go before its columns.
+template <typename Activation>
+INLINE void largest_back_narrow(const float *input, const float *upper, float *lower, const float *slope, float *room,
+                         const Shape &shape) {
+  // Each a row: of each number its window's largest, the gradient that its window still has, which column of the window it is in, and
+  // whether it has got the gradient.
+  float *__restrict most = room, *__restrict left = most + shape.row(), *__restrict column = left + shape.row(),
+                    *__restrict got = column + shape.row(), *__restrict of_windows = got + shape.row();
+  const int64_t covered = shape.columns() * shape.side * shape.channels;
+  for (int64_t at = 0; at < covered; at++) column[at] = at / shape.channels % shape.side;
+  for (int64_t image = 0; image < shape.images; image++) {
+    for (int64_t i = 0; i < shape.rows(); i++, upper += shape.output_row()) {
+      const float *row = input + (image * shape.height + i * shape.side) * shape.row();
+      float *__restrict below = lower + (image * shape.height + i * shape.side) * shape.row();
+      most_of_narrow_windows(row, of_windows, got, shape);
+      for (int64_t j = 0; j < shape.columns(); j++) {
+        const float *__restrict window_most = of_windows + j * shape.channels, *__restrict window_upper = upper + j * shape.channels;
+        for (int64_t l = 0; l < shape.side; l++) {
+          int64_t at = (j * shape.side + l) * shape.channels;
+          for (int64_t c = 0; c < shape.channels; c++) most[at + c] = window_most[c];
+          for (int64_t c = 0; c < shape.channels; c++) left[at + c] = window_upper[c];
+        }
+      }
+      for (int64_t at = 0; at < covered; at++) left[at] *= Activation::derivative(most[at], slope[at]);
+      for (int64_t k = 0; k < shape.side; k++, row += shape.row(), below += shape.row()) {
+        for (int64_t at = 0; at < covered; at++) got[at] = row[at] == most[at] ? 1.0f : 0.0f;
+        for (int64_t before = 1; before < shape.side; before++) {
+          int64_t back = before * shape.channels;
+          for (int64_t at = back; at < covered; at++) {
+            got[at] = (column[at] >= before) & (row[at - back] == most[at]) ? 0.0f : got[at];
+          }
+        }
+        for (int64_t at = 0; at < covered; at++) below[at] = got[at] != 0.0f ? left[at] : 0.0f;
+        if (k + 1 == shape.side) continue;
+        // Whoever got it, all of the window have no more of it.
+        for (int64_t at = 0; at < covered; at++) left[at] = got[at] != 0.0f ? 0.0f : left[at];
+        for (int64_t away = 1; away < shape.side; away++) {
+          int64_t far = away * shape.channels;
+          for (int64_t at = far; at < covered; at++) {
+            left[at] = (column[at] >= away) & (got[at - far] != 0.0f) ? 0.0f : left[at];
+          }
+          for (int64_t at = far; at < covered; at++) {
+            left[at - far] = (column[at] >= away) & (got[at] != 0.0f) ? 0.0f : left[at - far];
+          }
+        }
+      }
+    }
+  }
+}
+
 template <typename Activation>
 INLINE void largest_back(const float *input, const float *upper, float *lower, const float *slope, float *most,
                          const Shape &shape) {
+  if (shape.channels < NARROW) return largest_back_narrow<Activation>(input, upper, lower, slope, most, shape);
   float *left = most + shape.output_row();
   for (int64_t image = 0; image < shape.images; image++) {
     for (int64_t i = 0; i < shape.rows(); i++, upper += shape.output_row()) {
@@ -266,7 +345,7 @@ struct Pooled : torch::autograd::Function<Pooled> {
     Shape shape = shape_of(input, side);
     at::Tensor output = at::empty({shape.images, shape.channels, shape.rows(), shape.columns()},
                                   input.options().memory_format(at::MemoryFormat::ChannelsLast));
-    std::vector<float> room(2 * shape.row());
+    std::vector<float> room(ROOM * shape.row());
     kernels->forward(input.const_data_ptr<float>(), output.mutable_data_ptr<float>(), slopes.const_data_ptr<float>(),
                      room.data(), shape);
     return output;
@@ -281,7 +360,7 @@ struct Pooled : torch::autograd::Function<Pooled> {
     bool whole = shape.height % shape.side == 0 && shape.width % shape.side == 0;
     at::Tensor lower = whole ? at::empty_like(input) : at::zeros_like(input);
     at::Tensor gradient = upper[0].contiguous(at::MemoryFormat::ChannelsLast);
-    std::vector<float> room(2 * shape.row());
+    std::vector<float> room(ROOM * shape.row());
     kernels->backward(input.const_data_ptr<float>(), gradient.const_data_ptr<float>(), lower.mutable_data_ptr<float>(),
                       slopes.const_data_ptr<float>(), room.data(), shape);
     return {lower, at::Tensor(), at::Tensor(), at::Tensor()};
