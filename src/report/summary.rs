@@ -112,13 +112,30 @@ impl<'a> Row<'a> {
 
     /// `3`, or `2, 1 of 3 diverged`
     pub fn n_label(&self) -> String {
-        let missing = self.missing_label().map_or(String::new(), |missing| format!(", {missing}"));
-        format!("{}{missing}", self.n())
+        self.with_missing(self.n().to_string())
     }
 
     /// `n = 2, 1 of 3 diverged`: what every mean of this row must carry beside it.
     pub fn count_label(&self) -> String {
         format!("n = {}", self.n_label())
+    }
+
+    /// `n = 6 against 12, 2 of 9 to come`: the seeds that the difference is of, which trials that came after a look are not among.
+    pub fn compared_label(&self) -> String {
+        self.with_missing(self.compared_seeds())
+    }
+
+    /// `n = 6 against 12`, or `n = 3` where the base has as many. All that is done where there is no interval.
+    pub fn compared_seeds(&self) -> String {
+        match self.comparison.as_ref().filter(|comparison| comparison.difference.is_some()) {
+            Some(Comparison { seeds, base_seeds, .. }) if seeds == base_seeds => format!("n = {seeds}"),
+            Some(Comparison { seeds, base_seeds, .. }) => format!("n = {seeds} against {base_seeds}"),
+            None => format!("n = {}", self.n()),
+        }
+    }
+
+    fn with_missing(&self, counted: String) -> String {
+        self.missing_label().map_or(counted.clone(), |missing| format!("{counted}, {missing}"))
     }
 
     /// Whether a trial has ended, so that there is something to draw or to own up to.

@@ -108,11 +108,11 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
     Some(format!("- **Seeds**: {}.", said.collect::<Vec<_>>().join(" · ")))
 }
 
-/// `sgd, lr 0.01 (−8.97 points, −11.65 to −6.30, n = 3, p = 0.019)`
+/// `sgd, lr 0.01 (−8.97 points, −11.65 to −6.30, n = 3 against 6, p = 0.019)`
 fn words(row: &Row) -> String {
     let mut parts: Vec<String> = row.shift.map(|shift| format!("{} points", signed(shift, 2))).into_iter().collect();
     parts.extend(row.difference().map(interval));
-    parts.push(row.count_label());
+    parts.push(row.compared_label());
     parts.extend(row.difference().map(|difference| format!("p {}", p_value(difference.p))));
     let reason = row.comparison.as_ref().and_then(|comparison| comparison.reason);
     parts.extend(reason.map(|reason| reason_word(reason).to_owned()));

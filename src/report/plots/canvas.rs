@@ -207,20 +207,17 @@ fn dashes(points: &[Point], start: f64, dash: f64, gap: f64) -> Vec<Vec<Point>> 
     pieces
 }
 
-/// Each pixel the mean of its `OVERSAMPLING`² parts.
+/// Each pixel the mean of its four parts.
 fn shrink(pixels: &[u8], wide: usize) -> Vec<[u8; 3]> {
-    let high = pixels.len() / 3 / wide;
-    let mut small = Vec::with_capacity(pixels.len() / 3 / OVERSAMPLING / OVERSAMPLING);
-    for top in (0..high).step_by(OVERSAMPLING) {
-        for left in (0..wide).step_by(OVERSAMPLING) {
-            let mut sum = [0_usize; 3];
-            for row in top..top + OVERSAMPLING {
-                for part in pixels[(row * wide + left) * 3..][..OVERSAMPLING * 3].chunks_exact(3) {
-                    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += usize::from(*part));
-                }
-            }
-            small.push(sum.map(|sum| (sum / (OVERSAMPLING * OVERSAMPLING)) as u8));
-        }
+    const { assert!(OVERSAMPLING == 2) };
+    let mut small = Vec::with_capacity(pixels.len() / 3 / OVERSAMPLING.pow(2));
+    for rows in pixels.chunks_exact(OVERSAMPLING * wide * 3) {
+        let (upper, lower) = rows.split_at(wide * 3);
+        let mean = |a: &[u8], b: &[u8], color: usize| {
+            ([a[color], a[color + 3], b[color], b[color + 3]].map(u16::from).iter().sum::<u16>() / 4) as u8
+        };
+        let pairs = upper.chunks_exact(6).zip(lower.chunks_exact(6));
+        small.extend(pairs.map(|(a, b)| [mean(a, b, 0), mean(a, b, 1), mean(a, b, 2)]));
     }
     small
 }
@@ -256,7 +253,8 @@ fn indexed(pixels: &[[u8; 3]]) -> (Vec<[u8; 3]>, Vec<u8>) {
     colors.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     let palette: Vec<[u8; 3]> = colors.iter().take(PALETTE).map(|(color, _)| *color).collect();
     let index: HashMap<[u8; 3], u8> = colors.iter().map(|(color, _)| (*color, nearest(&palette, *color))).collect();
-    let indices = runs().flat_map(|run| std::iter::repeat_n(index[&run[0]], run.len())).collect();
+    let mut indices = Vec::with_capacity(pixels.len());
+    runs().for_each(|run| indices.resize(indices.len() + run.len(), index[&run[0]]));
     (palette, indices)
 }
 

@@ -68,8 +68,9 @@ fn key(study: &Study, rows: &[&Row]) -> String {
     if rows.iter().all(|row| row.difference().is_none()) {
         return "dots: seeds, less the base's mean · diamonds: means, none of them with an interval".to_owned();
     }
+    let when = if study.settles() { " at the last look at each" } else { "" };
     format!(
-        "dots: seeds, less the base's mean · diamonds and bars: mean and interval; a block's hold together with 95 % confidence · \
+        "dots: seeds, less the base's mean · diamonds and bars: mean and interval{when}; a block's hold together with 95 % confidence · \
          blue: better, orange: worse, green: equivalent (all within the band of ±{}), grey: inconclusive",
         words::points_of_margin(study.margin)
     )
@@ -232,10 +233,10 @@ fn third_line(row: &Row) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// `better, p = 0.012, n = 3`
+/// `better, p = 0.012, n = 3 against 6`
 fn verdict(row: &Row) -> String {
     let p = row.difference().map_or(String::new(), |difference| format!(", p {}", words::p_value(difference.p)));
-    format!("{}{p}, n = {}", row.verdict().word(), row.n())
+    format!("{}{p}, {}", row.verdict().word(), row.compared_seeds())
 }
 
 /// Blocks that share their base, and the lines of the picture.

@@ -7,6 +7,7 @@ mod latex;
 
 use super::*;
 use crate::spec::config::DatasetName;
+use crate::verdict::looks::Replicates;
 use crate::verdict::rule::Verdict;
 use std::collections::HashMap;
 
@@ -106,6 +107,26 @@ fn one_seed_makes_no_claim() {
     assert_eq!(table(&files, "summary.csv")[1]["verdict"], "inconclusive");
     assert_eq!(table(&files, "summary.csv")[1]["p"], "");
     assert!(String::from_utf8_lossy(&files["report.md"]).contains("cannot tell a difference from chance"));
+}
+
+#[test]
+fn an_interval_stands_beside_the_seeds_of_its_look() {
+    let settings = [("base", 0.5), ("same", 0.5), ("other", 0.51)];
+    let mut study = example::study(&[("init", &settings)], 6, 3);
+    study.replicates = Replicates::Settle { max_seeds: 20 };
+    study.margin = 0.1;
+    // Five of the six that the look at six seeds wants: the interval is of an earlier one.
+    study.trials.iter_mut().skip(6).filter(|trial| trial.seed == 5).for_each(|trial| trial.outcome = None);
+    let row = &summary::summarize(&study)[0].rows[1];
+    let comparison = row.comparison.as_ref().unwrap();
+    assert!(comparison.difference.is_some() && comparison.seeds < row.n(), "{comparison:?}");
+    let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+    let line = text.lines().find(|line| line.contains("same (")).unwrap_or_else(|| panic!("{text}"));
+    assert!(line.contains(&format!(", {},", row.compared_seeds())), "{line}");
+    assert!(
+        row.compared_seeds().starts_with(&format!("n = {}", comparison.seeds)) && !line.contains("n = 5"),
+        "{line}"
+    );
 }
 
 #[test]
