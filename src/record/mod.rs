@@ -2,7 +2,7 @@
 //!
 //! Trials are stored for good. A new field has a serde default and is not written where it has it
 //! (`#[serde(default, skip_serializing_if = ...)]`), so that what earlier versions stored is read, and stays, as it is;
-//! `tests/stored.rs` has files of such versions.
+//! `tests/program/stored` has files of such versions.
 
 use std::ops::{Deref, DerefMut};
 

@@ -6,7 +6,7 @@
 //!
 //! A new key must not change the id of a configuration that does not use it, nor make a stored trial, manifest or checkpoint
 //! unreadable: it has a serde default and is not written where it has it
-//! (`#[serde(default, skip_serializing_if = ...)]`). `tests/stored.rs` has files of earlier versions.
+//! (`#[serde(default, skip_serializing_if = ...)]`). `tests/program/stored` has files of earlier versions.
 
 use serde::{Deserialize, Serialize};
 

@@ -10,7 +10,7 @@ mod damage;
 mod memory;
 mod seeds;
 #[allow(dead_code)]
-#[path = "../pictures/table/mod.rs"]
+#[path = "../program/pictures/table/mod.rs"]
 mod table;
 
 use std::collections::HashMap;

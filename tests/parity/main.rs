@@ -3,7 +3,7 @@
 //! Uses the real images if they are in data/, else the synthetic set. Skipped, with a line saying so, where no Python
 //! with torch is found.
 
-#[path = "../import/made.rs"]
+#[path = "../program/import/made.rs"]
 #[allow(dead_code, reason = "the tests of imports use all of it")]
 mod made;
 #[path = "../common/skip.rs"]
