@@ -5,6 +5,7 @@ Every number comes from the tables that `runner report` writes. Needs nothing bu
 """
 
 import argparse
+import collections
 import csv
 import json
 import pathlib
@@ -48,7 +49,7 @@ def render(systems):
         "accuracy 10,000 test images leave ±0.5 points open (one standard error), whatever is done over seeds.",
     ]
     parts += [section(system) for system in systems]
-    parts.append(runs([system["experiment"] for system in systems]))
+    parts.append(runs(systems))
     return "\n\n".join(parts) + "\n"
 
 
@@ -181,28 +182,39 @@ def percent(share):
     return f"{100 * float(share):.1f}"
 
 
-def runs(experiments):
+def runs(systems):
     """Which commands made the numbers, and where."""
-    table = [["Command", "Trials", "Hours on one core", "Machine"]]
-    for name in experiments:
+    table = [["Command", "Trials", "Machine: trials, hours of them one after the other"]]
+    versions = set()
+    for system in systems:
+        name = system["experiment"]
         trials = ended(name)
         if not trials:
             continue
-        made = json.loads((REPO / "results" / name / "manifest.json").read_text())
         planned = len(read(name, "plan.csv"))
-        hours = sum(float(row["seconds"]) for row in trials) / 3600
-        machine = f"{made['processor']}, {made['device']}, {made['threads_per_worker']} thread a worker, libtorch {made['libtorch']}"
         mode = modes(trials)
-        command = f"runner sweep experiments/{name}.yaml{'' if mode == 'exact' else f' --mode {mode}'}"
-        table.append([f"`{command}`", f"{len(trials)} of {planned}", f"{hours:.1f}", machine])
+        versions |= {row["libtorch"] for row in trials}
+        arguments = system.get("arguments", f"{name}.yaml")
+        command = f"runner sweep experiments/{arguments}{'' if mode == 'exact' else f' --mode {mode}'}"
+        table.append([f"`{command}`", f"{len(trials)} of {planned}", machines(name, trials)])
     return (
         "## Commands, times and machine\n\n"
         f"{markdown(table)}\n\n"
+        f"All with libtorch {', '.join(sorted(versions))}, one thread a worker on a CPU. "
         "The hours were measured beside other work on the same machine, or while it was suspended, and say nothing about speed; "
         "`benchmarks/` has measurements. "
         "`runner report results/NAME` makes all tables and plots anew from the stored trials. The weights are not stored: "
         "`runner sweep experiments/NAME.yaml --rerun all` trains them again if it has the same images (`manifest.json` has their "
         "SHA-256; with others use `--out`), in exact mode and on such a processor to the same bits.")
+
+
+def machines(name, trials):
+    """What computed the trials; of those stored before a trial said so, what the last sweep ran on."""
+    made = json.loads((REPO / "results" / name / "manifest.json").read_text())
+    hours = collections.defaultdict(list)
+    for row in trials:
+        hours[row["processor"] or made["processor"]].append(float(row["seconds"]) / 3600)
+    return "; ".join(f"{machine}: {len(own)}, {sum(own):.1f} h" for machine, own in sorted(hours.items()))
 
 
 def ended(experiment):
