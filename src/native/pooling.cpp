@@ -209,7 +209,7 @@ template <typename Activation>
 INLINE void largest_back_narrow(const float *input, const float *upper, float *lower, const float *slope, float *room,
                          const Shape &shape) {
   // Each a row: of each number its window's largest, the gradient that its window still has, which column of the window it is in, and
-  // whether it has got the gradient.
+  // whether it has got the gradient; and of each window its largest.
   float *__restrict most = room, *__restrict left = most + shape.row(), *__restrict column = left + shape.row(),
                     *__restrict got = column + shape.row(), *__restrict of_windows = got + shape.row();
   const int64_t covered = shape.columns() * shape.side * shape.channels;
