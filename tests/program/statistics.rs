@@ -43,7 +43,7 @@ fn rendered() -> (Lab, PathBuf) {
 /// Exit code and output of `check_statistics.py`; None, after saying why, where there is no Python.
 fn check(test: &str, results: &Path) -> Option<(Option<i32>, String)> {
     let python = python::find().map_err(|error| skip(&format!("{test}: {error:#}"))).ok()?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/check_statistics.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/check_statistics.py");
     let output = Command::new(python).arg(script).arg(results).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     Some((output.status.code(), String::from_utf8(output.stdout).unwrap()))

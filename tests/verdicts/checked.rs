@@ -1,4 +1,4 @@
-//! Random and stored studies, judged by the program and by `tests/verdicts/check_verdicts.py`.
+//! Random and stored studies, judged by the program and by `tests/common/check_verdicts.py`.
 
 use std::path::Path;
 use std::process::Command;
@@ -154,7 +154,7 @@ fn check(test: &str, studies: &[Value]) -> Option<(bool, String)> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("studies.json");
     std::fs::write(&file, serde_json::to_vec(studies).unwrap()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verdicts/check_verdicts.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/check_verdicts.py");
     let output = Command::new(python).arg(script).arg(file).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     Some((output.status.success(), String::from_utf8(output.stdout).unwrap()))

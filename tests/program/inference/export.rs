@@ -35,7 +35,7 @@ torch.set_num_threads(1)
 for number in range(1, len(sys.argv), 2):
     folder, name = sys.argv[number:number + 2]
     os.chdir(folder)
-    sys.path.insert(0, "out")
+    sys.path.insert(0, os.path.abspath("out"))
     module = importlib.import_module(name)
     images = torch.from_numpy(numpy.fromfile("images", dtype=numpy.uint8)).view(-1, 3, 32, 32)
     with torch.no_grad():
@@ -47,7 +47,7 @@ for number in range(1, len(sys.argv), 2):
         sys.exit(f"{name}: {different} of {logits.numel()} logits have other bits")
     print("== network", flush=True)
     runpy.run_path(f"out/{name}.py", run_name="__main__")
-    sys.path.remove("out")
+    sys.path.pop(0)
     sys.modules.pop(name)
 "#;
 

@@ -165,14 +165,15 @@ fn every_published_trial_keeps_its_id_and_is_named_by_its_experiment() {
         let manifest: Manifest = same_when_written_again(&folder.join("manifest.json"));
         let overrides = Overrides { mode: manifest.experiment.base.mode, ..Overrides::default() };
         let store = Store::open(&folder).unwrap();
-        let today = Experiment::load(&root.join(format!("experiments/{study}.yaml")), &overrides).unwrap();
+        let experiment = format!("experiments/{}.yaml", manifest.experiment.name);
+        let today = Experiment::load(&root.join(&experiment), &overrides).unwrap();
         let named: Vec<String> = today.trials().into_iter().map(|trial| trial.id).collect();
         for id in names(&folder.join("trials")) {
             let trial = folder.join("trials").join(&id);
             let identity: Identity = same_when_written_again(&trial.join("config.json"));
             assert!(store.load(&id).unwrap().is_some(), "{study}: {id}");
             assert_eq!((&identity.id, &trial_id(&identity.config, identity.seed)), (&id, &id), "{study}");
-            assert!(named.contains(&id), "{study}: experiments/{study}.yaml no longer names {id}");
+            assert!(named.contains(&id), "{study}: {experiment} no longer names {id}");
             runner::spec::check_stored(&identity.config).unwrap();
             trials += 1;
         }
