@@ -24,7 +24,8 @@ while [ -n "$again" ]; do
     code=$?
 done
 
-if [ -n "$out_of_time" ] && [ "$code" = 130 ] && [ -n "$SLURM_ARRAY_JOB_ID" ]; then
+# 130: stopped at a checkpoint; 143: it had not begun to listen.
+if [ -n "$out_of_time" ] && { [ "$code" = 130 ] || [ "$code" = 143 ]; } && [ -n "$SLURM_ARRAY_JOB_ID" ]; then
     if [ "${SLURM_RESTART_COUNT:-0}" -lt "$most_requeues" ]; then
         # Not $SLURM_JOB_ID: the last task's is the array's, and would send back every task.
         scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" && sleep 60

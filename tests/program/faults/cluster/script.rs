@@ -4,9 +4,12 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use libc::SIGUSR1;
 
 use super::twelve;
-use crate::common::{BAD_INPUT, DONE, Lab, assert_same};
+use crate::common::{BAD_INPUT, DONE, Lab, assert_same, wait_until};
 
 /// Runs all tasks at once, and then the last job; prints as what they are known.
 const SUBMIT: &str = r#"#!/bin/sh
@@ -50,4 +53,30 @@ fn a_folder_whose_name_is_no_text_is_refused() {
         .end()
         .expect(BAD_INPUT)
         .saying(&["the path is no text, so nothing can be launched there"]);
+}
+
+/// A program that says that it runs, but does not listen to signals yet.
+const DEAF: &str = "#!/bin/sh\n: > started\nexec sleep 60\n";
+
+/// Notes what it is asked for, and refuses.
+const SCONTROL: &str = "#!/bin/sh\necho \"$*\" >> asked\nexit 1\n";
+
+#[test]
+fn a_task_out_of_time_is_sent_back_even_if_its_program_was_only_starting() {
+    let lab = Lab::new(&twelve(1));
+    let write = |name: &str, text: &str| {
+        fs::write(lab.path(name), text).unwrap();
+        fs::set_permissions(lab.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    write("deaf", DEAF);
+    write("scontrol", SCONTROL);
+    let mut task = lab.settle(Command::new("bash"));
+    task.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sweep/launch/task.sh")).arg("./deaf");
+    task.env("PATH", format!("{}:{}", lab.path("").display(), std::env::var("PATH").unwrap()));
+    task.envs([("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "3")]);
+    let running = lab.start_command(task);
+    wait_until("the program runs", || lab.path("started").exists());
+    running.signal(SIGUSR1);
+    running.end().expect(143);
+    assert_eq!(fs::read_to_string(lab.path("asked")).unwrap(), "requeue 7_3\n");
 }

@@ -82,6 +82,11 @@ impl Cluster {
         self.ask("squeue --noheader --array --format=%A|%N|%T").lines().map(str::to_owned).collect()
     }
 
+    /// The task that runs on a node, as its log is named: `array_task`.
+    fn task_at(&self, node: &str) -> String {
+        self.ask(&format!("squeue --noheader --array --nodelist={node} --format=%F_%K")).trim().to_owned()
+    }
+
     fn array(&self) -> String {
         let text = fs::read(self.lab.result("slurm/submitted.json")).unwrap();
         serde_json::from_slice::<serde_json::Value>(&text).unwrap()["job"].as_str().unwrap().to_owned()
@@ -110,6 +115,11 @@ impl Cluster {
         let mut logs: Vec<String> = names(&folder).into_iter().filter(|name| name.ends_with(".log")).collect();
         logs.sort();
         logs.iter().map(|log| format!("== {log}\n{}", fs::read_to_string(folder.join(log)).unwrap())).collect()
+    }
+
+    /// What a task has said, with what it said before it was sent back.
+    fn log(&self, task: &str) -> String {
+        fs::read_to_string(self.lab.result(&format!("slurm/{task}.log"))).unwrap()
     }
 
     /// The results are those of an undisturbed sweep on one machine, and each trial's log has so many epochs.
@@ -214,15 +224,17 @@ fn fail_node(cluster: &Cluster, node: &str) {
 fn a_task_out_of_time_is_requeued_alone_and_a_failed_node_costs_one_attempt() {
     let long = experiment("[0, 1]", 25);
     let Some(cluster) = Cluster::start(&long) else { return };
-    let ended = cluster.launch("--slurm time=1,signal=B:USR1@50").expect(DONE);
+    // Slurm looks at time limits every half a minute and sends the signal that much early, so at least 10 s after the start.
+    let ended = cluster.launch("--slurm time=1,signal=B:USR1@20").expect(DONE);
     ended.saying(&["2 tasks for 2 trials submitted as job"]);
     wait_until("both run", || cluster.lab.workers().len() == 2);
     cluster.lab.wait_for_checkpoint();
-    // Slurm looks at time limits every half a minute, and a fast machine would be done by then.
+    // A fast machine would be done by then.
     let workers = cluster.lab.workers();
     workers.iter().for_each(|worker| kill(*worker, SIGSTOP));
+    let survivor = cluster.task_at("n0");
     fail_node(&cluster, "n1");
-    wait_until("one is out of time", || cluster.logs().contains("stopping after a checkpoint"));
+    wait_until("the other is out of time", || cluster.log(&survivor).contains("stopping after a checkpoint"));
     assert_eq!(cluster.stored(), 0);
     workers.iter().for_each(|worker| kill(*worker, SIGCONT));
     let conf = cluster.slurm.path().join("slurm.conf");
