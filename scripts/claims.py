@@ -68,13 +68,13 @@ def section(system):
     return f"{title}\n\n{' · '.join(about)}\n\n{markdown(table)}"
 
 
-def experiment_of(name):
-    return json.loads((REPO / "results" / name / "manifest.json").read_text())["experiment"]
+def manifest(name):
+    return json.loads((REPO / "results" / name / "manifest.json").read_text())
 
 
 def recipe(name):
     """What all settings share, and a margin that is not the usual one."""
-    experiment = experiment_of(name)
+    experiment = manifest(name)["experiment"]
     tune = experiment.get("tune")
     shared = f"each setting at its best {', '.join(tune['keys'])}" if tune else "held at this recipe"
     return shared + (f" · margin ±{experiment['margin']} points" if "margin" in experiment else "")
@@ -106,7 +106,7 @@ def accuracy(claim, _base, settings):
                 f"selected epoch, {percent(row['val_accuracy_peak_mean'])} % at its highest")
     if not low:
         return measured, "open: no interval"
-    wanted = claim["value"] - experiment_of(claim["experiment"]).get("margin", 1.0) / 100
+    wanted = claim["value"] - manifest(claim["experiment"])["experiment"].get("margin", 1.0) / 100
     return measured, reached(float(low), float(high), wanted)
 
 
@@ -210,10 +210,10 @@ def runs(systems):
 
 def machines(name, trials):
     """What computed the trials; of those stored before a trial said so, what the last sweep ran on."""
-    made = json.loads((REPO / "results" / name / "manifest.json").read_text())
+    last = manifest(name)["processor"]
     hours = collections.defaultdict(list)
     for row in trials:
-        hours[row["processor"] or made["processor"]].append(float(row["seconds"]) / 3600)
+        hours[row["processor"] or last].append(float(row["seconds"]) / 3600)
     return "; ".join(f"{machine}: {len(own)}, {sum(own):.1f} h" for machine, own in sorted(hours.items()))
 
 

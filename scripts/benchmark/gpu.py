@@ -157,10 +157,9 @@ def graphs(check):
 def agreement(check):
     """The first steps of every network and mode against the CPU's in exact mode. Dropout draws other numbers, so it is off."""
     first, *others = NETWORKS[:2] if check.quick else NETWORKS
-    rates = {"resnet": 0.0005}
-    optimizer = {**SGD, "lr": 0.02}
-    block = {"id": "models", "include": [{"model": model, "optimizer.lr": rates.get(model, optimizer["lr"])} for model in others]}
-    base = {"model": first, "epochs": 1, "batch_size": 64, "optimizer": optimizer}
+    slower = {"resnet": {"optimizer.lr": 0.0005}}
+    block = {"id": "models", "include": [{"model": model, **slower.get(model, {})} for model in others]}
+    base = {"model": first, "epochs": 1, "batch_size": 64, "optimizer": {**SGD, "lr": 0.02}}
     # Of the drawn images fewer are there to test on, which takes the CPU longer than all the steps.
     path = check.experiment("agree", base, [block], dataset="synthetic", train=64 * 8, val=64)
     flags = ["--trace", "--set", "regularization.dropout=0"]

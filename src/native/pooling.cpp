@@ -207,11 +207,11 @@ INLINE void largest(const float *input, float *output, const float *slope, float
 // The first of equals has the gradient, as in PyTorch: rows of a window go before its columns.
 template <typename Activation>
 INLINE void largest_back_narrow(const float *input, const float *upper, float *lower, const float *slope, float *room,
-                         const Shape &shape) {
+                                const Shape &shape) {
   // Each a row: of each number its window's largest, the gradient that its window still has, which column of the window it is in, and
   // whether it has got the gradient; and of each window its largest.
   float *__restrict most = room, *__restrict left = most + shape.row(), *__restrict column = left + shape.row(),
-                    *__restrict got = column + shape.row(), *__restrict of_windows = got + shape.row();
+        *__restrict got = column + shape.row(), *__restrict of_windows = got + shape.row();
   const int64_t covered = shape.columns() * shape.side * shape.channels;
   for (int64_t at = 0; at < covered; at++) column[at] = at / shape.channels % shape.side;
   for (int64_t image = 0; image < shape.images; image++) {
@@ -220,7 +220,8 @@ INLINE void largest_back_narrow(const float *input, const float *upper, float *l
       float *__restrict below = lower + (image * shape.height + i * shape.side) * shape.row();
       most_of_narrow_windows(row, of_windows, got, shape);
       for (int64_t j = 0; j < shape.columns(); j++) {
-        const float *__restrict window_most = of_windows + j * shape.channels, *__restrict window_upper = upper + j * shape.channels;
+        const float *__restrict window_most = of_windows + j * shape.channels;
+        const float *__restrict window_upper = upper + j * shape.channels;
         for (int64_t l = 0; l < shape.side; l++) {
           int64_t at = (j * shape.side + l) * shape.channels;
           for (int64_t c = 0; c < shape.channels; c++) most[at + c] = window_most[c];

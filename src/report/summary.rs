@@ -135,7 +135,10 @@ impl<'a> Row<'a> {
     }
 
     fn with_missing(&self, counted: String) -> String {
-        self.missing_label().map_or(counted.clone(), |missing| format!("{counted}, {missing}"))
+        match self.missing_label() {
+            Some(missing) => format!("{counted}, {missing}"),
+            None => counted,
+        }
     }
 
     /// Whether a trial has ended, so that there is something to draw or to own up to.

@@ -29,7 +29,7 @@ fn gpu_check_runs_through_on_a_cpu() {
         Ok(python) => python,
         Err(error) => return skip(&format!("{test}: {error:#}")),
     };
-    // <target>/release/deps/gpu-... -> <target>/release/examples/steps
+    // <target>/release/deps/program-... -> <target>/release/examples/steps
     let steps = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/steps");
     if !steps.exists() {
         return skip(&format!("{test}: {} is not built; `cargo test` without --test builds it", steps.display()));

@@ -10,11 +10,11 @@ use runner::train::evaluate::evaluate_one;
 use runner::train::{self, Ended, Observer, Sets};
 use tch::Device;
 
-use crate::watch::{LENET, TURN, Watch, alone, configs, exact, fast, sets, together, watched};
+use crate::watch::{LENET, Watch, alone, configs, exact, fast, sets, together, turn, watched};
 
 #[test]
 fn a_member_that_diverges_leaves_the_others_alone() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     let relu = format!("{LENET}, activation: relu");
     let members = configs(&relu, &["optimizer: {name: sgd, lr: 1.0e+30, momentum: 0.9}"]);
@@ -26,7 +26,7 @@ fn a_member_that_diverges_leaves_the_others_alone() {
 
 #[test]
 fn only_trials_under_way_are_stored() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     // The second one does not learn, so it stops after its second epoch.
     let base = "model: lenet5, epochs: 4, batch_size: 16, early_stopping: {patience: 1}, \
@@ -50,7 +50,7 @@ fn only_trials_under_way_are_stored() {
 
 #[test]
 fn what_was_stored_after_the_last_step_is_scored() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     let members = configs(LENET, &["optimizer: {name: sgd, lr: 0.02, momentum: 0.9}"]);
     let (whole, ended) = together(&members, &sets, None, None);
@@ -81,7 +81,7 @@ fn done(ended: &Ended) -> (&Scores, &[u8], usize) {
 
 #[test]
 fn the_last_epoch_of_each_member_is_scored_whatever_the_others_do_after_it() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     // The second one's answers never change, so its first epoch is selected, and it stops after its third one.
     let base = "model: lenet5, epochs: 5, batch_size: 16, early_stopping: {patience: 2}, \
@@ -115,7 +115,7 @@ fn the_last_epoch_of_each_member_is_scored_whatever_the_others_do_after_it() {
 
 #[test]
 fn a_pack_resumes_with_the_same_bits() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     let base = "model: {name: resnet, channels: [4, 8, 8, 8, 8], dense: [16]}, epochs: 2, batch_size: 100, \
                 optimizer: {name: adam, lr: 0.003}, regularization: {dropout: 0.2}, augment: {flip: true}";
@@ -140,7 +140,7 @@ fn a_pack_resumes_with_the_same_bits() {
 /// With dropout, which draws other numbers in fast mode, and more steps than rounding stays small for.
 #[test]
 fn final_accuracies_agree_over_seeds_within_their_noise() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     let base = "model: lenet5_dropout, epochs: 12, batch_size: 16, optimizer: {name: adam, lr: 0.002}";
     let members: Vec<Config> = configs(base, &["regularization: {dropout: 0.3}"]).iter().map(fast).collect();

@@ -1,21 +1,18 @@
 //! A trial that is stopped and resumed any number of times ends with the bits of one that never was.
 
-use std::path::Path;
-
 use anyhow::Result;
-use runner::data;
 use runner::data::batches::{Scaling, Split};
 use runner::engine::{Network, State};
 use runner::parity::bits::first_difference;
 use runner::record::{Confusion, Epoch, Scores, Showcase, SplitScore};
 use runner::spec::Experiment;
-use runner::spec::config::{Config, DatasetName};
+use runner::spec::config::Config;
 use runner::train::course::stored_states;
 use runner::train::evaluate::evaluate_one;
 use runner::train::{self, Ended, Observer, Sets, Step};
 use tch::Device;
 
-use crate::watch::TURN;
+use crate::watch::{sets, turn};
 
 const SEED: u64 = 5;
 
@@ -131,10 +128,8 @@ fn scored_by_hand(config: &Config, sets: &Sets, journey: &Journey) -> (SplitScor
 
 #[test]
 fn a_resumed_trial_ends_with_the_same_bits() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    tch::set_num_threads(1);
-    let set = data::load(&DatasetName::Synthetic, Path::new("")).unwrap();
-    let sets = Sets::new(&set, Device::Cpu);
+    let _turn = turn();
+    let sets = sets();
     let experiment = Experiment::parse("resume", EXPERIMENT, &Default::default()).unwrap();
     let (mut selected_before, mut stopped_later) = (0, 0);
     for variant in &experiment.blocks[0].variants {

@@ -6,7 +6,7 @@ use runner::train::course::stored_states;
 use runner::train::{self, Ended, Observer, Sets, Step, checkpoint};
 use tch::{Device, Tensor};
 
-use crate::watch::{LENET, SEED, TURN, Watch, alone, configs, exact, fast, sets, together};
+use crate::watch::{LENET, SEED, Watch, alone, configs, exact, fast, sets, together, turn};
 
 /// Checks `pack` member by member against each alone in exact mode, over 50 steps. The largest relative difference of a loss.
 fn agree(about: &str, configs: &[Config], sets: &Sets, tolerance: f32) -> f32 {
@@ -79,7 +79,7 @@ fn networks() -> Vec<(&'static str, Vec<Config>)> {
 
 #[test]
 fn each_network_takes_the_same_first_50_steps() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     for (name, members) in networks() {
         agree(name, &members[..1], &sets, 1e-3);
@@ -89,7 +89,7 @@ fn each_network_takes_the_same_first_50_steps() {
 
 #[test]
 fn what_is_frozen_stays_as_it_is_in_a_pack_too() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     let small = "{name: small, layers: [{conv: {out: 8, kernel: 3, stride: 2}}, batch_norm, act, {conv: {out: 8, kernel: 3}}, \
                  batch_norm, act, {max_pool: 3}, flatten, {dense: 32}, act, {dense: classes}]}";
@@ -115,7 +115,7 @@ fn what_is_frozen_stays_as_it_is_in_a_pack_too() {
 
 #[test]
 fn members_start_from_weights_of_their_own() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let (sets, folder) = (sets(), tempfile::tempdir().unwrap());
     let scratch = configs(LENET, &["init: keras"]);
     let file = |name: &str, seed: u64| {
@@ -134,7 +134,7 @@ fn members_start_from_weights_of_their_own() {
 
 #[test]
 fn a_batch_that_is_computed_in_parts_gives_the_same_steps() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     // Two of it have 65,536 numbers an image after the first layer, so 160 images are five parts.
     let base = "model: {name: leaky_cnn, channels: [32], convs_per_block: 1, dense: [16]}, epochs: 2, batch_size: 160, \
@@ -151,7 +151,7 @@ fn a_batch_that_is_computed_in_parts_gives_the_same_steps() {
 
 #[test]
 fn each_network_takes_nearly_the_same_first_50_steps_in_bfloat16() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     for (name, mut members) in networks() {
         members.iter_mut().for_each(|config| config.mode = Mode::FastBf16);
@@ -162,7 +162,7 @@ fn each_network_takes_nearly_the_same_first_50_steps_in_bfloat16() {
 
 #[test]
 fn each_optimizer_takes_the_same_first_50_steps() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     let optimizers = [
         ["name: sgd, lr: 0.05", "name: sgd, lr: 0.01, momentum: 0.9, weight_decay: 0.01"],
@@ -184,7 +184,7 @@ fn each_optimizer_takes_the_same_first_50_steps() {
 
 #[test]
 fn members_keep_penalties_slopes_and_schedules_of_their_own() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     let own = [
         "regularization: {l1: 0.0001}",
@@ -205,7 +205,7 @@ fn members_keep_penalties_slopes_and_schedules_of_their_own() {
 
 #[test]
 fn members_drop_out_with_their_own_probability() {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let sets = sets();
     let members = configs(LENET, &["regularization: {dropout: 0.5}", "regularization: {dropout: 0.9}"]);
     let (watches, _) = together(&members, &sets, None, None);
@@ -223,7 +223,7 @@ fn only_fast_steps_take_denormals_as_zero() {
             self.0 = self.0.min((Tensor::from_slice(&[2e-38f32]) * 0.25).double_value(&[0]));
         }
     }
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = turn();
     let (sets, config) = (sets(), &configs(LENET, &["activation: relu"])[0]);
     let smallest = |config: Config| {
         let mut smallest = Smallest(1.0);

@@ -3,7 +3,7 @@
 //! libtorch's default generator belongs to the whole process, so the tests take turns.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use anyhow::Result;
 use runner::data;
@@ -13,7 +13,11 @@ use runner::spec::config::{Config, DatasetName, Mode};
 use runner::train::{self, Ended, Observer, Sets, Step};
 use tch::Device;
 
-pub static TURN: Mutex<()> = Mutex::new(());
+static TURN: Mutex<()> = Mutex::new(());
+
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
 
 pub const SEED: u64 = 3;
 /// 800 images in batches of 16 are 50 steps.
