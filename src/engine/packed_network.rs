@@ -329,7 +329,7 @@ impl Layers for PackedNetwork {
 
     fn activate_and_pool(&self, x: &Tensor, pooling: Pooling, side: i64) -> Option<Tensor> {
         let curve = curve(self.activation).filter(|curve| curve.has(pooling))?;
-        let fits = x.device() == Device::Cpu && x.kind() == Kind::Float && tch::get_num_threads() == 1;
+        let fits = x.device() == Device::Cpu && tch::get_num_threads() == 1;
         fits.then(|| activate_and_pool(x, curve, &self.slopes, pooling, side))
     }
 

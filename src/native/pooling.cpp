@@ -1,5 +1,5 @@
-// An activation and the pooling after it in one pass over memory each way, for float32 on one thread of a CPU. libtorch goes over the
-// large tensor twice forward and twice back, and notes an int64 for each maximum.
+// An activation and the pooling after it in one pass over memory each way, for float32 and bfloat16 on one thread of a CPU. libtorch
+// goes over the large tensor twice forward and twice back, and notes an int64 for each maximum.
 
 #include "guarded.h"
 
@@ -10,6 +10,8 @@
 #include <cstring>
 #include <limits>
 #include <vector>
+
+using at::BFloat16;
 
 // Compiled for several generations of processors; the program takes the newest that it runs on.
 #if defined(__x86_64__) && defined(__linux__)
@@ -213,7 +215,9 @@ INLINE void largest_back_narrow(const float *input, const float *upper, float *l
   float *__restrict most = room, *__restrict left = most + shape.row(), *__restrict column = left + shape.row(),
         *__restrict got = column + shape.row(), *__restrict of_windows = got + shape.row();
   const int64_t covered = shape.columns() * shape.side * shape.channels;
-  for (int64_t at = 0; at < covered; at++) column[at] = at / shape.channels % shape.side;
+  for (int64_t at = 0, window_column = 0; at < covered; window_column = (window_column + 1) % shape.side) {
+    for (int64_t c = 0; c < shape.channels; c++, at++) column[at] = window_column;
+  }
   for (int64_t image = 0; image < shape.images; image++) {
     for (int64_t i = 0; i < shape.rows(); i++, upper += shape.output_row()) {
       const float *row = input + (image * shape.height + i * shape.side) * shape.row();
@@ -333,6 +337,65 @@ const Kernels kernels[][2] = {
     {KERNELS(Silu, average), {nullptr, nullptr}},
 };
 
+FOR_EACH_PROCESSOR void widen(const BFloat16 *from, float *to, int64_t count) {
+  for (int64_t at = 0; at < count; at++) to[at] = from[at];
+}
+
+FOR_EACH_PROCESSOR void narrow(const float *from, BFloat16 *to, int64_t count) {
+  for (int64_t at = 0; at < count; at++) to[at] = from[at];
+}
+
+// A layer's numbers go through the loops above as they are if they are float32.
+void pool(const Kernels &kernels, const float *input, float *output, const float *slope, const Shape &shape) {
+  std::vector<float> room(ROOM * shape.row());
+  kernels.forward(input, output, slope, room.data(), shape);
+}
+
+void pool_back(const Kernels &kernels, const float *input, const float *upper, float *lower, const float *slope, const Shape &shape) {
+  std::vector<float> room(ROOM * shape.row());
+  kernels.backward(input, upper, lower, slope, room.data(), shape);
+}
+
+// bfloat16 is widened a row of windows at a time, which stays in the nearest cache.
+void pool(const Kernels &kernels, const BFloat16 *input, BFloat16 *output, const float *slope, const Shape &shape) {
+  const Shape windows = {1, shape.side, shape.width, shape.channels, shape.side};
+  const int64_t count = shape.side * shape.row();
+  std::vector<float> room(ROOM * shape.row()), wide(count), wide_output(shape.output_row());
+  for (int64_t image = 0; image < shape.images; image++) {
+    for (int64_t i = 0; i < shape.rows(); i++, output += shape.output_row()) {
+      widen(input + (image * shape.height + i * shape.side) * shape.row(), wide.data(), count);
+      kernels.forward(wide.data(), wide_output.data(), slope, room.data(), windows);
+      narrow(wide_output.data(), output, shape.output_row());
+    }
+  }
+}
+
+void pool_back(const Kernels &kernels, const BFloat16 *input, const BFloat16 *upper, BFloat16 *lower, const float *slope,
+               const Shape &shape) {
+  const Shape windows = {1, shape.side, shape.width, shape.channels, shape.side};
+  const int64_t count = shape.side * shape.row();
+  std::vector<float> room(ROOM * shape.row()), wide(count), wide_upper(shape.output_row()), wide_lower(count);
+  for (int64_t image = 0; image < shape.images; image++) {
+    for (int64_t i = 0; i < shape.rows(); i++, upper += shape.output_row()) {
+      const int64_t start = (image * shape.height + i * shape.side) * shape.row();
+      widen(input + start, wide.data(), count);
+      widen(upper, wide_upper.data(), shape.output_row());
+      kernels.backward(wide.data(), wide_upper.data(), wide_lower.data(), slope, room.data(), windows);
+      narrow(wide_lower.data(), lower + start, count);
+    }
+  }
+}
+
+// Calls `run` with a number of the tensor's type.
+template <typename Run>
+void as_its_numbers(const at::Tensor &tensor, Run run) {
+  if (tensor.scalar_type() == at::kBFloat16) {
+    run(BFloat16());
+  } else {
+    run(float());
+  }
+}
+
 Shape shape_of(const at::Tensor &input, int64_t side) {
   return {input.size(0), input.size(2), input.size(3), input.size(1), side};
 }
@@ -346,9 +409,10 @@ struct Pooled : torch::autograd::Function<Pooled> {
     Shape shape = shape_of(input, side);
     at::Tensor output = at::empty({shape.images, shape.channels, shape.rows(), shape.columns()},
                                   input.options().memory_format(at::MemoryFormat::ChannelsLast));
-    std::vector<float> room(ROOM * shape.row());
-    kernels->forward(input.const_data_ptr<float>(), output.mutable_data_ptr<float>(), slopes.const_data_ptr<float>(),
-                     room.data(), shape);
+    as_its_numbers(input, [&](auto number) {
+      using Number = decltype(number);
+      pool(*kernels, input.const_data_ptr<Number>(), output.mutable_data_ptr<Number>(), slopes.const_data_ptr<float>(), shape);
+    });
     return output;
   }
 
@@ -361,9 +425,11 @@ struct Pooled : torch::autograd::Function<Pooled> {
     bool whole = shape.height % shape.side == 0 && shape.width % shape.side == 0;
     at::Tensor lower = whole ? at::empty_like(input) : at::zeros_like(input);
     at::Tensor gradient = upper[0].contiguous(at::MemoryFormat::ChannelsLast);
-    std::vector<float> room(ROOM * shape.row());
-    kernels->backward(input.const_data_ptr<float>(), gradient.const_data_ptr<float>(), lower.mutable_data_ptr<float>(),
-                      slopes.const_data_ptr<float>(), room.data(), shape);
+    as_its_numbers(input, [&](auto number) {
+      using Number = decltype(number);
+      pool_back(*kernels, input.const_data_ptr<Number>(), gradient.const_data_ptr<Number>(), lower.mutable_data_ptr<Number>(),
+                slopes.const_data_ptr<float>(), shape);
+    });
     return {lower, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -371,7 +437,7 @@ struct Pooled : torch::autograd::Function<Pooled> {
 
 extern "C" {
 
-// `input` is float32 [N, C, H, W] and channels_last in memory; `slopes`, float32 [K], go to C / K channels each.
+// `input` is float32 or bfloat16 [N, C, H, W], as the output is; `slopes`, float32 [K], go to C / K channels each.
 char *runner_activate_and_pool(tensor input, int curve, tensor slopes, int largest, int64_t side, tensor *output) {
   return guarded([&] {
     at::Tensor row = slopes->repeat_interleave(input->size(1) / slopes->numel()).repeat(input->size(3));

@@ -44,8 +44,9 @@ pub enum Pooling {
 }
 
 /// `F.avg_pool2d(curve(input), side)` or `F.max_pool2d(curve(input), side)`, with gradients, on one thread. `input` is float32
-/// [N, C, H, W] on a CPU; `slopes`, float32 [K], are what LeakyReLU multiplies negative numbers by, each that of C / K channels.
-/// Returns [N, C, H / side, W / side]; both lie in memory as NHWC. Differs from libtorch's by rounding.
+/// or bfloat16 [N, C, H, W] on a CPU; `slopes`, float32 [K], are what LeakyReLU multiplies negative numbers by, each that of C / K
+/// channels. Returns [N, C, H / side, W / side] of the same kind; both lie in memory as NHWC. Differs from libtorch's by rounding: what
+/// is computed between two numbers in bfloat16 is float32.
 pub fn activate_and_pool(input: &Tensor, curve: Curve, slopes: &Tensor, pooling: Pooling, side: i64) -> Tensor {
     assert!(curve.has(pooling), "no such kernel");
     let (curve, largest) = (curve as c_int, (pooling == Pooling::Largest).into());
@@ -127,6 +128,29 @@ mod tests {
         }
     }
 
+    /// Half a unit in the last place of bfloat16's 8 bits, of the result and of the weights that its gradient is given.
+    #[test]
+    fn bfloat16_is_rounded_once() {
+        let slopes = Tensor::from_slice(&[0.25f32, 0.0625]);
+        for curve in CURVES {
+            for pooling in [Pooling::Average, Pooling::Largest] {
+                for (shape, side) in [([3, 6, 8, 8], 2), ([2, 32, 5, 7], 2), ([2, 4, 9, 7], 3), ([1, 2, 1, 4], 1)] {
+                    if !curve.has(pooling) {
+                        continue;
+                    }
+                    let x = input(&shape).to_kind(Kind::BFloat16);
+                    let own = |x: &Tensor| activate_and_pool(x, curve, &slopes, pooling, side);
+                    let (found, gradient) = with_gradient(&x, own);
+                    let (right, right_gradient) = with_gradient(&x.to_kind(Kind::Float), own);
+                    assert_eq!((found.kind(), gradient.kind()), (Kind::BFloat16, Kind::BFloat16));
+                    assert!(found == right.to_kind(Kind::BFloat16), "{curve:?} {pooling:?} {shape:?}");
+                    let error = error(&gradient, &right_gradient.to_kind(Kind::Double));
+                    assert!(error < 1.0 / 128.0, "{curve:?} {pooling:?} {shape:?}: {error}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_not_a_number_stays_so() {
         let slopes = Tensor::from_slice(&[0.1f32]);
@@ -136,8 +160,10 @@ mod tests {
             let x = Tensor::from_slice(&numbers).view([1, 1, 2, 2]);
             for pooling in [Pooling::Average, Pooling::Largest] {
                 for curve in CURVES.into_iter().filter(|curve| curve.has(pooling)) {
-                    let y = activate_and_pool(&x, curve, &slopes, pooling, 2);
-                    assert!(y.double_value(&[0, 0, 0, 0]).is_nan(), "{curve:?} {pooling:?} {at}");
+                    for kind in [Kind::Float, Kind::BFloat16] {
+                        let y = activate_and_pool(&x.to_kind(kind), curve, &slopes, pooling, 2);
+                        assert!(y.double_value(&[0, 0, 0, 0]).is_nan(), "{curve:?} {pooling:?} {kind:?} {at}");
+                    }
                 }
             }
         }
