@@ -179,13 +179,11 @@ fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, row: &Row, size: f64)
     canvas.polygon(&[(x, y - up), (x + side, y), (x, y + up), (x - side, y)], color, 1.0)
 }
 
-/// An arrow with the mean beside it, for a row that the range leaves out.
+/// An arrow, for a row that the range leaves out; its mean is among the numbers on the right.
 fn draw_beyond(canvas: &Canvas, frame: &Frame, y: f64, mean: f64, color: RGBColor) -> Result<()> {
-    let (edge, inward, align) =
-        if mean < frame.x.0 { (frame.left, 1.0, Align::Left) } else { (frame.right, -1.0, Align::Right) };
+    let (edge, inward) = if mean < frame.x.0 { (frame.left, 1.0) } else { (frame.right, -1.0) };
     canvas.line(&[(edge, y), (edge + inward * 70.0, y)], color, 5.0)?;
-    draw_head(canvas, (edge, y), inward, color)?;
-    canvas.text(&words::minus(mean, 1), (edge + inward * 84.0, y), Ink::new(color, SMALL).align(align))
+    draw_head(canvas, (edge, y), inward, color)
 }
 
 fn draw_head(canvas: &Canvas, (x, y): Point, inward: f64, color: RGBColor) -> Result<()> {
