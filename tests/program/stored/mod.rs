@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{DONE, Lab, files, names};
 use runner::record::{Outcome, Showcase};
-use runner::spec::{Experiment, Overrides, trial_id};
+use runner::spec::config::Config;
+use runner::spec::{Experiment, Overrides, Trial, trial_id};
 use runner::store::manifest::Manifest;
 use runner::store::{Identity, Store};
 use runner::train::checkpoint;
@@ -167,7 +168,11 @@ fn every_published_trial_keeps_its_id_and_is_named_by_its_experiment() {
         let store = Store::open(&folder).unwrap();
         let experiment = format!("experiments/{}.yaml", manifest.experiment.name);
         let today = Experiment::load(&root.join(&experiment), &overrides).unwrap();
-        let named: Vec<String> = today.trials().into_iter().map(|trial| trial.id).collect();
+        // On other images it is the same experiment, and what it names is told by what the study says of them.
+        let (own, of_study) = (&today.base.data, &manifest.experiment.base.data);
+        let data = if own.dataset.as_str() == of_study.dataset.as_str() { own } else { of_study };
+        let id = |trial: Trial| trial_id(&Config { data: data.clone(), ..trial.config }, trial.seed);
+        let named: Vec<String> = today.trials().into_iter().map(id).collect();
         for id in names(&folder.join("trials")) {
             let trial = folder.join("trials").join(&id);
             let identity: Identity = same_when_written_again(&trial.join("config.json"));
