@@ -239,7 +239,7 @@ struct Variants<'a> {
 impl Variants<'_> {
     fn add(&mut self, settings: &[Setting]) {
         let variant = self.variant(settings).map_err(|error| unless_null(error, settings));
-        let label = || shorten(&label(&effective(settings, &Json::Null)));
+        let label = || shorten(&label(&effective(settings, &Json::Null, &[])));
         let place = || format!(" (block `{}`, {})", self.plan.id, label());
         let Some(variant) = self.mistakes.keep_within(variant, place) else {
             self.failed += 1;
@@ -260,11 +260,13 @@ impl Variants<'_> {
         let node = changed(&self.plan.base, settings)?;
         let config = check::config(&node, self.common.overrides)?;
         let whole = resolved(&config);
-        let values = self.keys.iter().map(|key| shown(&node, key, &self.keys, &whole)).collect();
-        let settings = effective(settings, &whole);
+        let tuning = self.common.tuning;
+        let tuned: Vec<&Key> = tuning.into_iter().flat_map(Tuning::keys).collect();
+        let told = [self.keys.as_slice(), &tuned].concat();
+        let values = self.keys.iter().map(|key| shown(&node, key, &told, &whole)).collect();
+        let settings = effective(settings, &whole, &tuned);
         let label = label(&settings);
         let settings = settings.iter().map(|(key, value)| (key.name.clone(), value.to_string())).collect();
-        let tuning = self.common.tuning;
         let candidates = tuning.map_or_else(|| Ok(vec![]), |tuning| tuning.candidates(&node, self.common.overrides))?;
         Ok(Variant { settings, values, label, config, candidates })
     }

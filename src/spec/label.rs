@@ -23,15 +23,17 @@ pub fn label(settings: &[(&Key, Node)]) -> String {
     if parts.is_empty() { "base".to_string() } else { parts.join(" · ") }
 }
 
-/// Settings as they take effect in a configuration, as JSON: an object without the fields that dotted `keys` set, and for
-/// what is left out the default, or nothing where there is no such field.
-pub fn effective<'a>(settings: &[(&'a Key, &Node)], config: &Json) -> Vec<(&'a Key, Node)> {
-    let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).collect();
+/// Settings as they take effect in a configuration, as JSON: an object without the fields that dotted keys set, and for what is
+/// left out the default, or nothing where there is no such field. What is `tuned` is not theirs to set.
+pub fn effective<'a>(settings: &[(&'a Key, &Node)], config: &Json, tuned: &[&Key]) -> Vec<(&'a Key, Node)> {
+    let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).chain(tuned.iter().copied()).collect();
+    let is_tuned = |key: &Key| tuned.iter().any(|tuned| tuned.name == key.name);
     let value = |key: &Key, value: &Node| match value.is_null() && key.name.contains('.') {
         true => config.pointer(&pointer(&key.name)).map(|_| value_at(config, &key.name)),
         false => Some(tidy(&without(&key.name, value, &keys))),
     };
-    settings.iter().filter_map(|(key, node)| Some((*key, value(key, node)?))).collect()
+    let own = settings.iter().filter(|(key, _)| !is_tuned(key));
+    own.filter_map(|(key, node)| Some((*key, value(key, node)?))).collect()
 }
 
 /// What a configuration, as written and as JSON, has at one of the varied `keys`.

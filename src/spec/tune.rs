@@ -41,9 +41,12 @@ impl<'a> Tuning<'a> {
         Some(Tuning { factors, seeds: seeds? })
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &'a Key> {
+        self.factors.iter().flat_map(|factor| factor.keys.iter().copied())
+    }
+
     pub fn summary(&self) -> Tune {
-        let keys = self.factors.iter().flat_map(|factor| &factor.keys).map(|key| key.name.clone());
-        Tune { keys: keys.collect(), seeds: self.seeds }
+        Tune { keys: self.keys().map(|key| key.name.clone()).collect(), seeds: self.seeds }
     }
 
     /// What the configuration in `root` may become; values that make it the same count once.
@@ -52,7 +55,7 @@ impl<'a> Tuning<'a> {
         let mut mistakes = Mistakes::default();
         for number in 0..combinations(&self.factors) {
             let settings = combination(&self.factors, number);
-            let place = || format!(" (tune, {})", shorten(&label(&effective(&settings, &Json::Null))));
+            let place = || format!(" (tune, {})", shorten(&label(&effective(&settings, &Json::Null, &[]))));
             let candidate = candidate(root, &settings, overrides).map_err(|error| unless_null(error, &settings));
             let new = |own: &Candidate| found.iter().all(|known| canonical(&known.config) != canonical(&own.config));
             found.extend(mistakes.keep_within(candidate, place).filter(new));
@@ -67,7 +70,7 @@ fn candidate(root: &Node, settings: &[Setting], overrides: &Overrides) -> Result
     let whole = resolved(&config);
     let keys: Vec<&Key> = settings.iter().map(|(key, _)| *key).collect();
     let values = keys.iter().map(|key| shown(&node, key, &keys, &whole)).collect();
-    Ok(Candidate { label: label(&effective(settings, &whole)), values, config })
+    Ok(Candidate { label: label(&effective(settings, &whole, &[])), values, config })
 }
 
 #[cfg(test)]
@@ -134,7 +137,21 @@ mod tests {
     fn settings_that_become_one_by_tuning_are_refused_with_both_names() {
         let rates = "blocks:\n- {id: o, axes: {optimizer: [{name: sgd, lr: 0.1}, {name: sgd, lr: 0.5}]}}\n";
         let said = error(&[TUNE, rates]);
-        assert!(said.starts_with("x:4:7: tune: o: base and o: sgd, lr 0.1 become the same setting"), "{said}");
+        assert!(
+            said.starts_with("x:4:7: tune: o: base and o: sgd become the same setting by it, at lr=0.01"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_tuned_value_is_in_no_name() {
+        let blocks = "blocks:\n- {id: o, axes: {optimizer: [{name: sgd, lr: 0.01, momentum: 0.9}, {name: adam, lr: 0.001}]}}\n\
+                      - {id: i, include: [{init: orthogonal, optimizer.lr: 0.5}]}\n";
+        let experiment = parse(&[TUNE, blocks]);
+        let labels: Vec<&str> = experiment.variants().map(|(_, variant)| variant.label.as_str()).collect();
+        assert_eq!(labels, ["base", "sgd, momentum 0.9", "adam", "base", "init=orthogonal"]);
+        let values = |block: usize| &experiment.blocks[block].variants[0].values;
+        assert_eq!(values(0), &["sgd"], "nor among what the base has where the settings differ");
     }
 
     #[test]
