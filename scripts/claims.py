@@ -35,7 +35,7 @@ def render(systems):
         "Each project's recipe was run with this program. A row says what was claimed and what was measured: mean ± standard "
         "deviation over n seeds, on the 10,000 test images, of the epoch with the best validation loss. `scripts/claims.py` "
         "writes this page from the tables beside it.",
-        "**The images were JPEG-compressed once** (about 30 dB PSNR against the originals), so no number here is one on the "
+        "**CIFAR-10's images were JPEG-compressed once** (about 30 dB PSNR against the originals), so no number of theirs is one on the "
         "official pixels, and a claim may be missed or met for that alone. The test images never chose anything: not an epoch, not a setting.",
         "A setting is *better* or *worse* than the base if the interval of its difference, in points, lies wholly above or below "
         "zero, and *equivalent* if it lies wholly within the margin, ±1 point unless another is named. Anything else is "
