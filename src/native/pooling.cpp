@@ -337,11 +337,11 @@ const Kernels kernels[][2] = {
     {KERNELS(Silu, average), {nullptr, nullptr}},
 };
 
-FOR_EACH_PROCESSOR void widen(const BFloat16 *from, float *to, int64_t count) {
+FOR_EACH_PROCESSOR void to_float(const BFloat16 *from, float *to, int64_t count) {
   for (int64_t at = 0; at < count; at++) to[at] = from[at];
 }
 
-FOR_EACH_PROCESSOR void narrow(const float *from, BFloat16 *to, int64_t count) {
+FOR_EACH_PROCESSOR void to_bfloat16(const float *from, BFloat16 *to, int64_t count) {
   for (int64_t at = 0; at < count; at++) to[at] = from[at];
 }
 
@@ -363,9 +363,9 @@ void pool(const Kernels &kernels, const BFloat16 *input, BFloat16 *output, const
   std::vector<float> room(ROOM * shape.row()), wide(count), wide_output(shape.output_row());
   for (int64_t image = 0; image < shape.images; image++) {
     for (int64_t i = 0; i < shape.rows(); i++, output += shape.output_row()) {
-      widen(input + (image * shape.height + i * shape.side) * shape.row(), wide.data(), count);
+      to_float(input + (image * shape.height + i * shape.side) * shape.row(), wide.data(), count);
       kernels.forward(wide.data(), wide_output.data(), slope, room.data(), windows);
-      narrow(wide_output.data(), output, shape.output_row());
+      to_bfloat16(wide_output.data(), output, shape.output_row());
     }
   }
 }
@@ -378,10 +378,10 @@ void pool_back(const Kernels &kernels, const BFloat16 *input, const BFloat16 *up
   for (int64_t image = 0; image < shape.images; image++) {
     for (int64_t i = 0; i < shape.rows(); i++, upper += shape.output_row()) {
       const int64_t start = (image * shape.height + i * shape.side) * shape.row();
-      widen(input + start, wide.data(), count);
-      widen(upper, wide_upper.data(), shape.output_row());
+      to_float(input + start, wide.data(), count);
+      to_float(upper, wide_upper.data(), shape.output_row());
       kernels.backward(wide.data(), wide_upper.data(), wide_lower.data(), slope, room.data(), windows);
-      narrow(wide_lower.data(), lower + start, count);
+      to_bfloat16(wide_lower.data(), lower + start, count);
     }
   }
 }

@@ -60,6 +60,13 @@ mod tests {
     use super::*;
 
     const CURVES: [Curve; 6] = [Curve::Tanh, Curve::Relu, Curve::LeakyRelu, Curve::Sigmoid, Curve::Elu, Curve::Silu];
+    /// With the side of a window.
+    const SHAPES: [([i64; 4], i64); 4] = [([3, 6, 8, 8], 2), ([2, 32, 5, 7], 2), ([2, 4, 9, 7], 3), ([1, 2, 1, 4], 1)];
+
+    fn kernels() -> impl Iterator<Item = (Curve, Pooling)> {
+        let both = |curve| [(curve, Pooling::Average), (curve, Pooling::Largest)];
+        CURVES.into_iter().flat_map(both).filter(|(curve, pooling)| curve.has(*pooling))
+    }
 
     /// float64, from a fixed sequence: some large, some small, some equal to their neighbours, as white pictures make them.
     fn input(shape: &[i64]) -> Tensor {
@@ -111,19 +118,14 @@ mod tests {
     #[test]
     fn equals_libtorchs_two_steps_for_every_activation_pooling_and_shape() {
         let slopes = Tensor::from_slice(&[0.3f32, 0.01]);
-        for curve in CURVES {
-            for pooling in [Pooling::Average, Pooling::Largest] {
-                for (shape, side) in [([3, 6, 8, 8], 2), ([2, 32, 5, 7], 2), ([2, 4, 9, 7], 3), ([1, 2, 1, 4], 1)] {
-                    if !curve.has(pooling) {
-                        continue;
-                    }
-                    let x = input(&shape);
-                    let right = with_gradient(&x, |x| separately(x, curve, &slopes, pooling, side));
-                    let single = x.to_kind(Kind::Float);
-                    let found = with_gradient(&single, |x| activate_and_pool(x, curve, &slopes, pooling, side));
-                    let errors = (error(&found.0, &right.0), error(&found.1, &right.1));
-                    assert!(errors.0 < 1e-6 && errors.1 < 1e-6, "{curve:?} {pooling:?} {shape:?}: {errors:?}");
-                }
+        for (curve, pooling) in kernels() {
+            for (shape, side) in SHAPES {
+                let x = input(&shape);
+                let right = with_gradient(&x, |x| separately(x, curve, &slopes, pooling, side));
+                let single = x.to_kind(Kind::Float);
+                let found = with_gradient(&single, |x| activate_and_pool(x, curve, &slopes, pooling, side));
+                let errors = (error(&found.0, &right.0), error(&found.1, &right.1));
+                assert!(errors.0 < 1e-6 && errors.1 < 1e-6, "{curve:?} {pooling:?} {shape:?}: {errors:?}");
             }
         }
     }
@@ -132,21 +134,16 @@ mod tests {
     #[test]
     fn bfloat16_is_rounded_once() {
         let slopes = Tensor::from_slice(&[0.25f32, 0.0625]);
-        for curve in CURVES {
-            for pooling in [Pooling::Average, Pooling::Largest] {
-                for (shape, side) in [([3, 6, 8, 8], 2), ([2, 32, 5, 7], 2), ([2, 4, 9, 7], 3), ([1, 2, 1, 4], 1)] {
-                    if !curve.has(pooling) {
-                        continue;
-                    }
-                    let x = input(&shape).to_kind(Kind::BFloat16);
-                    let own = |x: &Tensor| activate_and_pool(x, curve, &slopes, pooling, side);
-                    let (found, gradient) = with_gradient(&x, own);
-                    let (right, right_gradient) = with_gradient(&x.to_kind(Kind::Float), own);
-                    assert_eq!((found.kind(), gradient.kind()), (Kind::BFloat16, Kind::BFloat16));
-                    assert!(found == right.to_kind(Kind::BFloat16), "{curve:?} {pooling:?} {shape:?}");
-                    let error = error(&gradient, &right_gradient.to_kind(Kind::Double));
-                    assert!(error < 1.0 / 128.0, "{curve:?} {pooling:?} {shape:?}: {error}");
-                }
+        for (curve, pooling) in kernels() {
+            for (shape, side) in SHAPES {
+                let x = input(&shape).to_kind(Kind::BFloat16);
+                let own = |x: &Tensor| activate_and_pool(x, curve, &slopes, pooling, side);
+                let (found, gradient) = with_gradient(&x, own);
+                let (right, right_gradient) = with_gradient(&x.to_kind(Kind::Float), own);
+                assert_eq!((found.kind(), gradient.kind()), (Kind::BFloat16, Kind::BFloat16));
+                assert!(found == right.to_kind(Kind::BFloat16), "{curve:?} {pooling:?} {shape:?}");
+                let error = error(&gradient, &right_gradient.to_kind(Kind::Double));
+                assert!(error < 1.0 / 128.0, "{curve:?} {pooling:?} {shape:?}: {error}");
             }
         }
     }
@@ -158,12 +155,10 @@ mod tests {
             let mut numbers = [0.5f32; 4];
             numbers[at] = f32::NAN;
             let x = Tensor::from_slice(&numbers).view([1, 1, 2, 2]);
-            for pooling in [Pooling::Average, Pooling::Largest] {
-                for curve in CURVES.into_iter().filter(|curve| curve.has(pooling)) {
-                    for kind in [Kind::Float, Kind::BFloat16] {
-                        let y = activate_and_pool(&x.to_kind(kind), curve, &slopes, pooling, 2);
-                        assert!(y.double_value(&[0, 0, 0, 0]).is_nan(), "{curve:?} {pooling:?} {kind:?} {at}");
-                    }
+            for (curve, pooling) in kernels() {
+                for kind in [Kind::Float, Kind::BFloat16] {
+                    let y = activate_and_pool(&x.to_kind(kind), curve, &slopes, pooling, 2);
+                    assert!(y.double_value(&[0, 0, 0, 0]).is_nan(), "{curve:?} {pooling:?} {kind:?} {at}");
                 }
             }
         }

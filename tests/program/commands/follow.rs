@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use libc::SIGINT;
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::common::clock::preload;
 use crate::common::terminal::terminal;
-use crate::common::{DONE, FAILED, Lab, TINY, kill, wait_until};
+use crate::common::{DONE, FAILED, Lab, TINY, kill, wait_until, write_script};
 
 /// Of the job in its last argument there is a file; asks are counted.
 const SQUEUE: &str = r#"#!/bin/sh
@@ -30,9 +29,7 @@ fn launched(done: usize) -> Lab {
     fs::create_dir_all(lab.result("slurm")).unwrap();
     let submitted = serde_json::json!({"job": "7", "last": "8", "trials": new});
     fs::write(lab.result("slurm/submitted.json"), submitted.to_string()).unwrap();
-    fs::create_dir(lab.path("bin")).unwrap();
-    fs::write(lab.path("bin/squeue"), SQUEUE).unwrap();
-    fs::set_permissions(lab.path("bin/squeue"), fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&lab.path("bin/squeue"), SQUEUE);
     lab
 }
 

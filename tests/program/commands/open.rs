@@ -1,9 +1,8 @@
 //! `runner report --open`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
-use crate::common::{BAD_INPUT, DONE, Lab, one};
+use crate::common::{BAD_INPUT, DONE, Lab, one, write_script};
 
 #[test]
 fn the_page_is_opened_where_something_can() {
@@ -13,8 +12,7 @@ fn the_page_is_opened_where_something_can() {
         let folder = lab.path("bin");
         fs::create_dir_all(&folder).unwrap();
         if let Some(script) = script {
-            fs::write(folder.join("xdg-open"), format!("#!/bin/sh\n{script}\n")).unwrap();
-            fs::set_permissions(folder.join("xdg-open"), fs::Permissions::from_mode(0o755)).unwrap();
+            write_script(&folder.join("xdg-open"), &format!("#!/bin/sh\n{script}\n"));
         }
         let mut command = lab.command("report results/tiny --open");
         command.env("PATH", &folder);

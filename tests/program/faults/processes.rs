@@ -1,7 +1,6 @@
 //! Row 34: the program's file is replaced while it runs, and the system refuses threads, processes or descriptors.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use libc::{SIGINT, SIGKILL};
@@ -11,7 +10,7 @@ use crate::common::clock::{Steady, change_clocks};
 use crate::common::skip::skip;
 use crate::common::{
     BAD_INPUT, DONE, Ended, FAILED, INTERRUPTED, Lab, TINY, TINY_TRIALS, kill, limit, long, one, program, wait_until,
-    works,
+    works, write_script,
 };
 
 #[test]
@@ -28,8 +27,7 @@ fn row_34_a_replaced_program_goes_on_with_what_is_running() {
         assert_eq!(name, "runner\n", "as lists of processes show it");
         fs::remove_file(&copy).unwrap();
         if replaced {
-            fs::write(&copy, "#!/bin/sh\nexit 7\n").unwrap();
-            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+            write_script(&copy, "#!/bin/sh\nexit 7\n");
         }
         kill(lab.workers()[0], SIGKILL);
         sweep.end().expect(DONE).saying(&["attempt 1 of 3 failed: its worker died: signal: 9", "goes on after epoch"]);

@@ -4,12 +4,12 @@ mod bundle;
 mod environment;
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
 use crate::common::skip::skip;
+use crate::common::write_script;
 
 /// Like cargo it goes by dates. Its programs are that of PROGRAM, or print what `src/main.rs` held when they were built.
 const CARGO: &str = r#"#!/bin/sh
@@ -69,8 +69,7 @@ impl Copy {
     }
 
     fn tool(&self, name: &str, text: &str) {
-        self.write(&format!("bin/{name}"), text);
-        fs::set_permissions(self.path("bin").join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&self.path("bin").join(name), text);
     }
 
     /// A script with arguments, separated by spaces, where nothing has been set up.

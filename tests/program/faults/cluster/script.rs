@@ -3,13 +3,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use libc::SIGUSR1;
 
 use super::twelve;
-use crate::common::{BAD_INPUT, DONE, Lab, assert_same, wait_until};
+use crate::common::{BAD_INPUT, DONE, Lab, assert_same, wait_until, write_script};
 
 /// Runs all tasks at once, and then the last job; prints as what they are known.
 const SUBMIT: &str = r#"#!/bin/sh
@@ -21,8 +20,7 @@ echo here-1
 #[test]
 fn a_program_of_the_users_own_runs_the_tasks_and_the_last_job() {
     let lab = Lab::new(&twelve(1));
-    fs::write(lab.path("sub mit"), SUBMIT).unwrap();
-    fs::set_permissions(lab.path("sub mit"), fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&lab.path("sub mit"), SUBMIT);
     let launch = |options: &[&str]| {
         let mut command = lab.command("sweep tiny.yaml --jobs 1 --launch");
         command.args(options);
@@ -64,12 +62,8 @@ const SCONTROL: &str = "#!/bin/sh\necho \"$*\" >> asked\nexit 1\n";
 #[test]
 fn a_task_out_of_time_is_sent_back_even_if_its_program_was_only_starting() {
     let lab = Lab::new(&twelve(1));
-    let write = |name: &str, text: &str| {
-        fs::write(lab.path(name), text).unwrap();
-        fs::set_permissions(lab.path(name), fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    write("deaf", DEAF);
-    write("scontrol", SCONTROL);
+    write_script(&lab.path("deaf"), DEAF);
+    write_script(&lab.path("scontrol"), SCONTROL);
     let mut task = lab.settle(Command::new("bash"));
     task.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sweep/launch/task.sh")).arg("./deaf");
     task.env("PATH", format!("{}:{}", lab.path("").display(), std::env::var("PATH").unwrap()));
