@@ -27,7 +27,8 @@ pub struct LaunchArguments {
     /// Options of sbatch, such as 'partition=gpu,time=4:00:00,gres=gpu:1,cpus-per-task=4'; see slurm/task.sh in the results folder
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME=VALUE,...")]
     slurm: String,
-    /// Leave when other sweeps on the folder run all that is left, as tasks do; the last of them makes the tables
+    /// Leave when other sweeps on the folder run all that is left, and at a look of `settle`, as tasks do; the last of them makes
+    /// the tables
     #[arg(long)]
     no_wait: bool,
     /// The job after all tasks

@@ -145,6 +145,13 @@ impl Drop for Running {
     }
 }
 
+/// A worker ends by itself when its sweep is gone, but not one that a test has stopped.
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.workers().into_iter().for_each(|worker| kill(worker, libc::SIGKILL));
+    }
+}
+
 impl Lab {
     /// A new folder with `experiment` as `tiny.yaml`.
     pub fn new(experiment: &str) -> Lab {
