@@ -8,6 +8,7 @@ import argparse
 import collections
 import csv
 import json
+import math
 import pathlib
 import statistics
 import sys
@@ -64,7 +65,7 @@ def section(system):
         return f"{title}\n\nNot run yet.\n\n{markdown(table)}"
     links = f"[Report]({name}/report.md) · [tables]({name}/summary.md)"
     count = f"{len(trials)} of {len(read(name, 'plan.csv'))} trials"
-    about = [links, f"{modes(trials)} mode", count, recipe(name)]
+    about = [links, f"{modes(trials)} mode", count, recipe(name), *filter(None, [system.get("note")])]
     return f"{title}\n\n{' · '.join(about)}\n\n{markdown(table)}"
 
 
@@ -141,6 +142,57 @@ def shown(_claim, _base, settings):
     return f"{mean(row)}{within(row, 'test_accuracy')}; over the classes: {macro}; loss {loss}", ""
 
 
+def against(claim, _base, settings):
+    """The difference to the same setting of another study, with Welch's interval: the two have no seed's luck in common."""
+    row = settings[0]
+    other = next(one for one in read(claim["other"], "summary.csv") if one["block"] == claim["block"] and one["label"] == row["label"])
+    samples = [(float(one["test_accuracy_mean"]), float(one["test_accuracy_std"]), int(one["test_accuracy_n"])) for one in (row, other)]
+    return f"{mean(row)} against {mean(other)} there: {points(samples)}", ""
+
+
+def habits(claim, _base, _settings):
+    """What each habit costs: the means of its table, and the difference to the training that has neither."""
+    accuracies = collections.defaultdict(list)
+    for row in read(".", claim["table"]):
+        accuracies[int(row["softmaxes"]), row["dropout_in_evaluation"] == "True"].append(float(row["test_accuracy"]))
+    samples = {key: (statistics.fmean(found), statistics.stdev(found), len(found)) for key, found in accuracies.items()}
+    names = {(1, False): "neither", (2, False): "two softmaxes", (1, True): "dropout in evaluation", (2, True): "both"}
+    texts = [f"{name} {percent(samples[key][0])} ± {percent(samples[key][1])} % (n = {samples[key][2]})"
+             + ("" if name == "neither" else f", {points([samples[key], samples[1, False]])}") for key, name in names.items()]
+    return "; ".join(texts), ""
+
+
+def points(samples):
+    """The first mean less the second, of (mean, standard deviation, n) each, in points with the 95 % interval of Welch's test."""
+    (one, one_std, one_n), (other, other_std, other_n) = samples
+    shares = one_std**2 / one_n, other_std**2 / other_n
+    error = math.sqrt(sum(shares))
+    freedom = math.floor(error**4 / (shares[0]**2 / (one_n - 1) + shares[1]**2 / (other_n - 1)) + 1e-9)
+    reach = t_quantile(freedom) * error
+    low, difference, high = (signed(value, scale=100) for value in (one - other - reach, one - other, one - other + reach))
+    return f"{difference} points ({low} to {high})"
+
+
+def t_quantile(freedom):
+    """What Student's t of so many degrees of freedom stays within, on both sides, with 95 %."""
+    low, high = 0.0, 1000.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_within(middle, freedom) < 0.95 else (low, middle)
+    return low
+
+
+def t_within(limit, freedom):
+    """P(|t| < limit) for a whole number of degrees of freedom (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4)."""
+    angle = math.atan(limit / math.sqrt(freedom))
+    cosine, is_odd = math.cos(angle), freedom % 2
+    terms = [cosine if is_odd else 1.0]
+    for power in range(2 + is_odd, freedom - 1, 2):
+        terms.append(terms[-1] * cosine**2 * (power - 1) / power)
+    total = math.sin(angle) * sum(terms) if freedom > 1 else 0.0
+    return 2 / math.pi * (angle + total) if is_odd else total
+
+
 def overfitting(_claim, base, settings):
     """The rise of the validation loss after its lowest epoch."""
     rise = "val_loss_rise"
@@ -149,7 +201,8 @@ def overfitting(_claim, base, settings):
     return "rise of the validation loss, and gap in points: " + "; ".join(texts), ""
 
 
-RULES = {"accuracy": accuracy, "loss": loss, "verdicts": verdicts, "shown": shown, "overfitting": overfitting}
+RULES = {"accuracy": accuracy, "loss": loss, "verdicts": verdicts, "shown": shown, "overfitting": overfitting,
+         "against": against, "habits": habits}
 VERDICTS = ("better", "worse", "equivalent", "inconclusive", "unstable")
 
 
@@ -209,11 +262,12 @@ def runs(systems):
 
 
 def machines(name, trials):
-    """What computed the trials; of those stored before a trial said so, what the last sweep ran on."""
-    last = manifest(name)["processor"]
+    """What computed the trials. Earlier versions stored only what the last sweep ran on, which others may have followed since."""
+    named = any(row["processor"] for row in trials)
+    unnamed = "a processor that was not stored" if named else manifest(name)["processor"]
     hours = collections.defaultdict(list)
     for row in trials:
-        hours[row["processor"] or last].append(float(row["seconds"]) / 3600)
+        hours[row["processor"] or unnamed].append(float(row["seconds"]) / 3600)
     return "; ".join(f"{machine}: {len(own)}, {sum(own):.1f} h" for machine, own in sorted(hours.items()))
 
 

@@ -8,7 +8,8 @@ use super::study::{StoredTrial, Study};
 use super::summary::{BlockSummary, Row};
 use super::table::{Column, Table};
 use crate::spec::Cell;
-use crate::words::{grouped, minus, signed};
+use crate::spec::config::Select;
+use crate::words::{self, grouped, minus, signed};
 
 type RowColumn<'a> = Column<'a, Row<'a>>;
 
@@ -40,8 +41,9 @@ fn look(row: &Row) -> Option<String> {
     Some(format!("{} against {}", comparison.seeds, comparison.base_seeds))
 }
 
-/// The mean of the selection metric on the validation images at each value that a setting tried. None where nothing is tuned.
-pub fn tried(block: &BlockSummary) -> Option<Table> {
+/// The selection metric on the validation images at each value that a setting tried, and what that is in words. None where nothing
+/// is tuned.
+pub fn tried(block: &BlockSummary) -> Option<(String, Table)> {
     let longest = block.rows.iter().filter_map(|row| row.variant.tuning.as_ref()).max_by_key(|own| own.tried.len())?;
     let value = |place: usize| {
         // Losses and shares alike.
@@ -49,10 +51,17 @@ pub fn tried(block: &BlockSummary) -> Option<Table> {
         RowColumn::numbers(&longest.tried[place].label, mean)
     };
     let values = (0..longest.tried.len()).map(value);
-    Some(table(
-        block,
-        [setting()].into_iter().chain(values).chain([RowColumn::words("Taken", |row| row.variant.taken())]),
-    ))
+    let columns = [setting()].into_iter().chain(values).chain([RowColumn::words("Taken", |row| row.variant.taken())]);
+    let (metric, best) = match block.rows.iter().find_map(|row| row.trials.first())?.config.select {
+        Select::ValLoss => ("loss", "lowest"),
+        Select::ValAccuracy => ("accuracy", "highest"),
+    };
+    let what = format!(
+        "Values tried before the comparison, with the mean validation {metric} of {} each, on seeds that no comparison has; the {best} \
+         is taken. A dash where a trial failed, diverged or is to come.",
+        words::count(longest.tried.first()?.trial_ids.len(), "trial")
+    );
+    Some((what, table(block, columns)))
 }
 
 /// Scores of the classes, each class counting alike.
@@ -140,9 +149,9 @@ fn reached<'a>(measure: Measure) -> RowColumn<'a> {
 
 /// What [`by_image`] shows.
 pub const BY_IMAGE: &str = "Image by image, from the classes that each trial predicts: the images that every seed gets wrong, the \
-     accuracy of the class that most seeds name, and, by pairs of trials of one seed, the share of images for which setting and \
-     base name different classes and the difference in accuracy. The intervals are 95 % ones over the choice of the test images \
-     (bootstrap), beside those over seeds above.";
+     accuracy of the class that most seeds name, which only settings with as many trials compare in, and, by pairs of trials of one \
+     seed, the share of images for which setting and base name different classes and the difference in accuracy. The intervals are \
+     95 % ones over the choice of the test images (bootstrap) for these trained networks alone, each by itself: no verdicts.";
 
 /// A setting; its evidence is there where it has predictions.
 struct Line<'a> {

@@ -21,7 +21,7 @@ pub struct Row<'a> {
     /// Mean test accuracy minus the base's, in points: the comparison's where it has one, else of all that is done on both sides.
     /// None for the base, and where the comparison is withheld.
     pub shift: Option<f64>,
-    /// The trials' test accuracies minus the base's mean, in points.
+    /// Test accuracies minus the base's mean, in points, of the trials that `shift` is of.
     pub dots: Vec<f64>,
 }
 
@@ -42,13 +42,20 @@ impl<'a> Row<'a> {
 
     fn judge(&mut self, base: &Row, comparison: Comparison) {
         let withheld = matches!(comparison.reason, Some(Reason::Unstable | Reason::BaseUnstable));
-        if let Some(base) = base.spread(Measure::TestAccuracy).filter(|_| !withheld) {
-            let accuracies = self.done().filter_map(|trial| Measure::TestAccuracy.value(trial));
-            self.dots = accuracies.map(|accuracy| 100.0 * (accuracy - base.mean)).collect();
-            let own = self.spread(Measure::TestAccuracy).map(|own| 100.0 * (own.mean - base.mean));
-            self.shift = comparison.difference.map(|difference| difference.value).or(own);
+        // Trials that came after a look did not enter.
+        let all = (usize::MAX, usize::MAX);
+        let (seeds, base_seeds) = comparison.difference.map_or(all, |_| (comparison.seeds, comparison.base_seeds));
+        if let Some(base) = spread(&base.first_accuracies(base_seeds)).filter(|_| !withheld) {
+            let own = self.first_accuracies(seeds);
+            self.dots = own.iter().map(|accuracy| 100.0 * (accuracy - base.mean)).collect();
+            let shift = spread(&own).map(|own| 100.0 * (own.mean - base.mean));
+            self.shift = comparison.difference.map(|difference| difference.value).or(shift);
         }
         self.comparison = Some(comparison);
+    }
+
+    fn first_accuracies(&self, seeds: usize) -> Vec<f64> {
+        self.done().take(seeds).filter_map(|trial| Measure::TestAccuracy.value(trial)).collect()
     }
 
     /// Inconclusive for the base.
@@ -155,6 +162,13 @@ impl<'a> Row<'a> {
 
     pub fn trial(&self, id: &str) -> Option<&'a StoredTrial> {
         self.trials.iter().copied().find(|trial| trial.id == id)
+    }
+
+    /// Whether no trial is better than always naming the largest class.
+    pub fn is_at_chance(&self) -> bool {
+        let ends = self.ends();
+        let ended = || ends.iter().filter(|end| **end != End::Pending);
+        ended().count() > 0 && ended().all(|end| matches!(end, End::Done { at_chance: true, .. }))
     }
 
     /// Whether a trial ended badly.

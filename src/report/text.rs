@@ -17,10 +17,6 @@ use crate::spec::config::DatasetName;
 use crate::words::{count, list, minus, signed};
 use std::collections::{BTreeSet, HashSet};
 
-/// What the table of tried values shows.
-const TRIED: &str = "Values tried before the comparison, with the mean of the selection metric on the validation images over seeds \
-     of their own; a dash where a trial failed, diverged or is to come.";
-
 pub fn report_md(study: &Study, blocks: &[BlockSummary], figures: &[Figure]) -> String {
     let mut parts = vec![format!("# {}", markdown(&study.name))];
     parts.extend(study.description.as_deref().map(|text| text.trim().to_owned()));
@@ -104,8 +100,7 @@ fn accidents(study: &Study) -> Option<String> {
     let counts =
         [(with(Status::Failed), "failed"), (with(Status::Diverged), "diverged")].into_iter().filter(|(n, _)| *n > 0);
     let words: Vec<String> = counts.map(|(n, word)| format!("{n} of {} trials {word}", study.trials.len())).collect();
-    (!words.is_empty())
-        .then(|| format!("- **{}**; they are in no mean, and the end of this page says why.", words.join(", ")))
+    (!words.is_empty()).then(|| format!("- **{}**: in no mean; the end of this page says why.", words.join(", ")))
 }
 
 /// Per block, the setting with the highest validation accuracy, and what it does on the test set.
@@ -128,17 +123,14 @@ fn chosen(study: &Study, blocks: &[BlockSummary]) -> String {
 
 fn block_section(study: &Study, (place, block): (usize, &BlockSummary), figures: &[Figure]) -> String {
     let mut parts = vec![format!("## {}", markdown(study.title(block.block)))];
-    let pending = block.rows.iter().map(Row::pending).sum::<usize>();
-    if pending > 0 {
-        parts.push(format!("*Unfinished: {} to come.*", count(pending, "trial")));
-    }
+    parts.extend(to_come(block));
     parts.push(verdicts(study, block));
     let mut images = figures.iter().filter(|figure| figure.place == Place::Block(place));
     parts.extend(images.next().map(image));
     parts.push(markdown_table(&results(study, block)));
     parts.extend(images.map(image));
     parts.push(markdown_table(&class_means(block)));
-    parts.extend(tried(block).map(|table| format!("{TRIED}\n\n{}", markdown_table(&table))));
+    parts.extend(tried(block).map(|(what, table)| format!("{what}\n\n{}", markdown_table(&table))));
     parts.extend(further_scores(block).as_ref().map(markdown_table));
     parts.extend(by_image(study, block).map(|table| format!("{BY_IMAGE}\n\n{}", markdown_table(&table))));
     parts.extend(convergence_words(study, block));
@@ -148,6 +140,20 @@ fn block_section(study: &Study, (place, block): (usize, &BlockSummary), figures:
     parts.extend(networks(block));
     parts.extend(block.compares_networks().then(|| markdown_table(&costs(block))));
     parts.join("\n\n")
+}
+
+/// The base's trials may be for other blocks alone.
+fn to_come(block: &BlockSummary) -> Option<String> {
+    let (base, settings) = block.rows.split_first()?;
+    let pending = settings.iter().map(Row::pending).sum::<usize>();
+    let words = match (pending + base.pending(), pending) {
+        (0, _) => return None,
+        (all, 0) if !settings.is_empty() && block.progress.look > 0 => {
+            format!("Its settings are done; {} of the base to come for other blocks.", count(all, "trial"))
+        }
+        (all, _) => format!("Unfinished: {} to come.", count(all, "trial")),
+    };
+    Some(format!("*{words}*"))
 }
 
 fn image(figure: &Figure) -> String {
@@ -236,7 +242,10 @@ fn unfinished(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
 /// `block: label` wherever the trial is named.
 fn setting(blocks: &[BlockSummary], trial: &StoredTrial) -> String {
     let named = |row: &&Row| row.variant.trial_ids.contains(&trial.id);
-    list(blocks.iter().flat_map(|block| {
+    let rows = blocks.iter().flat_map(|block| {
         block.rows.iter().filter(named).map(|row| format!("{}: {}", block.block.id, row.variant.label))
-    }))
+    });
+    // A trial that only tried a value is in no row.
+    let names: Vec<String> = rows.collect();
+    if names.is_empty() { trial.label.clone() } else { list(names) }
 }

@@ -5,7 +5,6 @@ use super::statistics::{interval, mean_std};
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
 use super::table::markdown;
-use crate::spec::config::DatasetName;
 use crate::verdict::asked::Taken;
 use crate::verdict::looks::{Reason, Stage};
 use crate::verdict::rule::Verdict;
@@ -91,10 +90,15 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
     }
     let mut seen = HashSet::new();
     let said = blocks.iter().filter(|block| seen.insert(block.progress.base)).map(|block| {
-        let settings = count(block.progress.settings.len(), "setting");
+        let settings = block.progress.settings.len();
         let look = match block.progress.look {
             0 => "no look yet".to_owned(),
             look => format!("last look at {look} seeds"),
+        };
+        let open = open_settings(blocks, block.progress.base);
+        let settings = match block.progress.stage {
+            Stage::Waiting(_) if open < settings => format!("{open} of {} are open", count(settings, "setting")),
+            _ => count(settings, "setting"),
         };
         let stage = match block.progress.stage {
             Stage::Waiting(next) => format!("trials for the look at {next} seeds are still to come"),
@@ -108,6 +112,13 @@ fn standing(study: &Study, blocks: &[BlockSummary]) -> Option<String> {
     Some(format!("- **Seeds**: {}.", said.collect::<Vec<_>>().join(" · ")))
 }
 
+/// Of those that share the base, each once, how many are neither decided nor unstable.
+fn open_settings(blocks: &[BlockSummary], base: usize) -> usize {
+    let rows = blocks.iter().filter(|block| block.progress.base == base).flat_map(|block| &block.rows[1..]);
+    let open = rows.filter(|row| row.verdict() == Verdict::Inconclusive).map(|row| row.variant.configuration);
+    open.collect::<HashSet<_>>().len()
+}
+
 /// `sgd, lr 0.01 (−8.97 points, −11.65 to −6.30, n = 3 against 6, p = 0.019)`
 fn words(row: &Row) -> String {
     let mut parts: Vec<String> = row.shift.map(|shift| format!("{} points", signed(shift, 2))).into_iter().collect();
@@ -116,6 +127,7 @@ fn words(row: &Row) -> String {
     parts.extend(row.difference().map(|difference| format!("p {}", p_value(difference.p))));
     let reason = row.comparison.as_ref().and_then(|comparison| comparison.reason);
     parts.extend(reason.map(|reason| reason_word(reason).to_owned()));
+    parts.extend(row.is_at_chance().then(|| "all trials at chance".to_owned()));
     if let Some(Taken::Candidate(_)) = row.variant.tuning.as_ref().map(|tuning| tuning.taken) {
         parts.push(format!("at {}", row.variant.taken()));
     }
@@ -162,14 +174,15 @@ pub fn how_to_read(study: &Study) -> String {
     let looks = match study.settles() {
         true => {
             " and over the looks that were planned in advance: seeds are added until every comparison is decided or the most \
-             seeds allowed are reached, and a verdict that is reached keeps its interval"
+             seeds allowed are reached, and a verdict that is reached keeps its interval. Trials that came after a look are in the \
+             means and in n, not in its difference"
         }
         false => "",
     };
     let held = match study.blocks.iter().flat_map(|block| &block.variants).any(|variant| variant.tuning.is_some()) {
         true => {
             "Each setting is compared at its own best values, chosen among those that were tried by the validation images on seeds \
-             of their own"
+             of their own; everything else is held, and where the best lies at the edge of the list a value beyond it may be better"
         }
         false => {
             "Everything but the setting is held at this recipe: at another learning rate or length of training the answer may be \
@@ -183,26 +196,26 @@ pub fn how_to_read(study: &Study) -> String {
          its test accuracy is not the luckiest of many. {held}.\n\n\
          Each interval of a difference uses the setting's own spread, drawn towards the study's median spread as if that came \
          from three more seeds. A block's intervals hold together with 95 % confidence, over its settings{looks}. Wholly above \
-         zero is better, wholly below is worse, wholly within ±{} is equivalent; anything else is inconclusive, which is not the \
-         same as equal. A setting of which a trial diverged, or of which some trials are at chance and others not, is unstable and \
-         has no interval.\n\n\
+         zero is better, wholly below is worse, else wholly within ±{} is equivalent; anything else is inconclusive, which is not \
+         the same as equal. What is better or worse may be so by less than matters. A setting of which a trial diverged, or of \
+         which some trials are at chance and others not, is unstable and has no interval.\n\n\
          There is one split and one test set: the intervals cover what training leaves to chance, not other images. One \
          accuracy on {} points for that alone.\n\n\
          The accuracy gap is training minus test accuracy, the loss gap test minus training loss, both of the selected epoch's \
-         weights. Seconds are wall-clock time: where the machine did other work or a worker was suspended, they say little, and \
-         epochs compare better.",
+         weights and without dropout; curves of the training are means over an epoch's steps, with it. Seconds are wall-clock time: \
+         where the machine did other work, a worker was suspended or trials ran on different devices, they say little, and epochs \
+         compare better.",
         points_of_margin(study.margin),
-        error_of_an_accuracy(&study.dataset)
+        error_of_an_accuracy(study)
     )
 }
 
-/// What the choice of the test images does to an accuracy: of a few it is much.
-fn error_of_an_accuracy(dataset: &DatasetName) -> String {
-    match dataset.test_part() {
-        10_000 => "10,000 test images has a standard error of about 0.5".to_owned(),
-        images => {
-            let (images, points) = (grouped(images as i64), minus(50.0 / (images as f64).sqrt(), 1));
-            format!("these {images} test images has a standard error of up to {points}")
-        }
-    }
+/// What the choice of the test images does to an accuracy: of a few it is much, and near 100 % little.
+fn error_of_an_accuracy(study: &Study) -> String {
+    let images = study.dataset.test_part() as f64;
+    let mut shares: Vec<f64> = study.trials.iter().filter_map(|trial| Measure::TestAccuracy.value(trial)).collect();
+    shares.sort_by(f64::total_cmp);
+    let share = shares.get(shares.len() / 2).copied().unwrap_or(0.5);
+    let points = minus(100.0 * (share * (1.0 - share) / images).sqrt(), 1);
+    format!("these {} test images has a standard error of about {points}", grouped(images as i64))
 }

@@ -54,7 +54,7 @@ fn render(own: &Section) -> Result<Vec<u8>> {
     let names = rows.iter().flat_map(|row| name(row)).map(|line| NAME.width(&line)).fold(0.0, f64::max);
     let (left, right) = (MARGIN + names + GAP, WIDTH - MARGIN - RESULT_WIDTH);
     let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (rows.len() as f64, 0.0) };
-    let caption = format!("{} · {}", key(study, &rows), seeds_label(&block.rows));
+    let caption = format!("{} · {}", key(study, &rows, frame.x), seeds_label(&block.rows));
     let all = block.rows.iter().skip(1).filter(|row| row.has_begun()).count();
     let cut = if all > rows.len() { format!(" (best {} of {all})", rows.len()) } else { String::new() };
     own.page(bottom + 200.0, &format!("test accuracy against the base{cut}"), &caption, |canvas| {
@@ -64,16 +64,28 @@ fn render(own: &Section) -> Result<Vec<u8>> {
 }
 
 /// What the marks mean.
-fn key(study: &Study, rows: &[&Row]) -> String {
+fn key(study: &Study, rows: &[&Row], range: (f64, f64)) -> String {
     if rows.iter().all(|row| row.difference().is_none()) {
         return "dots: seeds, less the base's mean · diamonds: means, none of them with an interval".to_owned();
     }
-    let when = if study.settles() { " at the last look at each" } else { "" };
+    let when = if study.settles() { ", all at the last look at each" } else { "" };
+    let cut = if rows.iter().any(|row| is_cut(row, range)) { " · arrows: further than shown" } else { "" };
     format!(
-        "dots: seeds, less the base's mean · diamonds and bars: mean and interval{when}; a block's hold together with 95 % confidence · \
-         blue: better, orange: worse, green: equivalent (all within the band of ±{}), grey: inconclusive",
+        "dots: seeds, less the base's mean · diamonds and bars: mean and interval{when}; the intervals of a block hold together with \
+         95 % confidence · blue: better, orange: worse, green: else all within the band of ±{}, so equivalent, grey: \
+         inconclusive{cut}",
         words::points_of_margin(study.margin)
     )
+}
+
+/// The ends of its interval, or of its mean where it has none.
+fn ends(row: &Row) -> Option<(f64, f64)> {
+    let mean = row.shift?;
+    Some(row.difference().map_or((mean, mean), |difference| (difference.low, difference.high)))
+}
+
+fn is_cut(row: &Row, range: (f64, f64)) -> bool {
+    ends(row).is_some_and(|(low, high)| low < range.0 || high > range.1)
 }
 
 /// What the marks stand on: the base in words, the band where a difference does not matter, and an axis with its zero.
@@ -163,17 +175,21 @@ fn draw_row(canvas: &Canvas, frame: &Frame, position: f64, row: &Row) -> Result<
 /// `size` is 1 for rows as high as here. What lies outside the frame is an arrow at its edge.
 fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, row: &Row, size: f64) -> Result<()> {
     let color = verdict_color(row.verdict());
-    let Some(mean) = row.shift else { return Ok(()) };
-    if mean < frame.x.0 || mean > frame.x.1 {
+    let Some((mean, (low, high))) = row.shift.zip(ends(row)) else { return Ok(()) };
+    if high < frame.x.0 || low > frame.x.1 {
         return draw_beyond(canvas, frame, y, mean, color);
     }
-    if let Some(difference) = row.difference() {
-        draw_interval(canvas, frame, y, (difference.low, difference.high), color, size)?;
+    if row.difference().is_some() {
+        draw_interval(canvas, frame, y, (low, high), color, size)?;
     }
-    for dot in row.dots.iter().filter(|dot| (frame.x.0..=frame.x.1).contains(*dot)) {
+    let is_inside = |value: f64| (frame.x.0..=frame.x.1).contains(&value);
+    for dot in row.dots.iter().filter(|dot| is_inside(**dot)) {
         let at = (frame.across(*dot), y);
         canvas.circle(at, 11.0 * size, PAPER, 1.0)?;
         canvas.circle(at, 8.5 * size, mix(color, PAPER, 0.55), 1.0)?;
+    }
+    if !is_inside(mean) {
+        return Ok(());
     }
     let (x, up, side) = (frame.across(mean), 17.0 * size, 13.0 * size);
     canvas.polygon(&[(x, y - up), (x + side, y), (x, y + up), (x - side, y)], color, 1.0)
@@ -301,7 +317,7 @@ fn render_overview(study: &Study, group: &Group) -> Result<Vec<u8>> {
     let frame = Frame { left, right, top, bottom, x: range(&rows, study.margin), y: (height, 0.0) };
     let caption = format!(
         "{} · {} · {}",
-        key(study, &rows),
+        key(study, &rows, frame.x),
         seeds_label(rows.iter().copied().chain([group.base])),
         study.source()
     );

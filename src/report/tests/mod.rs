@@ -120,6 +120,9 @@ fn an_interval_stands_beside_the_seeds_of_its_look() {
     let row = &summary::summarize(&study)[0].rows[1];
     let comparison = row.comparison.as_ref().unwrap();
     assert!(comparison.difference.is_some() && comparison.seeds < row.n(), "{comparison:?}");
+    assert_eq!(row.dots.len(), comparison.seeds);
+    let mean = row.dots.iter().sum::<f64>() / row.dots.len() as f64;
+    assert!((mean - row.shift.unwrap()).abs() < 1e-9, "the dots are not those of the difference: {:?}", row.dots);
     let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
     let line = text.lines().find(|line| line.contains("same (")).unwrap_or_else(|| panic!("{text}"));
     assert!(line.contains(&format!(", {},", row.compared_seeds())), "{line}");
@@ -127,6 +130,18 @@ fn an_interval_stands_beside_the_seeds_of_its_look() {
         row.compared_seeds().starts_with(&format!("n = {}", comparison.seeds)) && !line.contains("n = 5"),
         "{line}"
     );
+}
+
+#[test]
+fn a_setting_at_chance_is_called_so_and_a_base_that_goes_on_alone_too() {
+    let mut study = example::study(&[("rate", &[("base", 0.5), ("lost", 0.1)])], 6, 3);
+    study.replicates = Replicates::Settle { max_seeds: 20 };
+    study.trials.iter_mut().find(|trial| trial.seed == 5).unwrap().outcome = None;
+    let text = String::from_utf8(rendered(&study)["report.md"].clone()).unwrap();
+    let line = text.lines().find(|line| line.contains("lost (")).unwrap();
+    assert!(line.contains(", all trials at chance)"), "{line}");
+    assert!(text.contains("*Its settings are done; 1 trial of the base to come for other blocks.*"), "{text}");
+    assert!(!text.contains("Unfinished"), "{text}");
 }
 
 #[test]
