@@ -88,7 +88,7 @@ fn a_thousand_pictures_with_a_broken_one_and_a_class_of_two_are_imported_trained
     let trials = fs::read_to_string(lab.result("trials.csv")).unwrap();
     assert!(trials.contains(",shapes,") && !trials.contains("airplane"), "{trials}");
     let report = fs::read_to_string(lab.result("report.md")).unwrap();
-    let error = format!("on these {test} test images has a standard error of up to ");
+    let error = format!("on these {test} test images has a standard error of about ");
     assert!(
         report.contains("shapes") && report.contains(&error) && !report.to_lowercase().contains("cifar"),
         "{report}"
