@@ -270,3 +270,22 @@ fn the_page_of_claims_is_made_from_the_stored_tables() {
     let output = Command::new(python).arg(script).arg("--check").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// That page has no table of Student's t, as it needs nothing but Python.
+const STUDENTS_T: &str = "
+import sys
+sys.path.insert(0, sys.argv[1])
+import claims
+from scipy import stats
+for freedom in range(1, 100):
+    ours, theirs = claims.t_quantile(freedom), stats.t.ppf(0.975, freedom)
+    assert abs(ours - theirs) < 1e-7 * theirs, (freedom, ours, theirs)
+";
+
+#[test]
+fn the_intervals_of_the_page_of_claims_are_of_scipys_t() {
+    let Ok(python) = python::find().map_err(|error| skip(&format!("the page's t: {error:#}"))) else { return };
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let output = Command::new(python).args(["-B", "-c", STUDENTS_T]).arg(scripts).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
