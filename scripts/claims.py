@@ -146,8 +146,7 @@ def against(claim, _base, settings):
     """The difference to the same setting of another study, with Welch's interval: the two have no seed's luck in common."""
     row = settings[0]
     other = next(one for one in read(claim["other"], "summary.csv") if one["block"] == claim["block"] and one["label"] == row["label"])
-    samples = [(float(one["test_accuracy_mean"]), float(one["test_accuracy_std"]), int(one["test_accuracy_n"])) for one in (row, other)]
-    return f"{mean(row)} against {mean(other)} there: {points(samples)}", ""
+    return f"{mean(row)} against {mean(other)} there: {points(row, other)}", ""
 
 
 def habits(claim, _base, _settings):
@@ -155,16 +154,18 @@ def habits(claim, _base, _settings):
     accuracies = collections.defaultdict(list)
     for row in read(".", claim["table"]):
         accuracies[int(row["softmaxes"]), row["dropout_in_evaluation"] == "True"].append(float(row["test_accuracy"]))
-    samples = {key: (statistics.fmean(found), statistics.stdev(found), len(found)) for key, found in accuracies.items()}
-    names = {(1, False): "neither", (2, False): "two softmaxes", (1, True): "dropout in evaluation", (2, True): "both"}
-    texts = [f"{name} {percent(samples[key][0])} ± {percent(samples[key][1])} % (n = {samples[key][2]})"
-             + ("" if name == "neither" else f", {points([samples[key], samples[1, False]])}") for key, name in names.items()]
-    return "; ".join(texts), ""
+    rows = {key: {"test_accuracy_mean": statistics.fmean(found), "test_accuracy_std": statistics.stdev(found),
+                  "test_accuracy_n": len(found)} for key, found in accuracies.items()}
+    neither = rows[1, False]
+    names = {(2, False): "two softmaxes", (1, True): "dropout in evaluation", (2, True): "both"}
+    return "; ".join([f"neither {mean(neither)}",
+                      *(f"{name} {mean(rows[key])}, {points(rows[key], neither)}" for key, name in names.items())]), ""
 
 
-def points(samples):
-    """The first mean less the second, of (mean, standard deviation, n) each, in points with the 95 % interval of Welch's test."""
-    (one, one_std, one_n), (other, other_std, other_n) = samples
+def points(row, base):
+    """The first mean accuracy less the second, in points with the 95 % interval of Welch's test."""
+    (one, one_std, one_n), (other, other_std, other_n) = (
+        [float(each[f"test_accuracy_{name}"]) for name in ("mean", "std", "n")] for each in (row, base))
     shares = one_std**2 / one_n, other_std**2 / other_n
     error = math.sqrt(sum(shares))
     freedom = math.floor(error**4 / (shares[0]**2 / (one_n - 1) + shares[1]**2 / (other_n - 1)) + 1e-9)

@@ -14,9 +14,9 @@ import pathlib
 import sys
 
 import numpy
+from benchmark.images import RECORDS
 from PIL import Image
 
-BATCHES = [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]
 NAMES = "batches.meta.txt"
 SIDE = 32
 RECORD = 1 + 3 * SIDE * SIDE     # the label, then the red, green and blue planes
@@ -31,9 +31,9 @@ def main():
     if target.exists():
         sys.exit(f"error: {target} is there already; name another OUT")
     with concurrent.futures.ProcessPoolExecutor() as workers:
-        batches = list(workers.map(compress_batch, [source / name for name in BATCHES]))
+        batches = list(workers.map(compress_batch, [source / name for name in RECORDS]))
     target.mkdir(parents=True)
-    for name, (content, _) in zip(BATCHES, batches):
+    for name, (content, _) in zip(RECORDS, batches):
         (target / name).write_bytes(content)
     (target / NAMES).write_bytes((source / NAMES).read_bytes())
     squared_error = numpy.mean([error for _, error in batches])

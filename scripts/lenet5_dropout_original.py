@@ -14,15 +14,17 @@ import csv
 import pathlib
 import sys
 
-import numpy
+import parity
 import torch
 from torch import nn
 
-CLASSES = 10
 IMAGES = (-1, 3, 32, 32)
-RECORD = 1 + 3 * 32 * 32     # the label, then the red, green and blue planes
 VALIDATION = 5000
-BATCH, EPOCHS, RATE, MOMENTUM, DROPOUT = 4, 20, 0.001, 0.9, 0.2
+BATCH, EPOCHS, RATE, MOMENTUM = 4, 20, 0.001, 0.9
+NETWORK = {
+    "data": {"dataset": "cifar10"}, "activation": {"name": "relu"}, "regularization": {"dropout": 0.2},
+    "model": {"name": "lenet5_dropout", "channels": [6, 16], "dense": [120, 84]},
+}
 COLUMNS = ["softmaxes", "dropout_in_evaluation", "seed", "epoch", "val_loss", "val_accuracy", "test_accuracy", "torch"]
 
 
@@ -32,29 +34,22 @@ def main():
     data, out = map(pathlib.Path, sys.argv[1:3])
     seeds = [int(seed) for seed in sys.argv[3:]] or [0, 1, 2]
     torch.set_num_threads(1)
-    folder = data / "cifar-10-batches-bin"
-    train = read(*(folder / f"data_batch_{number}.bin" for number in range(1, 6)))
-    test = read(folder / "test_batch.bin")
+    train, test = map(scaled, parity.read_bytes("cifar10", None, data, None))
     for seed in seeds:
         for softmaxes in (1, 2):
             if not is_there(out, seed, softmaxes):
                 add(out, train_one(train, test, seed, softmaxes))
 
 
-def read(*paths):
+def scaled(part):
     """-> images of [N, 3, 32, 32] between -1 and 1, labels of [N]"""
-    records = numpy.concatenate([numpy.fromfile(path, numpy.uint8).reshape(-1, RECORD) for path in paths])
-    images = torch.from_numpy(records[:, 1:].copy()).view(IMAGES).float() / 255
-    return (images - 0.5) / 0.5, torch.from_numpy(records[:, 0].astype(numpy.int64))
+    labels, pixels = map(torch.from_numpy, part)
+    return (pixels.view(IMAGES).float() / 255 - 0.5) / 0.5, labels.long()
 
 
 def network(softmaxes):
     """What it gives goes to the cross-entropy, which applies one softmax of its own."""
-    layers = [
-        nn.Conv2d(3, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(400, 120), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(120, 84), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(84, CLASSES),
-    ]
-    return nn.Sequential(*layers, *[nn.Softmax(dim=1)] * (softmaxes - 1))
+    return nn.Sequential(parity.make_model(NETWORK), *[nn.Softmax(dim=1)] * (softmaxes - 1))
 
 
 def train_one(train, test, seed, softmaxes):
