@@ -104,11 +104,20 @@ def accuracy(claim, _base, settings):
     row = settings[0]
     low, high = row["test_accuracy_ci_low"], row["test_accuracy_ci_high"]
     measured = (f"{mean(row)}{within(row, 'test_accuracy')}; validation accuracy {percent(row['val_accuracy_mean'])} % at the "
-                f"selected epoch, {percent(row['val_accuracy_peak_mean'])} % at its highest")
+                f"selected epoch, {percent(row['val_accuracy_peak_mean'])} % at its highest{last_epoch(row)}")
     if not low:
         return measured, "open: no interval"
     wanted = claim["value"] - manifest(claim["experiment"])["experiment"].get("margin", 1.0) / 100
     return measured, reached(float(low), float(high), wanted)
+
+
+def last_epoch(row):
+    """What the last epoch's weights have on the test images, which earlier versions did not store."""
+    n = int(row["last_test_accuracy_n"] or 0)
+    if not n:
+        return ""
+    return (f"; with the last epoch's weights {percent(row['last_test_accuracy_mean'])} %{within(row, 'last_test_accuracy')} "
+            f"on the test images (n = {n})")
 
 
 def reached(low, high, wanted):
