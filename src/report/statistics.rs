@@ -18,13 +18,14 @@ pub struct Spread {
     pub interval: Option<(f64, f64)>,
 }
 
-/// None without values.
+/// None without values, as the next.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
 pub fn spread(values: &[f64]) -> Option<Spread> {
-    if values.is_empty() {
-        return None;
-    }
     let n = values.len();
-    let mean = values.iter().sum::<f64>() / n as f64;
+    let mean = mean(values)?;
     let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
     let std = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
     let interval = std.filter(|std| *std > ROUNDING).map(|std| {

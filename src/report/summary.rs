@@ -1,7 +1,7 @@
 //! One row a configuration: its trials over the seeds, and how it differs from its block's base.
 
 use super::measure::Measure;
-use super::statistics::{Spread, spread};
+use super::statistics::{Spread, mean, spread};
 use super::study::{StoredTrial, Study, StudyBlock, StudyVariant};
 use crate::networks;
 use crate::record::Status;
@@ -45,10 +45,10 @@ impl<'a> Row<'a> {
         // Trials that came after a look did not enter.
         let all = (usize::MAX, usize::MAX);
         let (seeds, base_seeds) = comparison.difference.map_or(all, |_| (comparison.seeds, comparison.base_seeds));
-        if let Some(base) = spread(&base.first_accuracies(base_seeds)).filter(|_| !withheld) {
+        if let Some(base) = mean(&base.first_accuracies(base_seeds)).filter(|_| !withheld) {
             let own = self.first_accuracies(seeds);
-            self.dots = own.iter().map(|accuracy| 100.0 * (accuracy - base.mean)).collect();
-            let shift = spread(&own).map(|own| 100.0 * (own.mean - base.mean));
+            self.dots = own.iter().map(|accuracy| 100.0 * (accuracy - base)).collect();
+            let shift = mean(&own).map(|own| 100.0 * (own - base));
             self.shift = comparison.difference.map(|difference| difference.value).or(shift);
         }
         self.comparison = Some(comparison);
@@ -162,13 +162,6 @@ impl<'a> Row<'a> {
 
     pub fn trial(&self, id: &str) -> Option<&'a StoredTrial> {
         self.trials.iter().copied().find(|trial| trial.id == id)
-    }
-
-    /// Whether no trial is better than always naming the largest class.
-    pub fn is_at_chance(&self) -> bool {
-        let ends = self.ends();
-        let ended = || ends.iter().filter(|end| **end != End::Pending);
-        ended().count() > 0 && ended().all(|end| matches!(end, End::Done { at_chance: true, .. }))
     }
 
     /// Whether a trial ended badly.

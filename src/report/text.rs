@@ -7,8 +7,8 @@ use super::measure::Measure;
 use super::networks::networks;
 use super::plots::{Figure, NO_LETTER, Place, has_letter};
 use super::setup::{caveats, what_was_run};
-use super::statistics::{percent, points};
-use super::study::{StoredTrial, Study, StudyBlock, status_word};
+use super::statistics::{Spread, percent, points, spread};
+use super::study::{StoredTrial, Study, StudyBlock, data_label, status_word};
 use super::summary::{BlockSummary, Row};
 use super::table::{Column, Table, markdown, markdown_table};
 use super::verdicts::{accuracy, how_to_read, name_of, tally, verdicts};
@@ -90,7 +90,13 @@ fn bases(study: &Study, blocks: &[BlockSummary]) -> Vec<String> {
         _ => format!(" of {}", markdown(study.title(block.block))),
     };
     let line = |(block, base): &(&BlockSummary, &Row)| {
-        format!("- The base{}{}: {}.", whose(block), name_of(base), accuracy(base))
+        format!(
+            "- The base{}{}, on {}: {}.",
+            whose(block),
+            name_of(base),
+            markdown(data_label(&study.dataset)),
+            accuracy(base)
+        )
     };
     bases.iter().map(line).collect()
 }
@@ -175,22 +181,41 @@ fn convergence_words(study: &Study, block: &BlockSummary) -> Option<String> {
         .then(|| format!("**Convergence.** Fewest epochs to a validation accuracy: {}.", words.join("; ")))
 }
 
+/// The base is seen with the seeds of whatever it is held against: others would differ from those by luck.
 fn first_to(block: &BlockSummary, target: f64) -> Option<String> {
-    // Only of settings all of whose seeds get there: a mean over the quick ones would flatter.
-    let ended = |row: &Row| row.variant.trial_ids.len() - row.pending();
-    let epochs = |row: &Row| row.spread(Measure::EpochsTo(target)).filter(|spread| spread.n == ended(row));
-    let words = |row: &Row| Some(format!("{} (n = {})", minus(epochs(row)?.mean, 1), row.n()));
-    let reaching = block.rows.iter().filter_map(|row| Some((epochs(row)?.mean, row)));
-    // The first of equals, so the base if it is one of them.
-    let Some((_, first)) = reaching.reduce(|first, other| if other.0 < first.0 { other } else { first }) else {
-        return block.finished().then(|| "none with all seeds".to_owned());
+    let (base, settings) = block.rows.split_first()?;
+    let words = |spread: Spread| format!("{} (n = {})", minus(spread.mean, 1), spread.n);
+    let reaching = settings.iter().filter_map(|row| Some((row, epochs_to(row, target, &seeds(row))?)));
+    let first = reaching.reduce(|first, other| if other.1.mean < first.1.mean { other } else { first });
+    let Some((first, epochs)) = first else {
+        let who = if settings.is_empty() { "the base" } else { "none with all seeds but the base" };
+        let alone = epochs_to(base, target, &seeds(base)).map(|own| format!("{who}, {}", words(own)));
+        return alone.or_else(|| block.finished().then(|| absence(&block.rows, target).replace("never", "none")));
     };
-    let base = block.base()?;
-    if std::ptr::eq(first, base) {
-        return Some(format!("none before the base, {}", words(base)?));
+    let shared = epochs_to(base, target, &seeds(first));
+    if let Some(own) = shared.filter(|own| own.mean <= epochs.mean) {
+        return Some(format!("none before the base, {}", words(own)));
     }
-    let base = words(base).unwrap_or("never with all seeds".to_owned());
-    Some(format!("{}, {}, the base {base}", markdown(&first.variant.label), words(first)?))
+    let base = shared.map_or_else(|| absence(&block.rows[..1], target), words);
+    Some(format!("{}, {}, the base {base}", markdown(&first.variant.label), words(epochs)))
+}
+
+/// Of the trials of these seeds that have ended. None unless all of them get there: a mean over the quick ones would flatter.
+fn epochs_to(row: &Row, target: f64, seeds: &HashSet<u64>) -> Option<Spread> {
+    let ended = row.trials.iter().filter(|trial| trial.outcome.is_some() && seeds.contains(&trial.seed));
+    let epochs =
+        ended.map(|trial| Measure::EpochsTo(target).value(trial).filter(|_| trial.status() == Some(Status::Done)));
+    spread(&epochs.collect::<Option<Vec<_>>>()?)
+}
+
+/// Of the trials that have ended.
+fn seeds(row: &Row) -> HashSet<u64> {
+    row.trials.iter().filter(|trial| trial.outcome.is_some()).map(|trial| trial.seed).collect()
+}
+
+fn absence(rows: &[Row], target: f64) -> String {
+    let some = rows.iter().any(|row| row.spread(Measure::EpochsTo(target)).is_some());
+    if some { "never with all seeds" } else { "never" }.to_owned()
 }
 
 /// How far test lies behind training, and what the last epochs cost: the base's and the extremes of both.

@@ -1,12 +1,13 @@
 //! Verdicts in words: which settings are better, worse, equivalent or open, from how many seeds, and how that is to be read.
 
-use super::measure::Measure;
+use super::measure::{Measure, NEWER};
 use super::statistics::{interval, mean_std};
 use super::study::Study;
 use super::summary::{BlockSummary, Row};
 use super::table::markdown;
+use crate::record::Status;
 use crate::verdict::asked::Taken;
-use crate::verdict::looks::{Reason, Stage};
+use crate::verdict::looks::{Reason, Stage, is_all_chance};
 use crate::verdict::rule::Verdict;
 use crate::words::{count, grouped, minus, p_value, points_of_margin, signed};
 use std::collections::HashSet;
@@ -127,7 +128,7 @@ fn words(row: &Row) -> String {
     parts.extend(row.difference().map(|difference| format!("p {}", p_value(difference.p))));
     let reason = row.comparison.as_ref().and_then(|comparison| comparison.reason);
     parts.extend(reason.map(|reason| reason_word(reason).to_owned()));
-    parts.extend(row.is_at_chance().then(|| "all trials at chance".to_owned()));
+    parts.extend(is_all_chance(&row.ends()).then(|| "all trials at chance".to_owned()));
     if let Some(Taken::Candidate(_)) = row.variant.tuning.as_ref().map(|tuning| tuning.taken) {
         parts.push(format!("at {}", row.variant.taken()));
     }
@@ -202,11 +203,28 @@ pub fn how_to_read(study: &Study) -> String {
          There is one split and one test set: the intervals cover what training leaves to chance, not other images. One \
          accuracy on {} points for that alone.\n\n\
          The accuracy gap is training minus test accuracy, the loss gap test minus training loss, both of the selected epoch's \
-         weights and without dropout; curves of the training are means over an epoch's steps, with it. Seconds are wall-clock time: \
-         where the machine did other work, a worker was suspended or trials ran on different devices, they say little, and epochs \
-         compare better.",
+         weights and without dropout; curves of the training are means over an epoch's steps, with it. Seconds and images a second \
+         are by the wall clock: where the machine did other work, a worker was suspended or trials ran on different devices, they \
+         say little, and epochs compare better.{}",
         points_of_margin(study.margin),
-        error_of_an_accuracy(study)
+        error_of_an_accuracy(study),
+        older_trials(study)
+    )
+}
+
+/// Why numbers of some trials are missing.
+fn older_trials(study: &Study) -> String {
+    let done = study.trials.iter().filter(|trial| trial.status() == Some(Status::Done));
+    let (whole, older): (Vec<_>, Vec<_>) =
+        done.partition(|trial| NEWER.iter().all(|measure| measure.value(trial).is_some()));
+    if whole.is_empty() || older.is_empty() {
+        return String::new();
+    }
+    format!(
+        " {} {} by a version that did not store the last epoch's scores, the top-3 accuracy, the calibration error and the Brier \
+         score: those are of the others.",
+        count(older.len(), "trial"),
+        if older.len() == 1 { "was made" } else { "were made" }
     )
 }
 

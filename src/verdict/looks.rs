@@ -123,6 +123,12 @@ pub fn is_unstable(ends: &[End]) -> bool {
     ends.contains(&End::Diverged) || (chance(true) && chance(false))
 }
 
+/// Whether no trial that has ended is better than always naming the largest class.
+pub fn is_all_chance(ends: &[End]) -> bool {
+    let mut ended = ends.iter().filter(|end| **end != End::Pending).peekable();
+    ended.peek().is_some() && ended.all(|end| matches!(end, End::Done { at_chance: true, .. }))
+}
+
 fn accuracies(ends: &[End]) -> Vec<f64> {
     ends.iter().filter_map(|end| if let End::Done { accuracy, .. } = end { Some(*accuracy) } else { None }).collect()
 }

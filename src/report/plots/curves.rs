@@ -126,7 +126,7 @@ fn caption(study: &Study, page: &Page, axes: &Axes, lines: &[Line]) -> String {
     if lines::are_shared(lines) {
         parts.push("striped lines: equal ones".to_owned());
     }
-    if rows().any(|row| lengths(row) > 1) {
+    if page.quantity.training.is_some() && rows().any(|row| lengths(row) > 1) {
         parts.push("thin lines: seeds still running when one had stopped early".to_owned());
     }
     if rows().any(|row| row.diverged().next().is_some()) {

@@ -198,7 +198,7 @@ fn draw_difference(canvas: &Canvas, frame: &Frame, y: f64, row: &Row, size: f64)
 /// An arrow, for a row that the range leaves out; its mean is among the numbers on the right.
 fn draw_beyond(canvas: &Canvas, frame: &Frame, y: f64, mean: f64, color: RGBColor) -> Result<()> {
     let (edge, inward) = if mean < frame.x.0 { (frame.left, 1.0) } else { (frame.right, -1.0) };
-    canvas.line(&[(edge, y), (edge + inward * 70.0, y)], color, 5.0)?;
+    canvas.line(&[(edge, y), (edge + inward * 34.0, y)], color, 5.0)?;
     draw_head(canvas, (edge, y), inward, color)
 }
 

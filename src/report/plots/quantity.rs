@@ -72,10 +72,11 @@ impl<'a> Ranges<'a> {
         if all.is_empty() {
             all = diverged(block.rows.iter(), quantity);
         }
-        let whole = Ranges { main: value_range(all, quantity.bounds), apart: None };
-        if quantity.training.is_none() {
-            return whole;
+        if quantity.training.is_none() && !all.is_empty() {
+            // What was chosen is not wild, and a schedule ends far below most of its values.
+            return Ranges { main: padded(bounds_of(&all), quantity.bounds), apart: None };
         }
+        let whole = Ranges { main: value_range(all, quantity.bounds), apart: None };
         [true, false].into_iter().find_map(|is_below| Ranges::broken(&mut rows, is_below, quantity)).unwrap_or(whole)
     }
 
@@ -140,13 +141,16 @@ fn diverged<'a>(rows: impl Iterator<Item = &'a Row<'a>>, quantity: &Quantity) ->
 }
 
 /// Single wild values do not stretch it.
-fn value_range(mut values: Vec<f64>, (least_possible, most_possible): (f64, f64)) -> (f64, f64) {
+fn value_range(mut values: Vec<f64>, possible: (f64, f64)) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let Some((&least, &most)) = values.first().zip(values.last()) else { return (0.0, 1.0) };
     let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
     let (low, high) = (quantile(0.02), quantile(0.98));
     let reach = (high - low) * REACH;
-    let (low, high) = (least.max(low - reach), most.min(high + reach));
+    padded((least.max(low - reach), most.min(high + reach)), possible)
+}
+
+fn padded((low, high): (f64, f64), (least_possible, most_possible): (f64, f64)) -> (f64, f64) {
     let pad = ((high - low) * 0.04).max(1e-3 * high.abs()).max(1e-6);
     ((low - pad).max(least_possible), (high + pad).min(most_possible))
 }
@@ -182,6 +186,17 @@ mod tests {
     use super::*;
     use crate::report::summary::summarize;
     use crate::report::tests::example;
+
+    #[test]
+    fn a_schedule_of_few_trials_is_seen_to_its_end() {
+        let mut study = example::study(&[("schedule", &[("base", 0.5), ("cosine", 0.5)])], 40, 20);
+        study.blocks[0].variants[1].trial_ids.truncate(1);
+        let rates = |epoch: usize| if epoch == 20 { 1e-6 } else { 1e-3 };
+        let scheduled = study.trials.iter_mut().filter(|trial| trial.label.ends_with("cosine"));
+        scheduled.flat_map(|trial| &mut trial.history).for_each(|epoch| epoch.lr = rates(epoch.epoch));
+        let blocks = summarize(&study);
+        assert!(Ranges::new(&blocks[0], &LEARNING_RATE).main.0 < -6.0);
+    }
 
     /// Of which settings the axis is broken, and whether they are below.
     fn apart(settings: &[(&str, f64)], quantity: &Quantity) -> Option<(Vec<String>, bool)> {

@@ -11,6 +11,7 @@ use crate::spec::config::Select;
 use crate::verdict::asked::Taken;
 use crate::words::count;
 use anyhow::{Context, Result};
+use plotters::style::RGBColor;
 
 const MIN_HEIGHT: f64 = 800.0;
 /// So many marks lie beside each other at one value.
@@ -29,14 +30,14 @@ fn tuning<'a>(row: &Row<'a>) -> Option<&'a StudyTuning> {
     row.variant.tuning.as_ref()
 }
 
-/// Each value's place in the list and its mean.
-fn points<'a>(row: &'a Row) -> impl Iterator<Item = (usize, f64)> + 'a {
-    let tried = tuning(row).into_iter().flat_map(|tuning| tuning.tried.iter().enumerate());
-    tried.filter_map(|(place, tried)| Some((place, tried.mean?)))
+/// The mean of each value; NaN where its trials are not all done.
+fn means<'a>(row: &'a Row) -> impl Iterator<Item = f64> + 'a {
+    let tried = tuning(row).into_iter().flat_map(|tuning| &tuning.tried);
+    tried.map(|tried| tried.mean.unwrap_or(f64::NAN))
 }
 
 fn is_tried(row: &Row) -> bool {
-    points(row).next().is_some()
+    means(row).any(f64::is_finite)
 }
 
 fn render(own: &Section) -> Result<Vec<u8>> {
@@ -52,9 +53,10 @@ fn render(own: &Section) -> Result<Vec<u8>> {
     let (height, frame) = frame_beside(&entries, MIN_HEIGHT, 190.0, x, up(&entries, is_loss, scale));
     let seeds = tunings().filter_map(|tuning| tuning.tried.first().map(|tried| tried.trial_ids.len())).max();
     let caption = format!(
-        "marks: means over {} of their own; ringed: the value taken, at which the setting is compared · beyond the frame: \
-         three times the lowest loss or more, failed or diverged",
-        count(seeds.unwrap_or_default(), "seed")
+        "marks: means over {} of their own; ringed: the value taken, at which the setting is compared{} · no mark: failed, \
+         diverged or still to come",
+        count(seeds.unwrap_or_default(), "seed"),
+        if is_cut(&entries, &frame, scale) { " · arrows: at least three times the lowest loss" } else { "" }
     );
     own.page(height, "values tried before the comparison", &caption, |canvas| {
         frame.x_axis(canvas, "values", &labels)?;
@@ -66,27 +68,41 @@ fn render(own: &Section) -> Result<Vec<u8>> {
 }
 
 fn up(entries: &[Entry], is_loss: bool, scale: f64) -> (f64, f64) {
-    let means = entries.iter().flat_map(|entry| points(entry.row)).map(|(_, mean)| scale * mean);
+    let means = entries.iter().flat_map(|entry| means(entry.row)).map(|mean| scale * mean);
     let (low, high) = bounds(means);
     let high = if is_loss { high.min(WORST_LOSS * low) } else { high };
     let pad = ((high - low) * 0.08).max(1e-3);
     (low - pad, high + pad)
 }
 
+/// Whether a mean lies above the frame.
+fn is_cut(entries: &[Entry], frame: &Frame, scale: f64) -> bool {
+    entries.iter().flat_map(|entry| means(entry.row)).any(|mean| scale * mean > frame.y.1)
+}
+
+/// What lies above the frame is an arrow at its edge; the line to it ends there.
 fn draw(canvas: &Canvas, frame: &Frame, entry: &Entry, count: usize, scale: f64) -> Result<()> {
     // Beside each other, for settings may have the same mean.
     let aside = ((entry.number % count) as f64 - (count - 1) as f64 / 2.0) * 0.05;
-    let means = points(entry.row).map(|(place, mean)| (place, scale * mean));
-    let inside = means.filter(|(_, mean)| (frame.y.0..=frame.y.1).contains(mean));
-    let marks = inside.map(|(place, mean)| (place, frame.at((place as f64 + aside, mean))));
-    let marks: Vec<(usize, Point)> = marks.collect();
-    canvas.line(&marks.iter().map(|(_, at)| *at).collect::<Vec<_>>(), color(entry.number), 3.0)?;
-    for (place, at) in marks {
-        if tuning(entry.row).is_some_and(|tuning| tuning.taken == Taken::Candidate(place)) {
-            canvas.circle(at, MARKER_RADIUS * 2.1, color(entry.number), 1.0)?;
-            canvas.circle(at, MARKER_RADIUS * 1.75, PAPER, 1.0)?;
+    let means = means(entry.row).enumerate().map(|(place, mean)| (place as f64 + aside, scale * mean));
+    let curve: Vec<Point> = means.collect();
+    frame.clip(&curve).iter().try_for_each(|piece| canvas.line(piece, color(entry.number), 3.0))?;
+    for (place, point) in curve.into_iter().enumerate() {
+        let at = frame.at(point);
+        if point.1 > frame.y.1 {
+            draw_arrow(canvas, (at.0, frame.top), color(entry.number))?;
+        } else if point.1.is_finite() {
+            if tuning(entry.row).is_some_and(|tuning| tuning.taken == Taken::Candidate(place)) {
+                canvas.circle(at, MARKER_RADIUS * 2.1, color(entry.number), 1.0)?;
+                canvas.circle(at, MARKER_RADIUS * 1.75, PAPER, 1.0)?;
+            }
+            draw_marker(canvas, at, entry.number)?;
         }
-        draw_marker(canvas, at, entry.number)?;
     }
     Ok(())
+}
+
+fn draw_arrow(canvas: &Canvas, (x, top): Point, color: RGBColor) -> Result<()> {
+    canvas.line(&[(x, top + 40.0), (x, top)], color, 3.0)?;
+    canvas.polygon(&[(x, top), (x - 9.0, top + 16.0), (x + 9.0, top + 16.0)], color, 1.0)
 }

@@ -92,6 +92,33 @@ fn targets_that_nobody_reached_are_named_and_have_no_columns() {
 }
 
 #[test]
+fn the_base_converges_with_the_seeds_of_the_setting() {
+    let mut study = example::study(&[("init", &[("base", 0.5), ("same", 0.5)])], 6, 20);
+    study.targets = vec![0.4];
+    let mut reaches = |label: &str, epoch: fn(u64) -> usize| {
+        for trial in study.trials.iter_mut().filter(|trial| trial.label.ends_with(label)) {
+            let reached = epoch(trial.seed);
+            trial.history.iter_mut().for_each(|own| own.val_accuracy = if own.epoch < reached { 0.1 } else { 0.45 });
+        }
+    };
+    // Of the same seeds they are the same; the base's others are slow.
+    reaches("base", |seed| if seed < 3 { 4 } else { 9 });
+    reaches("same", |_| 4);
+    let words = |study: &Study| {
+        let text = String::from_utf8_lossy(&rendered(study)["report.md"]).into_owned();
+        let line = text.lines().find(|line| line.starts_with("**Convergence.**")).unwrap();
+        line.split("accuracy: ").nth(1).unwrap().to_owned()
+    };
+    assert_eq!(words(&study), "40 %: same, 4.0 (n = 6), the base 6.5 (n = 6).");
+    study.blocks[0].variants[1].trial_ids.truncate(3);
+    assert_eq!(words(&study), "40 %: none before the base, 4.0 (n = 3).");
+    study.blocks[0].variants.truncate(1);
+    assert_eq!(words(&study), "40 %: the base, 6.5 (n = 6).");
+    study.targets = vec![0.5];
+    assert_eq!(words(&study), "50 %: none.");
+}
+
+#[test]
 fn nothing_finished_still_makes_a_report() {
     let mut study = example::accidents();
     study.trials.iter_mut().for_each(|trial| trial.outcome = None);
