@@ -127,7 +127,7 @@ fn caption(study: &Study, page: &Page, axes: &Axes, lines: &[Line]) -> String {
         parts.push("striped lines: equal ones".to_owned());
     }
     if page.quantity.training.is_some() && rows().any(|row| lengths(row) > 1) {
-        parts.push("thin lines: seeds still running when one had stopped early".to_owned());
+        parts.push("means end where the first seed stops; thin lines: the others from there".to_owned());
     }
     if rows().any(|row| row.diverged().next().is_some()) {
         parts.push("dotted line to ×: diverged trial, in no mean".to_owned());
@@ -146,6 +146,8 @@ fn epoch_range(block: &BlockSummary) -> (f64, f64) {
 fn draw_ground(canvas: &Canvas, frame: &Frame, quantity: &Quantity, number: usize, row: &Row) -> Result<()> {
     let color = color(number);
     let pale = mix(color, PAPER, 0.75);
+    // Many seeds lie over one another.
+    let faint = mix(color, PAPER, 0.4);
     let done: Vec<&StoredTrial> = row.done().collect();
     let training = Mean::new(&done, quantity.training.unwrap_or(quantity.validation));
     let validation = Mean::new(&done, quantity.validation);
@@ -163,7 +165,7 @@ fn draw_ground(canvas: &Canvas, frame: &Frame, quantity: &Quantity, number: usiz
         let start = if quantity.training.is_some() { validation.points.len().saturating_sub(1) } else { 0 };
         let rest = trial.history.iter().skip(start);
         let tail: Vec<Point> = rest.map(|epoch| (epoch.epoch as f64, (quantity.validation)(epoch))).collect();
-        frame.clip(&tail).iter().try_for_each(|piece| canvas.line(piece, pale, THIN))?;
+        frame.clip(&tail).iter().try_for_each(|piece| canvas.line(piece, faint, THIN))?;
     }
     Ok(())
 }
