@@ -181,22 +181,23 @@ fn convergence_words(study: &Study, block: &BlockSummary) -> Option<String> {
         .then(|| format!("**Convergence.** Fewest epochs to a validation accuracy: {}.", words.join("; ")))
 }
 
-/// The base is seen with the seeds of whatever it is held against: others would differ from those by luck.
+/// Of the seeds that a setting and the base both have: others would differ from those by luck.
 fn first_to(block: &BlockSummary, target: f64) -> Option<String> {
     let (base, settings) = block.rows.split_first()?;
     let words = |spread: Spread| format!("{} (n = {})", minus(spread.mean, 1), spread.n);
-    let reaching = settings.iter().filter_map(|row| Some((row, epochs_to(row, target, &seeds(row))?)));
+    let shared = |row: &Row| &seeds(row) & &seeds(base);
+    let reaching = settings.iter().filter_map(|row| Some((row, epochs_to(row, target, &shared(row))?)));
     let first = reaching.reduce(|first, other| if other.1.mean < first.1.mean { other } else { first });
     let Some((first, epochs)) = first else {
         let who = if settings.is_empty() { "the base" } else { "none with all seeds but the base" };
         let alone = epochs_to(base, target, &seeds(base)).map(|own| format!("{who}, {}", words(own)));
         return alone.or_else(|| block.finished().then(|| absence(&block.rows, target).replace("never", "none")));
     };
-    let shared = epochs_to(base, target, &seeds(first));
-    if let Some(own) = shared.filter(|own| own.mean <= epochs.mean) {
+    let base_epochs = epochs_to(base, target, &shared(first));
+    if let Some(own) = base_epochs.filter(|own| own.mean <= epochs.mean) {
         return Some(format!("none before the base, {}", words(own)));
     }
-    let base = shared.map_or_else(|| absence(&block.rows[..1], target), words);
+    let base = base_epochs.map_or_else(|| absence(&block.rows[..1], target), words);
     Some(format!("{}, {}, the base {base}", markdown(&first.variant.label), words(epochs)))
 }
 
