@@ -47,12 +47,13 @@ fn huge_pictures_are_answered_or_refused_in_bounded_memory() {
     plain(&lab().path("huge/grey.png"), 20_000, png::ColorType::Grayscale);
     plain(&lab().path("huge/rgb.png"), 20_000, png::ColorType::Rgb);
     let predict = |name: &str| run_measured(&format!("predict {} huge/{name}.png", folder_of_base()));
-    let (code, small, _) = predict("small");
+    let (code, small, least) = predict("small");
     assert_eq!(code, DONE, "{small}");
     let (code, text, peak) = predict("grey");
     assert_eq!((code, text), (DONE, small.replace("small", "grey")), "one colour looks the same at every size");
-    assert!(peak < 900 * MEBIBYTE, "{} MiB", peak / MEBIBYTE);
+    // A child's peak begins at that of this process, in which other tests run: exec takes it over.
+    assert!(peak < least + 600 * MEBIBYTE, "{} MiB, {} for a small one", peak / MEBIBYTE, least / MEBIBYTE);
     let (code, text, peak) = predict("rgb");
     assert!(code == FAILED && text.contains("huge/rgb.png: 20000×20000 pixels take 1200 MB"), "{text}");
-    assert!(peak < 400 * MEBIBYTE, "{} MiB", peak / MEBIBYTE);
+    assert!(peak < least + 100 * MEBIBYTE, "{} MiB, {} for a small one", peak / MEBIBYTE, least / MEBIBYTE);
 }

@@ -175,12 +175,17 @@ fn a_cancelled_array_stays_cancelled_until_what_is_missing_is_launched() {
     let Some(cluster) = Cluster::start(&experiment) else { return };
     cluster.launch("").expect(DONE);
     wait_until("both have trials", || cluster.lab.workers().len() == 2 && cluster.stored() > 0);
-    // Nothing ends meanwhile.
-    let workers = cluster.lab.workers();
-    workers.iter().for_each(|worker| kill(*worker, SIGSTOP));
-    let show = cluster.lab.command("show results/tiny");
+    // Nothing ends meanwhile. A worker may have been stopped between two trials, though.
+    let mut workers = vec![];
     let tasks = format!("job {}, tasks: 2 running", cluster.array());
-    cluster.start_command(show).end().expect(DONE).saying(&[&tasks, " left with "]);
+    wait_until("both are stopped within a trial", || {
+        workers.iter().for_each(|worker| kill(*worker, SIGCONT));
+        workers = cluster.lab.workers();
+        workers.iter().for_each(|worker| kill(*worker, SIGSTOP));
+        let shown =
+            cluster.start_command(cluster.lab.command("show results/tiny")).end().expect(DONE).saying(&[&tasks]);
+        workers.len() == 2 && shown.err.contains(" left with ")
+    });
     // While tasks of it are there, nothing more is submitted.
     let again = cluster.launch("").expect(DONE).saying(&["an earlier launch still has 2 tasks"]);
     assert!(!again.err.contains("submitted as"), "{}", again.err);
