@@ -221,8 +221,8 @@ def difference(row, base):
     if not row["difference"]:
         return f"{row['label']}: {row['no_interval_because']}"
     n = row["look"] or row["test_accuracy_n"]    # trials after the look did not enter
-    few = f" (n = {n})" if n != base["test_accuracy_n"] else ""
-    few = f" (n = {n} against {row['look_base']})" if row["look_base"] not in ("", n) else few
+    against_base = f" against {row['look_base']}" if row["look_base"] not in ("", n) else ""
+    few = f" (n = {n}{against_base})" if against_base or n != base["test_accuracy_n"] else ""
     interval = within(row, "difference", "+.2f", 1) or " (no interval)"
     return f"{row['label']} {signed(row['difference'])}{interval}{few}"
 

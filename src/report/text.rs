@@ -185,25 +185,26 @@ fn convergence_words(study: &Study, block: &BlockSummary) -> Option<String> {
 fn first_to(block: &BlockSummary, target: f64) -> Option<String> {
     let (base, settings) = block.rows.split_first()?;
     let words = |spread: Spread| format!("{} (n = {})", minus(spread.mean, 1), spread.n);
-    let shared = |row: &Row| &seeds(row) & &seeds(base);
+    let base_seeds = seeds(base);
+    let shared = |row: &Row| &seeds(row) & &base_seeds;
     let reaching = settings.iter().filter_map(|row| Some((row, epochs_to(row, target, &shared(row))?)));
     let first = reaching.reduce(|first, other| if other.1.mean < first.1.mean { other } else { first });
     let Some((first, epochs)) = first else {
         let who = if settings.is_empty() { "the base" } else { "none with all seeds but the base" };
-        let alone = epochs_to(base, target, &seeds(base)).map(|own| format!("{who}, {}", words(own)));
-        return alone.or_else(|| block.finished().then(|| absence(&block.rows, target).replace("never", "none")));
+        let alone = epochs_to(base, target, &base_seeds).map(|own| format!("{who}, {}", words(own)));
+        return alone.or_else(|| block.finished().then(|| absence("none", &block.rows, target)));
     };
     let base_epochs = epochs_to(base, target, &shared(first));
     if let Some(own) = base_epochs.filter(|own| own.mean <= epochs.mean) {
         return Some(format!("none before the base, {}", words(own)));
     }
-    let base = base_epochs.map_or_else(|| absence(&block.rows[..1], target), words);
+    let base = base_epochs.map_or_else(|| absence("never", &block.rows[..1], target), words);
     Some(format!("{}, {}, the base {base}", markdown(&first.variant.label), words(epochs)))
 }
 
-/// Of the trials of these seeds that have ended. None unless all of them get there: a mean over the quick ones would flatter.
+/// Of the trials of these seeds, which have ended. None unless all of them get there: a mean over the quick ones would flatter.
 fn epochs_to(row: &Row, target: f64, seeds: &HashSet<u64>) -> Option<Spread> {
-    let ended = row.trials.iter().filter(|trial| trial.outcome.is_some() && seeds.contains(&trial.seed));
+    let ended = row.trials.iter().filter(|trial| seeds.contains(&trial.seed));
     let epochs =
         ended.map(|trial| Measure::EpochsTo(target).value(trial).filter(|_| trial.status() == Some(Status::Done)));
     spread(&epochs.collect::<Option<Vec<_>>>()?)
@@ -214,9 +215,10 @@ fn seeds(row: &Row) -> HashSet<u64> {
     row.trials.iter().filter(|trial| trial.outcome.is_some()).map(|trial| trial.seed).collect()
 }
 
-fn absence(rows: &[Row], target: f64) -> String {
+/// `never`, or `never with all seeds` where some get there.
+fn absence(word: &str, rows: &[Row], target: f64) -> String {
     let some = rows.iter().any(|row| row.spread(Measure::EpochsTo(target)).is_some());
-    if some { "never with all seeds" } else { "never" }.to_owned()
+    if some { format!("{word} with all seeds") } else { word.to_owned() }
 }
 
 /// How far test lies behind training, and what the last epochs cost: the base's and the extremes of both.

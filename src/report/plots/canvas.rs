@@ -128,6 +128,19 @@ impl Canvas<'_> {
         self.area.draw(&Polygon::new(points, color.mix(opacity))).map_err(failed)
     }
 
+    /// The head of an arrow whose tip is at `(x, y)`; `(right, down)` is one step back from it, along the arrow.
+    pub fn arrow_head(
+        &self,
+        (x, y): Point,
+        (right, down): Point,
+        (length, half_width): (f64, f64),
+        color: RGBColor,
+    ) -> Result<()> {
+        let corner =
+            |side: f64| (x + right * length - side * down * half_width, y + down * length + side * right * half_width);
+        self.polygon(&[(x, y), corner(1.0), corner(-1.0)], color, 1.0)
+    }
+
     pub fn rectangle(&self, (left, top): Point, (right, bottom): Point, color: RGBColor) -> Result<()> {
         self.area.draw(&Rectangle::new([pixel(&(left, top)), pixel(&(right, bottom))], color.filled())).map_err(failed)
     }

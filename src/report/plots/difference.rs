@@ -203,7 +203,7 @@ fn draw_beyond(canvas: &Canvas, frame: &Frame, y: f64, mean: f64, color: RGBColo
 }
 
 fn draw_head(canvas: &Canvas, (x, y): Point, inward: f64, color: RGBColor) -> Result<()> {
-    canvas.polygon(&[(x, y), (x + inward * 20.0, y - 13.0), (x + inward * 20.0, y + 13.0)], color, 1.0)
+    canvas.arrow_head((x, y), (inward, 0.0), (20.0, 13.0), color)
 }
 
 /// An end beyond the frame gets an arrow head instead of a cap.

@@ -104,5 +104,5 @@ fn draw(canvas: &Canvas, frame: &Frame, entry: &Entry, count: usize, scale: f64)
 
 fn draw_arrow(canvas: &Canvas, (x, top): Point, color: RGBColor) -> Result<()> {
     canvas.line(&[(x, top + 40.0), (x, top)], color, 3.0)?;
-    canvas.polygon(&[(x, top), (x - 9.0, top + 16.0), (x + 9.0, top + 16.0)], color, 1.0)
+    canvas.arrow_head((x, top), (0.0, 1.0), (16.0, 9.0), color)
 }
